@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Who a peer is to us: the `peer` sections that every extension's configuration has. Pure C. Default deny: a peer without a
+ * section is refused at the capabilities exchange and in every command. */
+#ifndef DICT_PEERS_H
+#define DICT_PEERS_H
+
+#include "common/conf.h"
+
+/* Roles, a bit set: what a peer may be to us. */
+enum m2m_role {
+	M2M_ROLE_MTF = 1,   /* pushes, revokes and fetches root keys */
+	M2M_ROLE_MAS = 2,   /* keeps root keys */
+	M2M_ROLE_CSF = 4,   /* relays enrolments */
+	M2M_ROLE_CSE = 8,   /* asks for association keys */
+	M2M_ROLE_RELAY = 16 /* a Diameter agent that may stand between */
+};
+
+struct m2m_peer {
+	char *host; /* the section's title: the Diameter identity; matches the certificate's dNSName */
+	unsigned roles;
+	struct m2m_conf_strings service_providers; /* role mtf: SP-FQDNs whose enrolees it may provision */
+	struct m2m_conf_strings cse_ids;           /* role cse: the Association-Target-Ids that it is */
+	int64_t max_handshakes;                    /* role csf: enrolments at once */
+};
+
+/* The sub-table of M2M_CONF_SECTIONS `peer` (sub_size = sizeof(struct m2m_peer)). */
+extern const struct m2m_conf_item m2m_peer_conf_items[];
+
+/* The peer of that Diameter identity (case-insensitive), borrowed from the configuration; NULL if there is none. */
+const struct m2m_peer *m2m_peer_find(const struct m2m_conf_sections *peers, struct m2m_span host);
+/* Is the service provider / the target among the peer's? */
+bool m2m_peer_serves(const struct m2m_peer *peer, struct m2m_span sp);
+bool m2m_peer_is_target(const struct m2m_peer *peer, struct m2m_span target);
+
+#endif

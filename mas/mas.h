@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The M2M Authentication Server's core: keeps root keys, derives association keys. No sockets, no freeDiameter, no globals.
+ * A root key never leaves it: no function here gives one out. */
+#ifndef MAS_H
+#define MAS_H
+
+#include "common/conf.h"
+#include "common/env.h"
+#include "common/ident.h"
+#include "dict/messages.h"
+#include "dict/peers.h"
+
+/* The configuration file of mas.fdx. Every member is described in mas_conf_items (and in the manual made from it). */
+struct mas_conf {
+	char *mas_id;      /* NULL: the host's Diameter identity */
+	char *store;       /* folder: keys/ and associations/ (LMDB), keyring */
+	char *kek_file;
+	char *kek_credential;
+	int64_t map_size;
+	int64_t association_life;  /* s, the most that an association key lives */
+	int64_t root_key_life_max; /* s, a push of a key that lives longer is refused */
+	int64_t supersede_grace;   /* s, how long an older root key of an enrolee stays usable */
+	struct m2m_conf_sections peers; /* struct m2m_peer */
+};
+extern const struct m2m_conf_item mas_conf_items[];
+
+/* Load and check as a whole (what no single item can see: a role mtf without service-providers, …). M2M_ECONF. */
+enum m2m_rc mas_conf_load(const char *path, struct mas_conf *out, struct m2m_err *err);
+void mas_conf_free(struct mas_conf *conf);
+
+struct mas;
+
+/* Make store folder, keyring and (unless it exists) the KEK file; what is there already is never touched: M2M_EEXIST. */
+enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err);
+
+/* Open. conf, env: borrowed until mas_close. mas_id: the Diameter identity, used where conf names none; a configured one that differs
+ * from it, or a store that was made for another MAS-ID, is refused. soft: false leaves the association state shut (operator's tool).
+ * out: owned, mas_close(). */
+enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool soft, const struct m2m_env *env, struct mas **out,
+		     struct m2m_err *err);
+/* Every push under way is answered first. NULL does nothing. */
+void mas_close(struct mas *mas);
+const char *mas_id(const struct mas *mas);
+
+/* --- the commands (protocol: doc/protocol.md) ------------------------------------------------------------------------- */
+
+/* Called exactly once, from the caller's or the store's writer thread. answer: borrowed until return. */
+typedef void mas_answered(void *arg, const struct m2m_status_answer *answer);
+
+/* KPR. Durable before done says 2001. req and peer: borrowed until done. */
+void mas_push(struct mas *mas, const struct m2m_peer *peer, const struct m2m_kpr *req, mas_answered *done, void *arg);
+
+/* KRR. */
+void mas_revoke(struct mas *mas, const struct m2m_peer *peer, const struct m2m_krr *req, mas_answered *done, void *arg);
+
+/* SKR. rep: filled; its spans belong to `own`, both are the caller's, mas_sak_wipe() when it is encoded. Does not wait for a disk.
+ * Thread-safe, takes no lock that a writer holds. */
+struct mas_sak_own;
+void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req, struct m2m_ska *rep,
+			  struct mas_sak_own **own);
+void mas_sak_wipe(struct m2m_ska *rep, struct mas_sak_own *own);
+
+/* --- the operator's view -------------------------------------------------------------------------------------------------- */
+
+enum mas_key_state { MAS_KEY_ACTIVE = 1, MAS_KEY_SUPERSEDED, MAS_KEY_REVOKED, MAS_KEY_EXPIRED };
+const char *mas_key_state_text(enum mas_key_state s);
+
+/* A root key as an operator may see it: everything but the key. Spans are borrowed until the callback returns. */
+struct mas_key_info {
+	struct m2m_id km_id;
+	enum mas_key_state state; /* now */
+	struct m2m_span enrolee, ke_id, mtf; /* mtf: Origin-Host of who pushed it */
+	struct m2m_list app_ids, targets;
+	int64_t created, expiry;
+	int64_t ended;     /* when it was superseded or revoked; 0: it was not */
+	uint32_t reason;   /* why, if it was */
+};
+/* Returns false to stop. */
+typedef bool mas_key_each(void *arg, const struct mas_key_info *info);
+/* All keys in KmID order. A record that does not open stops the walk with M2M_ECORRUPT and its KmID. */
+enum m2m_rc mas_key_list(struct mas *mas, mas_key_each *each, void *arg, struct m2m_err *err);
+/* One key. M2M_ENOENT. */
+enum m2m_rc mas_key_show(struct mas *mas, struct m2m_span km_id, mas_key_each *each, void *arg, struct m2m_err *err);
+
+#endif
