@@ -33,8 +33,9 @@ struct mas;
 /* Make store folder, keyring and (unless it exists) the KEK file; what is there already is never touched: M2M_EEXIST. */
 enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err);
 
-/* Open. conf, env: borrowed until mas_close. mas_id: the Diameter identity, used where conf names none; a configured one that differs
- * from it, or a store that was made for another MAS-ID, is refused. soft: false leaves the association state shut (operator's tool).
+/* Open. conf, env: borrowed until mas_close. mas_id: the Diameter identity, used where conf names none; NULL (the operator's
+ * tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one that differs from identity, or
+ * a store that was made for another MAS-ID, is refused. The first open that knows the MAS-ID records it in the store. soft: false leaves the association state shut (operator's tool).
  * out: owned, mas_close(). */
 enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool soft, const struct m2m_env *env, struct mas **out,
 		     struct m2m_err *err);

@@ -54,7 +54,10 @@ struct mtf_out {
 /* Make store folder, keyring and (unless it exists) the KEK file. M2M_EEXIST: what is there is never touched. */
 enum m2m_rc mtf_init_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
 
-/* Open. conf, env: borrowed until mtf_close. identity: the Diameter identity. out_ops: NULL for the operator's tool (no TLS, no workers). */
+/* Open. conf, env: borrowed until mtf_close. identity: the Diameter identity, used where conf names none; NULL (the operator's
+ * tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one that differs from identity, or a
+ * store that was made for another MTF-ID, is refused. The first open that knows the MTF-ID records it in the store.
+ * out_ops: NULL for the operator's tool (no TLS, no workers). */
 enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const struct mtf_out *out_ops, const struct m2m_env *env,
 		     struct mtf **out, struct m2m_err *err);
 /* Ends every handshake (each waiting round is answered), joins the workers. NULL does nothing. */
