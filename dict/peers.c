@@ -1,1 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The `peer` sections: their table, and look-ups in what was read. Reads only: thread-safe. */
 #include "dict/peers.h"
+
+#include "common/ident.h"
+
+static const char *const role_words[] = { "mtf", "mas", "csf", "cse", "relay", NULL };
+
+const struct m2m_conf_item m2m_peer_conf_items[] = {
+	{ .name = "roles", .type = M2M_CONF_WORDS, .offset = offsetof(struct m2m_peer, roles), .required = true,
+	  .words = role_words,
+	  .help = "What this peer may be to us: mtf (pushes root keys), mas (keeps root keys), csf (relays enrolments), cse "
+		  "(asks for association keys), relay (a Diameter agent that may stand between)." },
+	{ .name = "service_providers", .type = M2M_CONF_LIST, .offset = offsetof(struct m2m_peer, service_providers),
+	  .check = m2m_conf_is_fqdn,
+	  .help = "Role mtf: the service providers (FQDNs) whose enrolees it may provision. None: it may provision nobody." },
+	{ .name = "cse_ids", .type = M2M_CONF_LIST, .offset = offsetof(struct m2m_peer, cse_ids),
+	  .check = m2m_conf_is_cse_id,
+	  .help = "Role cse: the CSE-IDs that it is, as association targets. None: it gets no key." },
+	{ .name = "max_handshakes", .type = M2M_CONF_INT, .offset = offsetof(struct m2m_peer, max_handshakes),
+	  .def = "256", .min = 1, .max = 100000,
+	  .help = "Role csf: how many enrolments it may have under way at once." },
+	{ .name = NULL },
+};
+
+const struct m2m_peer *m2m_peer_find(const struct m2m_conf_sections *peers, struct m2m_span host)
+{
+	const struct m2m_peer *v = peers ? peers->v : NULL;
+
+	for (size_t i = 0; v && i < peers->n; i++) {
+		if (m2m_fqdn_equal(m2m_span_str(v[i].host), host))
+			return &v[i];
+	}
+	return NULL;
+}
+
+bool m2m_peer_serves(const struct m2m_peer *peer, struct m2m_span sp)
+{
+	for (size_t i = 0; i < peer->service_providers.n; i++) {
+		if (m2m_fqdn_equal(m2m_span_str(peer->service_providers.v[i]), sp))
+			return true;
+	}
+	return false;
+}
+
+bool m2m_peer_is_target(const struct m2m_peer *peer, struct m2m_span target)
+{
+	for (size_t i = 0; i < peer->cse_ids.n; i++) {
+		if (m2m_span_equal(m2m_span_str(peer->cse_ids.v[i]), target))
+			return true;
+	}
+	return false;
+}
