@@ -7,6 +7,9 @@
 #ifndef M2M_ERR_H
 #define M2M_ERR_H
 
+#include <stdarg.h>
+#include <stddef.h>
+
 enum m2m_rc {
 	M2M_OK = 0,
 	M2M_ENOMEM,    /* out of memory */
@@ -49,11 +52,15 @@ enum m2m_rc m2m_fail_openssl(struct m2m_err *err, const char *fmt, ...) __attrib
 /* Put "prefix: " in front of a text already recorded; returns err->rc (M2M_EINVAL if err is NULL). */
 enum m2m_rc m2m_err_prefix(struct m2m_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Format one line of text into buf (size octets, at least 1): control characters become '?', since names in it may come from a
+ * peer; a cut never splits a UTF-8 character. */
+void m2m_line_format(char *buf, size_t size, const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
+
 /* Short lower-case text of a code, never NULL. */
 const char *m2m_rc_text(enum m2m_rc rc);
 
 /* Exit status of a command that ended with rc: 0 ok, 1 refused (not found, exists, denied, expired, revoked),
- * 2 bad usage or input or configuration, 3 the store or the system failed, 4 try later. Stable: scripts rely on it. */
+ * 2 bad usage or input or configuration, 3 the store, the system or the peer failed, 4 try later. Stable: scripts rely on it. */
 int m2m_rc_exit(enum m2m_rc rc);
 
 #endif
