@@ -12,3 +12,4 @@ include tests/mtf.mk
 include tests/csf.mk
 include tests/node.mk
 include tests/ctl.mk
+include tests/lab.mk
