@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Configuration files: a table says what may stand in one, libconfuse reads it.
  *
- * Syntax: libconfuse's. `name = value`, lists `{ "a", "b" }`, sections `peer "host" { … }`, comments with #. An unknown name, a value
+ * Syntax: libconfuse's. `name = value`, lists `{ "a", "b" }` (never empty), sections `peer "host" { … }`, comments with #. No includes, no
+ * environment variables; in strings only \" and \\; a | nowhere; // needs quotes. An unknown name, a value
  * out of range, a name given twice, a missing file: M2M_ECONF with "FILE:LINE: name: reason", before anything is opened. */
 #ifndef M2M_CONF_H
 #define M2M_CONF_H
@@ -39,9 +40,9 @@ struct m2m_conf_item {
 	enum m2m_conf_type type;
 	size_t offset;    /* of the member in the struct that is filled */
 	const char *def;  /* default, as it would stand in the file; NULL with required unset: NULL/0/empty */
-	int64_t min, max; /* INT, DURATION, SIZE: range; LIST, SECTIONS: how many (max 0: any number) */
+	int64_t min, max; /* INT, DURATION, SIZE: range, both 0: 0 and up; LIST, SECTIONS: how many (max 0: any number) */
 	bool required;
-	bool secret;      /* printed as *** by m2m_conf_print */
+	bool secret;      /* wiped when freed (libconfuse's own copies are not); never part of an error text */
 	bool file;        /* STRING: a file that must exist and be readable; relative paths are relative to the file's folder */
 	const char *const *words;          /* WORDS: NULL-terminated; word i is bit 1 << i */
 	m2m_conf_check *check;             /* STRING, LIST (each), SECTIONS (the title) */
@@ -50,7 +51,7 @@ struct m2m_conf_item {
 	const char *help; /* one or two sentences; the manual page is made from them */
 };
 
-/* Read `path` by `items` into `out` (zeroed by this function first). On failure nothing is left to free.
+/* Read `path` by `items` into `out` (each member that items name is zeroed first). On failure nothing is left to free.
  * path is borrowed. Not thread-safe against itself (libconfuse's scanner has globals): serialised by a lock inside. */
 enum m2m_rc m2m_conf_load(const char *path, const struct m2m_conf_item *items, void *out, struct m2m_err *err);
 
