@@ -102,6 +102,15 @@ static const char *number(const struct m2m_conf_item *it, const char *s, int64_t
 	return range_check(it, v, buf, size);
 }
 
+enum m2m_rc m2m_conf_duration(const char *text, int64_t *seconds, struct m2m_err *err)
+{
+	static const struct m2m_conf_item any = { .type = M2M_CONF_DURATION };
+	char buf[128];
+	const char *reason = number(&any, text, seconds, buf, sizeof(buf));
+
+	return reason ? m2m_fail(err, M2M_EINVAL, "'%.40s' %s", text, reason) : M2M_OK;
+}
+
 static const char *word(const struct m2m_conf_item *it, const char *s, unsigned *out, char *buf, size_t size)
 {
 	int used = 0;

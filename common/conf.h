@@ -58,6 +58,9 @@ enum m2m_rc m2m_conf_load(const char *path, const struct m2m_conf_item *items, v
 /* Free what m2m_conf_load put into out; out itself is the caller's. Secrets are wiped. Idempotent. */
 void m2m_conf_free(const struct m2m_conf_item *items, void *out);
 
+/* A duration as it would stand in a file ("90", "15m", "2y"), 0 s and up, for command lines. M2M_EINVAL. Thread-safe. */
+enum m2m_rc m2m_conf_duration(const char *text, int64_t *seconds, struct m2m_err *err);
+
 /* The manual's list of items (roff), written to f. */
 #include <stdio.h>
 void m2m_conf_manual(const struct m2m_conf_item *items, FILE *f);

@@ -168,6 +168,22 @@ static const struct {
 	int64_t want;
 } sizes[] = { { "4096", 4096 }, { "64K", 65536 }, { "256M", 256 << 20 }, { "16G", 16LL << 30 }, { "0", 0 } };
 
+START_TEST(test_duration_of_a_command_line)
+{
+	struct m2m_err err = { 0 };
+	int64_t s = 0;
+
+	ck_assert_int_eq(m2m_conf_duration("365d", &s, &err), M2M_OK);
+	ck_assert_int_eq(s, 365 * 86400);
+	ck_assert_int_eq(m2m_conf_duration("0", &s, &err), M2M_OK);
+	ck_assert_int_eq(m2m_conf_duration("-1", &s, &err), M2M_EINVAL);
+	ck_assert_int_eq(m2m_conf_duration("", &s, &err), M2M_EINVAL);
+	ck_assert_int_eq(m2m_conf_duration("2w", &s, &err), M2M_EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "'2w' must be"));
+	ck_assert_int_eq(m2m_conf_duration("99999999999999999999d", &s, &err), M2M_EINVAL);
+}
+END_TEST
+
 START_TEST(test_sizes)
 {
 	struct all a;
@@ -426,6 +442,7 @@ int main(void)
 	tcase_add_test(tc, test_load_every_type);
 	tcase_add_test(tc, test_load_defaults);
 	tcase_add_loop_test(tc, test_durations, 0, sizeof(durations) / sizeof(durations[0]));
+	tcase_add_test(tc, test_duration_of_a_command_line);
 	tcase_add_loop_test(tc, test_sizes, 0, sizeof(sizes) / sizeof(sizes[0]));
 	tcase_add_loop_test(tc, test_refused, 0, sizeof(refused) / sizeof(refused[0]));
 	tcase_add_test(tc, test_nul_in_file);
