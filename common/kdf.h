@@ -17,7 +17,7 @@
 /* Split the exporter's 48 octets: rel = first 16 (RelativeKeID), ke = the other 32. */
 void m2m_kdf_split_export(const uint8_t exported[M2M_EXPORT_LEN], uint8_t rel[M2M_REL_LEN], struct m2m_key *ke);
 
-/* Km of one MAS. mas_id: an FQDN; its lower-case form enters the derivation. */
+/* Km of one MAS. mas_id: an FQDN (M2M_EINVAL if not); its lower-case form enters the derivation. */
 enum m2m_rc m2m_kdf_km(const struct m2m_key *ke, struct m2m_span mas_id, struct m2m_key *km, struct m2m_err *err);
 
 /* The `info` of Kc. ki: lower-case text form. Writes to out (M2M_KDF_INFO_MAX octets) and returns the length; 0 if a part
@@ -25,11 +25,12 @@ enum m2m_rc m2m_kdf_km(const struct m2m_key *ke, struct m2m_span mas_id, struct 
 size_t m2m_kdf_info(struct m2m_span ki, struct m2m_span enrolee_id, struct m2m_span target_id, uint32_t suid,
 		    uint8_t out[M2M_KDF_INFO_MAX]);
 
-/* Kc, the association key of one KI. Arguments as for m2m_kdf_info. */
+/* Kc, the association key of one KI. Arguments as for m2m_kdf_info; M2M_EINVAL where that gives 0. */
 enum m2m_rc m2m_kdf_kc(const struct m2m_key *km, struct m2m_span ki, struct m2m_span enrolee_id, struct m2m_span target_id,
 		       uint32_t suid, struct m2m_key *kc, struct m2m_err *err);
 
-/* HKDF-SHA-256, extract and expand, for sealing. salt is never absent (an empty one is passed as such). */
+/* HKDF-SHA-256, extract and expand, for sealing. salt is never absent (an empty one is passed as such). n: at most 8,160
+ * (M2M_EINVAL). */
 enum m2m_rc m2m_hkdf(struct m2m_span ikm, struct m2m_span salt, struct m2m_span info, uint8_t *out, size_t n,
 		     struct m2m_err *err);
 /* HMAC-SHA-256. */
