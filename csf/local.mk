@@ -1,2 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # csf: the IN-CSE's side (relay, resolver: libcsf.la, csf.fdx; m2m-front) and the field side's reference client (m2m-node).
+noinst_LTLIBRARIES += csf/libcsf.la
+csf_libcsf_la_SOURCES = \
+	csf/csf.c csf/csf.h csf/csf_conf.c csf/keycache.c csf/keycache.h csf/line.c csf/line.h csf/listen.c csf/listen.h \
+	csf/loop.c csf/loop.h csf/relay.c csf/relay.h csf/resolver.c csf/resolver.h csf/tls_records.c csf/tls_records.h
+csf_libcsf_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
+csf_libcsf_la_LIBADD = dict/libm2mmsg.la common/libcommon.la $(EVENT_LIBS) $(JANSSON_LIBS) $(AX_PTHREAD_LIBS)
