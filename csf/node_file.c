@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Files that hold a node's secrets: who may read them, and how they are replaced. No state. */
+#include "config.h"
+
 #include "csf/node_file.h"
 
 #include <errno.h>
