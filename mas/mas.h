@@ -34,9 +34,11 @@ struct mas;
 enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err);
 
 /* Open. conf, env: borrowed until mas_close. mas_id: the Diameter identity, used where conf names none; NULL (the operator's
- * tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one that differs from identity, or
- * a store that was made for another MAS-ID, is refused. The first open that knows the MAS-ID records it in the store. soft: false leaves the association state shut (operator's tool).
- * out: owned, mas_close(). */
+ * tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one that differs
+ * from identity, or a store that was made for another MAS-ID, is refused (M2M_ECONF). The first open that knows the
+ * MAS-ID records it in the store. soft: false leaves the association state shut (operator's tool).
+ * out: owned, mas_close(). Runs the known-answer test of the key chain; m2m_secret_process is the caller's.
+ * Other errors: m2m_keyring_open's and store_open's. */
 enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool soft, const struct m2m_env *env, struct mas **out,
 		     struct m2m_err *err);
 /* Every push under way is answered first. NULL does nothing. */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The configuration of mas.fdx: its table, and what no single item can see. Owns nothing; thread-safe as
+ * m2m_conf_load is. */
+#include "config.h"
+
+#include "mas/mas.h"
+
+#include <ctype.h>
+
+static const char *is_absolute(const char *value, char *buf, size_t size)
+{
+	(void)buf;
+	(void)size;
+	return value[0] == '/' ? NULL : "must be an absolute path";
+}
+
+#define AT(member) .offset = offsetof(struct mas_conf, member)
+
+const struct m2m_conf_item mas_conf_items[] = {
+	{ .name = "mas-id", .type = M2M_CONF_STRING, AT(mas_id), .check = m2m_conf_is_fqdn,
+	  .help = "The MAS-ID, an FQDN. It must be the host's Diameter identity, which is also the default." },
+	{ .name = "store", .type = M2M_CONF_STRING, AT(store), .required = true, .check = is_absolute,
+	  .help = "Folder of the store, made by `m2mctl init`: the root keys (keys/), the state of associations "
+		  "(associations/) and the keyring. On a local file system." },
+	{ .name = "kek-file", .type = M2M_CONF_STRING, AT(kek_file), .check = is_absolute,
+	  .help = "File of the key encryption key that opens the keyring: 32 octets, or 64 hex digits and a newline; "
+		  "mode 0600. It should not lie on the file system of the store." },
+	{ .name = "kek-credential", .type = M2M_CONF_STRING, AT(kek_credential),
+	  .help = "Name of the systemd credential (LoadCredential=) that holds the key encryption key. One of kek-file "
+		  "and kek-credential is needed; with both, either opens the keyring." },
+	{ .name = "map-size", .type = M2M_CONF_SIZE, AT(map_size), .def = "4G", .min = 1 << 20, .max = INT64_C(1) << 44,
+	  .help = "The most that each of the two environments may grow to. The files are sparse; 16G hold ten million "
+		  "root keys." },
+	{ .name = "association-life", .type = M2M_CONF_DURATION, AT(association_life), .def = "24h", .min = 1,
+	  .max = 31536000,
+	  .help = "The most that an association key lives." },
+	{ .name = "root-key-life-max", .type = M2M_CONF_DURATION, AT(root_key_life_max), .def = "5y", .min = 1,
+	  .max = INT64_C(100) * 31536000,
+	  .help = "The most that a root key may live: a push of one that expires later is refused." },
+	{ .name = "supersede-grace", .type = M2M_CONF_DURATION, AT(supersede_grace), .def = "24h", .min = 0,
+	  .max = 31536000,
+	  .help = "How long an older root key stays usable after its enrolee got a new one." },
+	{ .name = "peer", .type = M2M_CONF_SECTIONS, AT(peers), .check = m2m_conf_is_fqdn, .sub = m2m_peer_conf_items,
+	  .sub_size = sizeof(struct m2m_peer),
+	  .help = "Who a Diameter peer is to this server: `peer \"mtf.example.com\" { roles = { mtf } "
+		  "service-providers = { … } }`. A peer without a section is refused." },
+	{ .name = NULL },
+};
+
+/* A role that can do nothing for want of its list is an error of the operator's. */
+static enum m2m_rc check_peer(const char *path, const struct m2m_peer *p, struct m2m_err *err)
+{
+	if (p->roles == 0)
+		return m2m_fail(err, M2M_ECONF, "%s: peer \"%s\": roles: at least one is needed", path, p->host);
+	if ((p->roles & M2M_ROLE_MTF) && p->service_providers.n == 0)
+		return m2m_fail(err, M2M_ECONF, "%s: peer \"%s\": service-providers: role mtf needs at least one", path,
+				p->host);
+	if ((p->roles & M2M_ROLE_CSE) && p->cse_ids.n == 0)
+		return m2m_fail(err, M2M_ECONF, "%s: peer \"%s\": cse-ids: role cse needs at least one", path, p->host);
+	return M2M_OK;
+}
+
+enum m2m_rc mas_conf_load(const char *path, struct mas_conf *out, struct m2m_err *err)
+{
+	enum m2m_rc rc = m2m_conf_load(path, mas_conf_items, out, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	if (!out->kek_file && !out->kek_credential)
+		rc = m2m_fail(err, M2M_ECONF, "%s: kek-file: it or kek-credential is needed", path);
+	for (size_t i = 0; rc == M2M_OK && i < out->peers.n; i++)
+		rc = check_peer(path, &((const struct m2m_peer *)out->peers.v)[i], err);
+	if (rc != M2M_OK) {
+		mas_conf_free(out);
+		return rc;
+	}
+	for (char *p = out->mas_id; p && *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return M2M_OK;
+}
+
+void mas_conf_free(struct mas_conf *conf)
+{
+	m2m_conf_free(mas_conf_items, conf);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside the MAS core: the context and the sealed root key record. Everything in struct mas is set by mas_open and
+ * constant until mas_close, so that requests share it without a lock. */
+#ifndef MAS_INT_H
+#define MAS_INT_H
+
+#include "common/keyring.h"
+#include "mas/assoc.h"
+#include "mas/mas.h"
+#include "mas/rootkey.h"
+#include "store/store.h"
+
+enum mas_table {
+	MAS_T_ROOTKEY, /* RelativeKeID -> sealed root key record */
+	MAS_T_ENROLEE, /* Enrolee-Id -> RelativeKeID of its current root key */
+	MAS_T_META,    /* "mas-id" -> sealed MAS-ID */
+	MAS_TABLES
+};
+#define MAS_SCHEMA 1
+
+enum mas_rectype { MAS_R_ROOTKEY = 1, MAS_R_META = 2 };
+
+struct mas {
+	const struct mas_conf *conf;
+	const struct m2m_env *env;
+	struct m2m_id id; /* MAS-ID, lower case */
+	struct m2m_keyring *keyring;
+	struct store *keys;
+	struct assoc *assoc; /* NULL: opened without */
+	/* A root key that nobody has: what is worked on when the one asked for is not there. */
+	uint8_t decoy_rel[M2M_REL_LEN];
+	struct m2m_secret decoy;
+};
+
+static inline struct m2m_span mas_rel_span(const uint8_t rel[M2M_REL_LEN])
+{
+	return m2m_span(rel, M2M_REL_LEN);
+}
+
+/* Encode and seal rk, the root key of rel, appended to out. generation: as for m2m_seal. Errors: rootkey_encode's,
+ * m2m_seal's. */
+enum m2m_rc mas_rootkey_seal(const struct mas *mas, const uint8_t rel[M2M_REL_LEN], const struct rootkey *rk,
+			     uint64_t generation, struct m2m_secret *out, struct m2m_err *err);
+
+/* Open and decode. plain: out, holds what rk's spans borrow, its own copy of the key wiped already. generation: out,
+ * may be NULL. Errors: m2m_unseal's, rootkey_decode's, the text names the KmID's hex; plain is then empty and rk
+ * zeroed. */
+enum m2m_rc mas_rootkey_open(const struct mas *mas, const uint8_t rel[M2M_REL_LEN], struct m2m_span sealed,
+			     struct m2m_secret *plain, struct rootkey *rk, uint64_t *generation, struct m2m_err *err);
+
+#endif

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Making, opening and closing a MAS: folders, keyring, the two environments, and whose store it is. Runs before and
+ * after the requests, on one thread. */
+#include "config.h"
+
+#include "mas/mas_int.h"
+
+#include "common/kdf.h"
+#include "common/seal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_PAIRS 65536 /* association state in memory: about 45 MiB */
+
+static const char *const tables[MAS_TABLES + 1] = { "rootkey", "enrolee", "meta", NULL };
+static const char meta_mas_id[] = "mas-id";
+
+/* --- where things are -------------------------------------------------------------------------------------------- */
+
+static enum m2m_rc path_in(const struct mas_conf *conf, const char *name, char out[PATH_MAX], struct m2m_err *err)
+{
+	int n = snprintf(out, PATH_MAX, "%s/%s", conf->store, name);
+
+	if (n < 0 || n >= PATH_MAX)
+		return m2m_fail(err, M2M_ECONF, "store: path is too long");
+	return M2M_OK;
+}
+
+static size_t kek_sources(const struct mas_conf *conf, struct m2m_kek_source out[2])
+{
+	size_t n = 0;
+
+	if (conf->kek_file)
+		out[n++] = (struct m2m_kek_source){ M2M_KEK_FILE, conf->kek_file };
+	if (conf->kek_credential)
+		out[n++] = (struct m2m_kek_source){ M2M_KEK_CREDENTIAL, conf->kek_credential };
+	return n;
+}
+
+/* Make a folder, 0700. may_exist: one that is there already is fine. */
+static enum m2m_rc make_folder(const char *path, bool may_exist, struct m2m_err *err)
+{
+	if (mkdir(path, 0700) == 0)
+		return M2M_OK;
+	if (errno != EEXIST)
+		return m2m_fail_errno(err, "%s: cannot make the folder", path);
+	return may_exist ? M2M_OK : m2m_fail(err, M2M_EEXIST, "%s: exists already, nothing was changed", path);
+}
+
+static enum m2m_rc open_keys(const struct mas_conf *conf, bool create, const struct m2m_env *env, struct store **out,
+			     struct m2m_err *err)
+{
+	char path[PATH_MAX];
+	const struct store_conf sc = { .dir = path,
+				       .tables = tables,
+				       .map_size = (size_t)conf->map_size,
+				       .sync = STORE_DURABLE,
+				       .create = create,
+				       .schema = MAS_SCHEMA };
+	enum m2m_rc rc = path_in(conf, "keys", path, err);
+
+	return rc == M2M_OK ? store_open(&sc, env, out, err) : rc;
+}
+
+static enum m2m_rc open_associations(struct mas *mas, struct m2m_err *err)
+{
+	char path[PATH_MAX];
+	const struct assoc_conf ac = { .dir = path, .map_size = (size_t)mas->conf->map_size, .max_pairs = MAX_PAIRS };
+	enum m2m_rc rc = path_in(mas->conf, "associations", path, err);
+
+	/* Soft state: an operator may have thrown the folder away. */
+	if (rc == M2M_OK)
+		rc = make_folder(path, true, err);
+	return rc == M2M_OK ? assoc_open(&ac, mas->env, &mas->assoc, err) : rc;
+}
+
+/* --- making ------------------------------------------------------------------------------------------------------ */
+
+static enum m2m_rc absent(const char *path, struct m2m_err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0)
+		return m2m_fail(err, M2M_EEXIST, "%s: exists already, nothing was changed", path);
+	return errno == ENOENT ? M2M_OK : m2m_fail_errno(err, "%s", path);
+}
+
+static enum m2m_rc init_keyring(const struct mas_conf *conf, const char *path, const struct m2m_env *env,
+				struct m2m_err *err)
+{
+	struct m2m_kek_source src[2];
+	size_t n = kek_sources(conf, src);
+	struct m2m_err why = { 0 };
+	enum m2m_rc rc = M2M_OK;
+
+	if (n == 0)
+		return m2m_fail(err, M2M_ECONF, "kek-file: it or kek-credential is needed");
+	if (conf->kek_file)
+		rc = m2m_kek_create(conf->kek_file, env, &why);
+	if (rc != M2M_OK && rc != M2M_EEXIST)
+		return m2m_fail(err, rc, "%s", why.text);
+	return m2m_keyring_create(path, src, n, env, err);
+}
+
+enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err)
+{
+	char keys[PATH_MAX], keyring[PATH_MAX], associations[PATH_MAX];
+	struct store *st = NULL;
+	enum m2m_rc rc = path_in(conf, "associations", associations, err);
+
+	if (rc == M2M_OK)
+		rc = path_in(conf, "keyring", keyring, err);
+	if (rc == M2M_OK)
+		rc = path_in(conf, "keys", keys, err);
+	if (rc == M2M_OK)
+		rc = make_folder(conf->store, true, err);
+	if (rc == M2M_OK)
+		rc = absent(keys, err);
+	if (rc == M2M_OK)
+		rc = absent(keyring, err);
+	if (rc == M2M_OK)
+		rc = init_keyring(conf, keyring, env, err);
+	if (rc == M2M_OK)
+		rc = make_folder(keys, false, err);
+	if (rc == M2M_OK)
+		rc = make_folder(associations, true, err);
+	if (rc == M2M_OK)
+		rc = open_keys(conf, true, env, &st, err);
+	store_close(st);
+	return rc;
+}
+
+/* --- whose store it is ------------------------------------------------------------------------------------------- */
+
+static const struct m2m_seal_place meta_place = { .table = "meta",
+						  .key = { (const uint8_t *)meta_mas_id, sizeof(meta_mas_id) - 1 },
+						  .rectype = MAS_R_META };
+
+/* The MAS-ID that the store has recorded; out->n == 0: none yet. Opening this record proves that keyring and store
+ * belong together. */
+static enum m2m_rc stored_id(struct mas *mas, struct m2m_id *out, struct m2m_err *err)
+{
+	struct m2m_secret sealed = { 0 }, plain = { 0 };
+	enum m2m_rc rc = store_fetch(mas->keys, MAS_T_META, meta_place.key, &sealed, err);
+
+	out->n = 0;
+	if (rc == M2M_ENOENT)
+		return M2M_OK;
+	if (rc == M2M_OK)
+		rc = m2m_unseal(mas->keyring, &meta_place, m2m_secret_span(&sealed), &plain, NULL, err);
+	if (rc == M2M_OK)
+		rc = m2m_fqdn_parse(m2m_secret_span(&plain), out, err);
+	if (rc != M2M_OK)
+		m2m_err_prefix(err, "%s: recorded MAS-ID (is this the keyring of this store?)", mas->conf->store);
+	m2m_secret_wipe(&sealed);
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+static enum m2m_rc record_apply(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	return store_txn_put(t, MAS_T_META, meta_place.key, m2m_secret_span(arg), err);
+}
+
+static enum m2m_rc record_id(struct mas *mas, struct m2m_err *err)
+{
+	struct m2m_secret sealed = { 0 };
+	enum m2m_rc rc = m2m_seal(mas->keyring, mas->env, &meta_place, 0, m2m_id_span(&mas->id), &sealed, err);
+
+	if (rc == M2M_OK)
+		rc = store_run(mas->keys, record_apply, &sealed, err);
+	m2m_secret_wipe(&sealed);
+	return rc;
+}
+
+/* Configuration, host and store must name one MAS-ID, as far as they name one. */
+static enum m2m_rc settle_id(struct mas *mas, const char *identity, struct m2m_err *err)
+{
+	const char *name = mas->conf->mas_id ? mas->conf->mas_id : identity;
+	struct m2m_id stored = { 0 };
+	enum m2m_rc rc = stored_id(mas, &stored, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	if (!name && stored.n == 0)
+		return m2m_fail(err, M2M_ECONF, "mas-id: not set, and the store %s has not recorded one yet",
+				mas->conf->store);
+	if (!name)
+		name = stored.s;
+	rc = m2m_fqdn_parse(m2m_span_str(name), &mas->id, err);
+	if (rc != M2M_OK)
+		return m2m_fail(err, M2M_ECONF, "mas-id: \"%s\" is not an FQDN", name);
+	if (identity && !m2m_fqdn_equal(m2m_span_str(identity), m2m_id_span(&mas->id)))
+		return m2m_fail(err, M2M_ECONF, "mas-id: %s is not this host's Diameter identity, %s", mas->id.s,
+				identity);
+	if (stored.n == 0)
+		return record_id(mas, err);
+	if (!m2m_fqdn_equal(m2m_id_span(&stored), m2m_id_span(&mas->id)))
+		return m2m_fail(err, M2M_ECONF, "mas-id: the store %s was made for %s, not for %s", mas->conf->store,
+				stored.s, mas->id.s);
+	return M2M_OK;
+}
+
+/* --- opening, closing -------------------------------------------------------------------------------------------- */
+
+static enum m2m_rc make_decoy(struct mas *mas, struct m2m_err *err)
+{
+	struct rootkey rk = { .state = ROOTKEY_ACTIVE, .created = 0, .expiry = 1 };
+	enum m2m_rc rc = M2M_OK;
+
+	rk.mtf = m2m_id_span(&mas->id);
+	rk.enrolee = m2m_span_str("//decoy.invalid/decoy");
+	rk.targets = (struct m2m_list){ .n = 1, .v = { m2m_span_str("//decoy.invalid/none") } };
+	if (mas->env->random(mas->env->arg, mas->decoy_rel, sizeof(mas->decoy_rel)) != M2M_OK ||
+	    mas->env->random(mas->env->arg, rk.km.b, sizeof(rk.km.b)) != M2M_OK)
+		rc = m2m_fail(err, M2M_ECRYPTO, "no random octets");
+	if (rc == M2M_OK)
+		rc = mas_rootkey_seal(mas, mas->decoy_rel, &rk, 0, &mas->decoy, err);
+	rootkey_wipe(&rk);
+	return rc;
+}
+
+static enum m2m_rc open_all(struct mas *mas, const char *identity, bool soft, struct m2m_err *err)
+{
+	struct m2m_kek_source src[2];
+	size_t n = kek_sources(mas->conf, src);
+	char keyring[PATH_MAX];
+	enum m2m_rc rc = m2m_kdf_selftest(err);
+
+	if (rc == M2M_OK)
+		rc = path_in(mas->conf, "keyring", keyring, err);
+	if (rc == M2M_OK)
+		rc = m2m_keyring_open(keyring, src, n, &mas->keyring, err);
+	if (rc == M2M_OK)
+		rc = open_keys(mas->conf, false, mas->env, &mas->keys, err);
+	if (rc == M2M_OK)
+		rc = settle_id(mas, identity, err);
+	if (rc == M2M_OK)
+		rc = make_decoy(mas, err);
+	if (rc == M2M_OK && soft)
+		rc = open_associations(mas, err);
+	return rc;
+}
+
+enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool soft, const struct m2m_env *env,
+		     struct mas **out, struct m2m_err *err)
+{
+	struct mas *mas = calloc(1, sizeof(*mas));
+	enum m2m_rc rc = M2M_OK;
+
+	*out = NULL;
+	if (!mas)
+		return m2m_fail(err, M2M_ENOMEM, "MAS: out of memory");
+	mas->conf = conf;
+	mas->env = env;
+	rc = open_all(mas, identity, soft, err);
+	if (rc != M2M_OK) {
+		mas_close(mas);
+		return rc;
+	}
+	*out = mas;
+	return M2M_OK;
+}
+
+void mas_close(struct mas *mas)
+{
+	struct m2m_err err = { 0 };
+
+	if (!mas)
+		return;
+	store_close(mas->keys); /* answers every push under way */
+	if (mas->assoc && assoc_flush(mas->assoc, &err) != M2M_OK)
+		m2m_log(mas->env, M2M_ERROR, "%s", err.text);
+	assoc_close(mas->assoc);
+	m2m_keyring_close(mas->keyring);
+	m2m_secret_wipe(&mas->decoy);
+	free(mas);
+}
+
+const char *mas_id(const struct mas *mas)
+{
+	return mas->id.s;
+}

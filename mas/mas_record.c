@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Root key records, sealed and opened: the record codec and the seal put together. Thread-safe. */
+#include "config.h"
+
+#include "mas/mas_int.h"
+
+#include "common/hex.h"
+#include "common/seal.h"
+
+static struct m2m_seal_place place_of(const uint8_t rel[M2M_REL_LEN])
+{
+	return (struct m2m_seal_place){ .table = "rootkey", .key = mas_rel_span(rel), .rectype = MAS_R_ROOTKEY };
+}
+
+enum m2m_rc mas_rootkey_seal(const struct mas *mas, const uint8_t rel[M2M_REL_LEN], const struct rootkey *rk,
+			     uint64_t generation, struct m2m_secret *out, struct m2m_err *err)
+{
+	const struct m2m_seal_place at = place_of(rel);
+	struct m2m_secret plain = { 0 };
+	enum m2m_rc rc = rootkey_encode(rk, &plain, err);
+
+	if (rc == M2M_OK)
+		rc = m2m_seal(mas->keyring, mas->env, &at, generation, m2m_secret_span(&plain), out, err);
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+enum m2m_rc mas_rootkey_open(const struct mas *mas, const uint8_t rel[M2M_REL_LEN], struct m2m_span sealed,
+			     struct m2m_secret *plain, struct rootkey *rk, uint64_t *generation, struct m2m_err *err)
+{
+	const struct m2m_seal_place at = place_of(rel);
+	char hex[2 * M2M_REL_LEN + 1];
+	enum m2m_rc rc = M2M_OK;
+
+	*rk = (struct rootkey){ 0 };
+	m2m_secret_reset(plain);
+	rc = m2m_unseal(mas->keyring, &at, sealed, plain, generation, err);
+	if (rc == M2M_OK)
+		rc = rootkey_decode(m2m_secret_span(plain), rk, err);
+	if (rc != M2M_OK) {
+		m2m_secret_reset(plain);
+		m2m_hex(rel, M2M_REL_LEN, hex);
+		m2m_err_prefix(err, "root key %s", hex);
+		return rc;
+	}
+	/* The key stands last in the record (doc/formats.md) and is in rk now. */
+	if (rk->state != ROOTKEY_REVOKED)
+		m2m_wipe(plain->p + plain->n - M2M_KEY_LEN, M2M_KEY_LEN);
+	return M2M_OK;
+}

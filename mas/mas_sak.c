@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* SKR: association keys. Thread-safe; reads the durable store for every KI, so that a revocation is seen by the very
+ * next request.
+ *
+ * Whether a root key is not there, is of another MAS or not for the asking CSE, the same is done: a record is opened
+ * and a key derived. What is told apart (revoked, expired, used) is told only to a target of the key. */
+#include "config.h"
+
+#include "mas/mas_int.h"
+
+#include "common/kdf.h"
+
+#include <stdlib.h>
+
+struct slot {
+	struct m2m_ki ki;
+	struct m2m_id name;      /* KI in its lower-case form */
+	struct m2m_secret plain; /* what rk borrows */
+	struct rootkey rk;
+	struct m2m_key kc; /* zeros unless it is given out */
+	uint32_t result;
+	int64_t life;
+};
+
+struct mas_sak_own {
+	size_t n;
+	struct slot slots[];
+};
+
+static bool list_has(const struct m2m_list *l, struct m2m_span s)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (m2m_span_equal(l->v[i], s))
+			return true;
+	}
+	return false;
+}
+
+/* Open the root key of a slot, or the decoy in its place. found: out, which of them. */
+static enum m2m_rc open_rootkey(struct mas *mas, struct slot *s, bool *found, struct m2m_err *err)
+{
+	struct m2m_secret sealed = { 0 };
+	enum m2m_rc rc = store_fetch(mas->keys, MAS_T_ROOTKEY, mas_rel_span(s->ki.rel), &sealed, err);
+	bool ours = m2m_span_equal(m2m_id_span(&s->ki.mas), m2m_id_span(&mas->id));
+
+	*found = rc == M2M_OK && ours;
+	if (*found)
+		rc = mas_rootkey_open(mas, s->ki.rel, m2m_secret_span(&sealed), &s->plain, &s->rk, NULL, err);
+	else if (rc == M2M_OK || rc == M2M_ENOENT)
+		rc = mas_rootkey_open(mas, mas->decoy_rel, m2m_secret_span(&mas->decoy), &s->plain, &s->rk, NULL, err);
+	m2m_secret_wipe(&sealed);
+	return rc;
+}
+
+/* May the key be used now, and does the sequence rule let this KI in? Only for an entitled target. life: out. */
+static enum m2m_rc admit(struct mas *mas, const struct slot *s, struct m2m_span target, int64_t now, int64_t *life,
+			 struct m2m_err *err)
+{
+	int64_t rest = rootkey_rest(&s->rk, now);
+	enum m2m_rc rc = rootkey_usable(&s->rk, now);
+
+	if (rc != M2M_OK)
+		return m2m_fail(err, rc, "root key is over");
+	if (!mas->assoc)
+		return m2m_fail(err, M2M_EIO, "association state was not opened");
+	return assoc_use(mas->assoc, &s->ki, target, now,
+			 rest < mas->conf->association_life ? rest : mas->conf->association_life, life, err);
+}
+
+static enum m2m_rc answer_slot(struct mas *mas, struct slot *s, struct m2m_span target, int64_t now,
+			       struct m2m_err *err)
+{
+	bool found = false;
+	enum m2m_rc rc = open_rootkey(mas, s, &found, err);
+
+	if (rc == M2M_OK)
+		rc = m2m_kdf_kc(&s->rk.km, m2m_id_span(&s->name), s->rk.enrolee, target, M2M_SUID_ASSOCIATION_KEY,
+				&s->kc, err);
+	rootkey_wipe(&s->rk);
+	if (rc != M2M_OK)
+		return rc;
+	if (!list_has(&s->rk.targets, target) || !found)
+		return m2m_fail(err, M2M_ENOENT, "no such root key for this target");
+	return admit(mas, s, target, now, &s->life, err);
+}
+
+/* What a KI's end says to the peer: trouble of our own is the store's, also where it has another name inside. */
+static uint32_t slot_result(enum m2m_rc rc)
+{
+	switch (rc) {
+	case M2M_OK:
+	case M2M_ENOENT:
+	case M2M_EREVOKED:
+	case M2M_EEXPIRED:
+		return m2m_result_of(rc);
+	case M2M_ENOMEM:
+	case M2M_EINVAL:
+	case M2M_EEXIST:
+	case M2M_EDENIED:
+	case M2M_EBUSY:
+	case M2M_EFULL:
+	case M2M_EIO:
+	case M2M_ECORRUPT:
+	case M2M_ESEALED:
+	case M2M_EVERSION:
+	case M2M_ECRYPTO:
+	case M2M_ECONF:
+	case M2M_ETIMEOUT:
+	case M2M_EPEER:
+		break;
+	}
+	return M2M_KEY_STORE_UNAVAILABLE;
+}
+
+static void do_slot(struct mas *mas, struct slot *s, struct m2m_span target, int64_t now)
+{
+	struct m2m_err err = { 0 };
+	enum m2m_rc rc = answer_slot(mas, s, target, now, &err);
+
+	s->result = slot_result(rc);
+	if (rc != M2M_OK)
+		m2m_key_wipe(&s->kc);
+	if (s->result == M2M_KEY_STORE_UNAVAILABLE)
+		m2m_log(mas->env, M2M_ERROR, "association key %s not answered: %s", s->name.s, err.text);
+}
+
+/* What the whole request must be, before any key is looked at. */
+static uint32_t check_request(const struct m2m_peer *peer, const struct m2m_skr *req, const char **why)
+{
+	if (!m2m_peer_is_target(peer, req->target)) {
+		*why = "Association-Target-Id is not one of this peer's";
+		return DIAMETER_AUTHORIZATION_REJECTED;
+	}
+	if (req->usage != M2M_SUID_ASSOCIATION_KEY) {
+		*why = "Security-Usage-Id is not that of an association key";
+		return M2M_KEY_USAGE_NOT_PERMITTED;
+	}
+	if (req->n == 0 || req->n > M2M_BULK_MAX) {
+		*why = "1 to 32 Key-Name";
+		return req->n ? DIAMETER_AVP_OCCURS_TOO_MANY_TIMES : DIAMETER_MISSING_AVP;
+	}
+	return DIAMETER_SUCCESS;
+}
+
+static uint32_t parse_names(struct mas_sak_own *own, const struct m2m_skr *req, const char **why)
+{
+	for (size_t i = 0; i < req->n; i++) {
+		if (m2m_ki_parse(req->name[i], &own->slots[i].ki, NULL) != M2M_OK) {
+			*why = "Key-Name is not an association key identifier";
+			return DIAMETER_INVALID_AVP_VALUE;
+		}
+		m2m_ki_format(&own->slots[i].ki, &own->slots[i].name);
+	}
+	return DIAMETER_SUCCESS;
+}
+
+static void fill_key(struct m2m_key_avp *key, const struct slot *s)
+{
+	key->name = m2m_id_span(&s->name);
+	key->usage = M2M_SUID_ASSOCIATION_KEY;
+	key->material = m2m_span(s->kc.b, sizeof(s->kc.b));
+	key->has_lifetime = true;
+	key->lifetime = (uint32_t)s->life;
+	key->enrolee = s->rk.enrolee;
+	key->app_ids = s->rk.app_ids;
+}
+
+static void fill_reply(struct m2m_ska *rep, const struct mas_sak_own *own)
+{
+	uint32_t codes[M2M_BULK_MAX];
+	bool list = false;
+
+	for (size_t i = 0; i < own->n; i++)
+		codes[i] = own->slots[i].result;
+	rep->head.result = m2m_result_fold(codes, own->n, &list);
+	for (size_t i = 0; i < own->n; i++) {
+		const struct slot *s = &own->slots[i];
+
+		if (m2m_result_is_success(s->result))
+			fill_key(&rep->key[rep->nkeys++], s);
+		else if (list)
+			rep->status[rep->nstatus++] = (struct m2m_key_status){ m2m_id_span(&s->name), s->result };
+	}
+}
+
+void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req, struct m2m_ska *rep,
+			  struct mas_sak_own **out)
+{
+	int64_t now = m2m_now(mas->env);
+	struct mas_sak_own *own = NULL;
+
+	*out = NULL;
+	*rep = (struct m2m_ska){ 0 };
+	rep->head.result = check_request(peer, req, &rep->head.error_message);
+	if (rep->head.result != DIAMETER_SUCCESS)
+		return;
+	own = calloc(1, sizeof(*own) + req->n * sizeof(own->slots[0]));
+	if (!own) {
+		rep->head.result = M2M_KEY_STORE_UNAVAILABLE;
+		return;
+	}
+	own->n = req->n;
+	*out = own;
+	rep->head.result = parse_names(own, req, &rep->head.error_message);
+	if (rep->head.result != DIAMETER_SUCCESS)
+		return;
+	for (size_t i = 0; i < own->n; i++)
+		do_slot(mas, &own->slots[i], req->target, now);
+	fill_reply(rep, own);
+}
+
+void mas_sak_wipe(struct m2m_ska *rep, struct mas_sak_own *own)
+{
+	rep->nkeys = 0;
+	rep->nstatus = 0;
+	for (size_t i = 0; own && i < own->n; i++) {
+		m2m_key_wipe(&own->slots[i].kc);
+		rootkey_wipe(&own->slots[i].rk);
+		m2m_secret_wipe(&own->slots[i].plain);
+	}
+	free(own);
+}
