@@ -17,3 +17,10 @@ tests_unit_check_kdf_SOURCES = tests/unit/check_kdf.c
 tests_unit_check_kdf_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_kdf_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_check_kdf_LDADD = common/libcommon.la $(CHECK_LIBS) $(JANSSON_LIBS) $(AX_PTHREAD_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_ident
+tests_fuzz_fuzz_ident_SOURCES = tests/fuzz/fuzz_ident.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_ident_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_ident_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_ident_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_ident_LDADD = common/libcommon.la

@@ -4,6 +4,7 @@ TEST_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_DATA='"$(abs_top_srcdir)/tests/data"'
 TEST_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 EXTRA_DIST += tests/data/kdf.json
 
+include tests/fuzz/local.mk
 include tests/common.mk
 include tests/store.mk
 include tests/dict.mk
