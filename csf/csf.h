@@ -21,7 +21,7 @@ struct csf_conf {
 	char *relay_listen;      /* "127.0.0.1:4444"; NULL: no relay. Port 0 takes a free one, told in the log */
 	char *mtf_realm;         /* Destination-Realm of RPR round 1 */
 	int64_t relay_max;       /* connections at once */
-	int64_t relay_idle;      /* s without an octet from the node, then its connection is closed */
+	int64_t relay_idle;      /* s that a node has for its next whole TLS record, or to read what it was sent; then it is closed */
 	int64_t provision_timeout; /* s, for an RPA */
 	char *resolver_socket;   /* path of the unix socket; NULL: no resolver */
 	int64_t resolver_max;    /* client connections at once */
@@ -57,12 +57,16 @@ uint16_t csf_relay_port(const struct csf *csf);
 
 /* KNR: forget the association keys named (a KI, or a KmID for all of its KIs) before this returns. Thread-safe. */
 void csf_forget(struct csf *csf, const struct m2m_span *names, size_t n);
+/* The same from a KNR that has passed the checks of dict/: forgets, and returns the answer's code. 5003, nothing forgotten: a name's MAS is
+ * not the sender; 5004: it is no name of a key. Thread-safe. */
+uint32_t csf_notified(struct csf *csf, const struct m2m_knr *req);
 
 /* --- resolver protocol, one JSON object a line each way, at most 4,096 octets a line, many requests a connection --------------------
  * ->  {"pskIdentity":"<KI>"}
  * <-  {"status":"ok","pskIdentity":"<KI>","key":"<64 hex>","enroleeId":"//sp/node","appIds":["…"],"lifetime":86400}
  * <-  {"status":"refused","pskIdentity":"<KI>","reason":"malformed|unknown|revoked|expired|denied|unavailable"}
- * lifetime: seconds that the key still lives. "unavailable": try later (MAS not reachable, overloaded). Answers come in the order of the
+ * pskIdentity of an answer: as it was asked; "" if it could not be read or is over 128 octets. After a line that is too long or no such JSON
+ * object the connection is closed. lifetime: seconds that the key still lives. "unavailable": try later (MAS not reachable, overloaded). Answers come in the order of the
  * requests of a connection. The socket's mode is 0600: who may connect may learn keys. */
 #define CSF_RESOLVER_LINE_MAX 4096
 

@@ -1,2 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # csf: the IN-CSE's side (relay, resolver: libcsf.la, csf.fdx; m2m-front) and the field side's reference client (m2m-node).
+noinst_LTLIBRARIES += csf/libcsf.la
+csf_libcsf_la_SOURCES = \
+	csf/csf.c csf/csf.h csf/csf_conf.c csf/keycache.c csf/keycache.h csf/line.c csf/line.h csf/listen.c csf/listen.h \
+	csf/loop.c csf/loop.h csf/relay.c csf/relay.h csf/resolver.c csf/resolver.h csf/tls_records.c csf/tls_records.h
+csf_libcsf_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
+csf_libcsf_la_LIBADD = dict/libm2mmsg.la common/libcommon.la $(EVENT_LIBS) $(JANSSON_LIBS) $(AX_PTHREAD_LIBS)
+
+# m2m-node
+noinst_LTLIBRARIES += csf/libnode.la
+csf_libnode_la_SOURCES = \
+	csf/hostport.c csf/hostport.h csf/node.h csf/node_associate.c csf/node_derive.c csf/node_enrol.c csf/node_file.c \
+	csf/node_file.h csf/node_json.c csf/node_json.h csf/node_keys.c csf/node_keys.h csf/node_tls.c csf/node_tls.h \
+	csf/wipejson.c csf/wipejson.h
+csf_libnode_la_CFLAGS = $(AM_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)
+csf_libnode_la_LIBADD = common/libcommon.la $(SSL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS)
+bin_PROGRAMS += csf/m2m-node
+csf_m2m_node_SOURCES = csf/node_main.c
+csf_m2m_node_LDADD = csf/libnode.la

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 EXTRA_DIST += tests/unit/check_common.h
-check_PROGRAMS += tests/unit/check_base tests/unit/check_ident tests/unit/check_kdf
-TESTS += tests/unit/check_base tests/unit/check_ident tests/unit/check_kdf
+check_PROGRAMS += tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf
+TESTS += tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf
 
 tests_unit_check_base_SOURCES = tests/unit/check_base.c
 tests_unit_check_base_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -24,3 +24,8 @@ tests_fuzz_fuzz_ident_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fuzz_fuzz_ident_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_ident_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_ident_LDADD = common/libcommon.la
+
+tests_unit_check_conf_SOURCES = tests/unit/check_conf.c
+tests_unit_check_conf_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_conf_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_conf_LDADD = common/libcommon.la $(CHECK_LIBS)

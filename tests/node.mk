@@ -1,1 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# m2m-node and m2m-front
+check_PROGRAMS += tests/cli/fake_mtf
+tests_cli_fake_mtf_SOURCES = tests/cli/fake_mtf.c
+tests_cli_fake_mtf_CFLAGS = $(AM_CFLAGS) $(SSL_CFLAGS)
+tests_cli_fake_mtf_LDADD = common/libcommon.la $(SSL_LIBS) $(CRYPTO_LIBS)
+
+TESTS += tests/cli/test_derive.sh tests/cli/test_enrol.py
+EXTRA_DIST += tests/cli/test_derive.sh tests/cli/test_enrol.py

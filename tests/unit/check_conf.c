@@ -342,7 +342,7 @@ START_TEST(test_missing_file_is_named)
 {
 	struct all a;
 	struct m2m_err err = { 0 };
-	char want[160];
+	char want[256];
 
 	ck_assert_int_eq(load("name = n\npath = absent.pem\n", &a, &err), M2M_ECONF);
 	snprintf(want, sizeof(want), "%s:2: path: %s/absent.pem: No such file or directory", path, folder);

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The resolver. Belongs to the loop's thread, except on_answer, which lands a key in the cache from whatever thread brought it and posts the
+ * rest to the loop. */
+#include "csf/resolver.h"
+
+#include "common/kdf.h"
+#include "csf/line.h"
+#include "csf/listen.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+
+#define SWEEP_S 5
+#define WRITE_TIMEOUT_S 30              /* a client that does not read its answers */
+#define OUTPUT_MAX (16 * CSF_RESOLVER_LINE_MAX) /* answers not read yet: requests wait */
+
+/* A request that is not answered yet. */
+struct slot {
+	char identity[M2M_KI_MAX + 1];
+	struct csf_key *key; /* a reference; NULL: outcome says all */
+	enum csf_outcome outcome;
+};
+
+struct client {
+	struct client *next, **at;
+	struct csf_resolver *r;
+	struct bufferevent *bev;
+	size_t first, n; /* ring of slots */
+	struct slot slot[CSF_PIPELINE_MAX];
+	bool last; /* nothing more is read: end of file, or hopeless */
+};
+
+struct csf_resolver {
+	struct csf_loop *loop;
+	const struct csf_conf *conf;
+	struct csf_out out;
+	const struct m2m_env *env;
+	struct csf_keycache *cache;
+	struct csf_listener *listener;
+	struct event *sweep;
+	struct client *clients;
+	int64_t n;
+};
+
+/* An SKR under way. */
+struct flight {
+	struct csf_post post;
+	struct csf_resolver *r;
+	struct csf_key *key;
+};
+
+/* --- SKR ---------------------------------------------------------------------------------------------------------------- */
+
+static enum csf_outcome outcome_of(uint32_t result)
+{
+	switch (result) {
+	case DIAMETER_SUCCESS: return CSF_OK;
+	case M2M_KEY_UNAVAILABLE: return CSF_UNKNOWN;
+	case M2M_KEY_REVOKED: return CSF_REVOKED;
+	case M2M_KEY_EXPIRED: return CSF_EXPIRED;
+	case DIAMETER_AUTHORIZATION_REJECTED:
+	case M2M_KEY_USAGE_NOT_PERMITTED:
+	case DIAMETER_INVALID_AVP_VALUE: return CSF_DENIED;
+	default: return CSF_UNAVAILABLE;
+	}
+}
+
+/* Is it the key that was asked for, whole? */
+static bool key_is_good(const struct m2m_ki *asked, const struct m2m_key_avp *key)
+{
+	struct m2m_id want, got;
+	struct m2m_ki ki;
+
+	if (m2m_ki_parse(key->name, &ki, NULL) != M2M_OK)
+		return false;
+	m2m_ki_format(asked, &want);
+	m2m_ki_format(&ki, &got);
+	if (!m2m_span_equal(m2m_id_span(&want), m2m_id_span(&got)))
+		return false;
+	if (key->usage != M2M_SUID_ASSOCIATION_KEY || !key->material.p || key->material.n != M2M_KEY_LEN)
+		return false;
+	if (!key->has_lifetime || key->lifetime == 0 || m2m_enrolee_id_check(key->enrolee, NULL) != M2M_OK)
+		return false;
+	for (size_t i = 0; i < key->app_ids.n; i++) {
+		if (m2m_app_id_check(key->app_ids.v[i], NULL) != M2M_OK)
+			return false;
+	}
+	return true;
+}
+
+void csf_resolver_judge(const struct m2m_ki *ki, enum m2m_rc rc, const struct m2m_ska *answer, struct csf_landing *out)
+{
+	const struct m2m_key_avp *key = NULL;
+
+	*out = (struct csf_landing){ .outcome = CSF_UNAVAILABLE };
+	if (rc != M2M_OK || !answer)
+		return;
+	out->outcome = outcome_of(answer->head.result);
+	if (out->outcome != CSF_OK)
+		return;
+	key = &answer->key[0];
+	if (answer->nkeys != 1 || !key_is_good(ki, key)) {
+		out->outcome = CSF_UNAVAILABLE;
+		return;
+	}
+	out->key = key->material;
+	out->lifetime = key->lifetime;
+	out->enrolee = key->enrolee;
+	out->app_ids = &key->app_ids;
+}
+
+static void pump(struct client *c);
+
+/* On the loop: a key has landed; whoever waits for it first of all goes on. */
+static void run_landed(struct csf_post *post)
+{
+	struct flight *f = (struct flight *)post;
+	struct csf_resolver *r = f->r;
+	struct client *c = NULL, *next = NULL;
+
+	for (c = r->clients; c; c = next) {
+		next = c->next;
+		if (c->n > 0 && c->slot[c->first].key == f->key)
+			pump(c);
+	}
+	csf_key_drop(r->cache, f->key);
+	free(f);
+}
+
+/* On any thread. */
+static void on_answer(void *arg, enum m2m_rc rc, const void *answer)
+{
+	struct flight *f = arg;
+	struct csf_landing landing;
+
+	csf_resolver_judge(csf_key_ki(f->key), rc, answer, &landing);
+	if (landing.outcome == CSF_UNAVAILABLE)
+		m2m_log(f->r->env, M2M_ERROR, "resolver: no key from %s: %s", csf_key_ki(f->key)->mas.s,
+			rc == M2M_OK ? m2m_result_name(((const struct m2m_ska *)answer)->head.result) : m2m_rc_text(rc));
+	csf_key_land(f->r->cache, f->key, &landing);
+	csf_loop_post(f->r->loop, &f->post);
+}
+
+static const struct csf_mas *find_mas(const struct csf_conf *conf, const struct m2m_id *id)
+{
+	const struct csf_mas *v = conf->mas.v;
+
+	for (size_t i = 0; i < conf->mas.n; i++) {
+		if (m2m_fqdn_equal(m2m_span_str(v[i].mas_id), m2m_id_span(id)))
+			return &v[i];
+	}
+	return NULL;
+}
+
+/* Ask the MAS for a fresh entry, which is landed whatever happens. */
+static void fly(struct csf_resolver *r, const struct csf_mas *mas, struct csf_key *key)
+{
+	const struct csf_landing failed = { .outcome = CSF_UNAVAILABLE };
+	struct flight *f = calloc(1, sizeof(*f));
+	struct m2m_err err = { .text = "out of memory" };
+	struct m2m_skr *req = calloc(1, sizeof(*req)); /* large, for a stack */
+	enum m2m_rc rc = M2M_ENOMEM;
+	struct m2m_id name;
+
+	if (f && req) {
+		m2m_ki_format(csf_key_ki(key), &name);
+		req->head.dest_host = m2m_span_str(mas->mas_id);
+		req->head.dest_realm = m2m_span_str(mas->realm);
+		req->target = m2m_span_str(r->conf->cse_id);
+		req->usage = M2M_SUID_ASSOCIATION_KEY;
+		req->n = 1;
+		req->name[0] = m2m_id_span(&name);
+		*f = (struct flight){ .post = { .run = run_landed }, .r = r, .key = key };
+		rc = r->out.association_keys(r->out.ctx, req, on_answer, f, &err);
+	}
+	free(req);
+	if (rc == M2M_OK)
+		return;
+	m2m_log(r->env, M2M_ERROR, "resolver: cannot ask %s: %s", mas->mas_id, err.text);
+	csf_key_land(r->cache, key, &failed);
+	csf_key_drop(r->cache, key);
+	free(f);
+}
+
+/* --- a client's requests ------------------------------------------------------------------------------------------------ */
+
+/* Fill a slot from a request; may start an SKR. */
+static void ask(struct csf_resolver *r, const struct csf_ask *a, struct slot *s)
+{
+	const struct csf_mas *mas = NULL;
+	bool fresh = false;
+
+	*s = (struct slot){ .outcome = a->outcome };
+	memcpy(s->identity, a->identity, sizeof(s->identity));
+	if (a->outcome != CSF_FLYING)
+		return;
+	mas = find_mas(r->conf, &a->ki.mas);
+	if (!mas) {
+		s->outcome = CSF_UNKNOWN;
+		return;
+	}
+	if (csf_keycache_get(r->cache, &a->ki, &s->key, &fresh, NULL) != M2M_OK) {
+		s->outcome = CSF_UNAVAILABLE;
+		return;
+	}
+	if (fresh) {
+		/* The flight holds the entry by a reference of its own: the client may be gone before it lands. */
+		csf_key_hold(r->cache, s->key);
+		fly(r, mas, s->key);
+	}
+}
+
+static void wipe_line(const void *p, size_t n, void *arg)
+{
+	struct m2m_secret *line = arg;
+
+	(void)p, (void)n;
+	m2m_secret_wipe(line);
+	free(line);
+}
+
+/* Write one answer. M2M_ENOMEM. */
+static enum m2m_rc write_answer(struct client *c, const char *identity, struct csf_key_view *view)
+{
+	struct m2m_secret *line = calloc(1, sizeof(*line));
+	struct m2m_err err;
+	enum m2m_rc rc = M2M_ENOMEM;
+
+	if (!line)
+		return M2M_ENOMEM;
+	rc = csf_line_answer(identity, view, line, &err);
+	if (rc == M2M_EINVAL) {
+		m2m_log(c->r->env, M2M_ERROR, "%s", err.text);
+		rc = csf_line_answer(identity, &(struct csf_key_view){ .outcome = CSF_UNAVAILABLE }, line, &err);
+	}
+	/* By reference: libevent makes no copy, and the octets are wiped when the last has been sent, or never will be. */
+	if (rc == M2M_OK && evbuffer_add_reference(bufferevent_get_output(c->bev), line->p, line->n, wipe_line, line) == 0)
+		return M2M_OK;
+	wipe_line(NULL, 0, line);
+	return M2M_ENOMEM;
+}
+
+static void pop(struct client *c)
+{
+	struct slot *s = &c->slot[c->first];
+
+	if (s->key)
+		csf_key_drop(c->r->cache, s->key);
+	s->key = NULL;
+	c->first = (c->first + 1) % CSF_PIPELINE_MAX;
+	c->n--;
+}
+
+/* Answer the first request if its key has landed. M2M_EBUSY: it has not, or there is no request; M2M_ENOMEM. */
+static enum m2m_rc answer_first(struct client *c)
+{
+	struct slot *s = &c->slot[c->first];
+	struct csf_key_view view = { .outcome = s->outcome };
+	enum m2m_rc rc = M2M_EBUSY;
+
+	if (c->n == 0)
+		return M2M_EBUSY;
+	if (s->key)
+		csf_key_view(c->r->cache, s->key, &view);
+	if (view.outcome != CSF_FLYING)
+		rc = write_answer(c, s->identity, &view);
+	m2m_key_wipe(&view.key);
+	if (rc == M2M_OK)
+		pop(c);
+	return rc;
+}
+
+static void client_free(struct client *c)
+{
+	while (c->n > 0)
+		pop(c);
+	*c->at = c->next;
+	if (c->next)
+		c->next->at = c->at;
+	c->r->n--;
+	bufferevent_free(c->bev);
+	free(c);
+}
+
+/* Take one request from the input. False: there is none that is whole. */
+static bool take_request(struct client *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	size_t eol = 0, have = evbuffer_get_length(in);
+	struct evbuffer_ptr at = evbuffer_search_eol(in, NULL, &eol, EVBUFFER_EOL_LF);
+	struct csf_ask a = { .outcome = CSF_MALFORMED, .hopeless = true };
+	size_t n = at.pos >= 0 ? (size_t)at.pos : have;
+
+	if (at.pos < 0 && have <= CSF_RESOLVER_LINE_MAX)
+		return false;
+	if (n + 1 <= CSF_RESOLVER_LINE_MAX) {
+		csf_line_parse((const char *)evbuffer_pullup(in, (ev_ssize_t)n), n, &a);
+		evbuffer_drain(in, n + eol);
+	}
+	ask(c->r, &a, &c->slot[(c->first + c->n) % CSF_PIPELINE_MAX]);
+	c->n++;
+	if (a.hopeless) {
+		c->last = true;
+		bufferevent_disable(c->bev, EV_READ);
+		evbuffer_drain(in, evbuffer_get_length(in));
+	}
+	return true;
+}
+
+/* Do what can be done for a client: take requests, give answers, in order. It may be gone afterwards. */
+static void pump(struct client *c)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	enum m2m_rc rc = M2M_OK;
+
+	while (rc == M2M_OK) {
+		while (c->n < CSF_PIPELINE_MAX && evbuffer_get_length(out) <= OUTPUT_MAX && take_request(c))
+			;
+		rc = answer_first(c);
+	}
+	if (rc == M2M_ENOMEM || (c->last && c->n == 0 && evbuffer_get_length(out) == 0))
+		client_free(c);
+}
+
+static void on_io(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	pump(arg);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct client *c = arg;
+
+	/* A client may shut its side and still read: what it asked is answered. */
+	if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING) && !(what & BEV_EVENT_ERROR)) {
+		c->last = true;
+		bufferevent_disable(bev, EV_READ);
+		pump(c);
+		return;
+	}
+	client_free(c);
+}
+
+static void on_accept(void *arg, int fd)
+{
+	const struct timeval patience = { WRITE_TIMEOUT_S, 0 };
+	struct csf_resolver *r = arg;
+	struct client *c = NULL;
+
+	if (r->n >= r->conf->resolver_max) {
+		m2m_log(r->env, M2M_ERROR, "resolver: more than %lld connections at once", (long long)r->conf->resolver_max);
+		close(fd);
+		return;
+	}
+	c = calloc(1, sizeof(*c));
+	if (c)
+		c->bev = bufferevent_socket_new(csf_loop_base(r->loop), fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!c || !c->bev) {
+		free(c);
+		close(fd);
+		return;
+	}
+	c->r = r;
+	c->next = r->clients;
+	c->at = &r->clients;
+	if (c->next)
+		c->next->at = &c->next;
+	r->clients = c;
+	r->n++;
+	bufferevent_setcb(c->bev, on_io, on_io, on_event, c);
+	bufferevent_set_timeouts(c->bev, NULL, &patience);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, 2 * CSF_RESOLVER_LINE_MAX);
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct csf_resolver *r = arg;
+
+	(void)fd, (void)what;
+	csf_keycache_sweep(r->cache);
+}
+
+enum m2m_rc csf_resolver_new(struct csf_loop *loop, const struct csf_conf *conf, const struct csf_out *out_ops,
+			     const struct m2m_env *env, struct csf_keycache *cache, struct csf_resolver **out, struct m2m_err *err)
+{
+	const struct timeval every = { SWEEP_S, 0 };
+	struct csf_resolver *r = calloc(1, sizeof(*r));
+	enum m2m_rc rc = M2M_OK;
+
+	if (!r)
+		return m2m_fail(err, M2M_ENOMEM, "resolver: out of memory");
+	*r = (struct csf_resolver){ .loop = loop, .conf = conf, .out = *out_ops, .env = env, .cache = cache };
+	rc = csf_listen_unix(csf_loop_base(loop), conf->resolver_socket, env, on_accept, r, &r->listener, err);
+	if (rc == M2M_OK) {
+		r->sweep = event_new(csf_loop_base(loop), -1, EV_PERSIST, on_sweep, r);
+		if (!r->sweep || event_add(r->sweep, &every) != 0)
+			rc = m2m_fail(err, M2M_ENOMEM, "resolver: out of memory");
+	}
+	if (rc != M2M_OK) {
+		csf_resolver_free(r);
+		return rc;
+	}
+	*out = r;
+	return M2M_OK;
+}
+
+void csf_resolver_free(struct csf_resolver *r)
+{
+	if (!r)
+		return;
+	csf_listener_free(r->listener);
+	while (r->clients)
+		client_free(r->clients);
+	if (r->sweep)
+		event_free(r->sweep);
+	free(r);
+}
