@@ -43,8 +43,10 @@ struct mtf;
 
 /* How the core reaches a MAS. Called from a worker thread. */
 struct mtf_out {
-	/* Push a root key (one M2M-Key). req: borrowed until return (copied). done(arg, code, text) exactly once, from any thread: the answer's
-	 * code for that key; M2M_ETIMEOUT-like troubles arrive as code 0. Returns false (done not called) if it could not be sent. */
+	/* Push a root key (one M2M-Key). req: borrowed until return (copied). done(arg, code, text) exactly once,
+	 * from any thread: the answer's
+	 * code for that key; M2M_ETIMEOUT-like troubles arrive as code 0. Returns false (done not called) if it
+	 * could not be sent. */
 	bool (*push)(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, uint32_t code), void *arg);
 	/* Revoke, as far as it goes: taking back what a failed enrolment left behind. */
 	void (*revoke)(void *ctx, const struct m2m_krr *req);
@@ -55,8 +57,8 @@ struct mtf_out {
 enum m2m_rc mtf_init_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
 
 /* Open. conf, env: borrowed until mtf_close. identity: the Diameter identity, used where conf names none; NULL (the operator's
- * tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one that differs from identity, or a
- * store that was made for another MTF-ID, is refused. The first open that knows the MTF-ID records it in the store.
+ * tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one that
+ * differs from identity, or a store that was made for another MTF-ID, is refused. The first open that knows the MTF-ID records it in the store.
  * out_ops: NULL for the operator's tool (no TLS, no workers). */
 enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const struct mtf_out *out_ops, const struct m2m_env *env,
 		     struct mtf **out, struct m2m_err *err);
@@ -93,7 +95,8 @@ struct mtf_credential_info {
 };
 typedef bool mtf_credential_each(void *arg, const struct mtf_credential_info *info);
 enum m2m_rc mtf_credential_list(struct mtf *mtf, mtf_credential_each *each, void *arg, struct m2m_err *err);
-enum m2m_rc mtf_credential_show(struct mtf *mtf, struct m2m_span name, mtf_credential_each *each, void *arg, struct m2m_err *err);
+enum m2m_rc mtf_credential_show(struct mtf *mtf, struct m2m_span name, mtf_credential_each *each, void *arg,
+				struct m2m_err *err);
 
 /* An instruction: what an enrolee becomes. */
 struct mtf_enrolee_info {

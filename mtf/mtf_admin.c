@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The operator's view and hand: credentials, instructions, enrolments. Works in the operator's tool beside a running
+ * daemon, so every
+ * rule about what is in the store is checked inside the job that writes. No function here gives out a key. Thread-safe. */
+#include "mtf/core.h"
+#include "mtf/names.h"
+
+#include <stdlib.h>
+
+#define KEY_LIFE_MAX (20LL * 365 * 86400)
+
+/* --- credentials ----------------------------------------------------------------------------------------------------- */
+
+struct credential_job {
+	struct mtf *mtf;
+	struct m2m_id name;
+	struct mtf_credential credential;
+};
+
+static enum m2m_rc apply_credential_add(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	struct credential_job *job = arg;
+	struct m2m_span name = m2m_id_span(&job->name), there = { 0 };
+	struct m2m_secret plain = { 0 };
+	enum m2m_rc rc = store_txn_get(t, MTF_T_CREDENTIAL, name, &there, err);
+
+	if (rc == M2M_OK)
+		return m2m_fail(err, M2M_EEXIST, "credential %s: exists already", job->name.s);
+	if (rc != M2M_ENOENT)
+		return rc;
+	rc = mtf_credential_encode(&job->credential, &plain, err);
+	if (rc == M2M_OK)
+		rc = mtf_store_txn_save(&job->mtf->store, t, MTF_T_CREDENTIAL, name, m2m_secret_span(&plain), err);
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+enum m2m_rc mtf_credential_add(struct mtf *mtf, struct m2m_span name, struct m2m_span key, struct m2m_err *err)
+{
+	struct credential_job job = { .mtf = mtf, .credential = { .created = m2m_now(mtf->env), .key = key } };
+	enum m2m_rc rc = mtf_credential_name(name, &job.name, &job.credential.kind, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	if (job.credential.kind == MTF_CRED_PSK && (!key.p || key.n < MTF_PSK_MIN || key.n > MTF_PSK_MAX))
+		return m2m_fail(err, M2M_EINVAL, "credential %s: the key has %zu octets; it must have %d to %d", job.name.s, key.n,
+				MTF_PSK_MIN, MTF_PSK_MAX);
+	if (job.credential.kind != MTF_CRED_PSK && key.p)
+		return m2m_fail(err, M2M_EINVAL, "credential %s: only a pre-provisioned key (psk:) has a key", job.name.s);
+	return store_run(mtf->store.st, apply_credential_add, &job, err);
+}
+
+/* The instruction that names a credential forgets it: a credential made later under that name is nobody's. */
+static enum m2m_rc forget(struct credential_job *job, struct store_txn *t, struct m2m_span enrolee, struct m2m_err *err)
+{
+	const struct mtf_store *ms = &job->mtf->store;
+	struct m2m_secret plain = { 0 }, fresh = { 0 };
+	struct mtf_instruction in = { 0 };
+	enum m2m_rc rc = mtf_store_txn_load(ms, t, MTF_T_ENROLEE, enrolee, &plain, err);
+
+	if (rc == M2M_OK)
+		rc = mtf_instruction_decode(m2m_secret_span(&plain), &in, err);
+	if (rc == M2M_OK) {
+		mtf_list_remove(&in.credentials, m2m_id_span(&job->name));
+		rc = mtf_instruction_encode(&in, &fresh, err);
+	}
+	if (rc == M2M_OK)
+		rc = mtf_store_txn_save(ms, t, MTF_T_ENROLEE, enrolee, m2m_secret_span(&fresh), err);
+	m2m_secret_wipe(&plain);
+	m2m_secret_wipe(&fresh);
+	return rc == M2M_ENOENT ? M2M_OK : rc;
+}
+
+static enum m2m_rc unbind(struct credential_job *job, struct store_txn *t, struct m2m_err *err)
+{
+	struct m2m_span name = m2m_id_span(&job->name), enrolee = { 0 };
+	struct m2m_secret plain = { 0 };
+	enum m2m_rc rc = mtf_store_txn_load(&job->mtf->store, t, MTF_T_BINDING, name, &plain, err);
+
+	if (rc == M2M_ENOENT)
+		return M2M_OK;
+	if (rc == M2M_OK)
+		rc = mtf_name_decode(m2m_secret_span(&plain), &enrolee, err);
+	if (rc == M2M_OK)
+		rc = forget(job, t, enrolee, err);
+	if (rc == M2M_OK)
+		rc = store_txn_del(t, MTF_T_BINDING, name, err);
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+static enum m2m_rc apply_credential_remove(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	struct credential_job *job = arg;
+	struct m2m_span name = m2m_id_span(&job->name), there = { 0 };
+	enum m2m_rc rc = store_txn_get(t, MTF_T_CREDENTIAL, name, &there, err);
+
+	if (rc == M2M_ENOENT)
+		return m2m_fail(err, M2M_ENOENT, "credential %s: there is none", job->name.s);
+	if (rc == M2M_OK)
+		rc = unbind(job, t, err);
+	if (rc == M2M_OK)
+		rc = store_txn_del(t, MTF_T_CREDENTIAL, name, err);
+	return rc;
+}
+
+enum m2m_rc mtf_credential_remove(struct mtf *mtf, struct m2m_span name, struct m2m_err *err)
+{
+	struct credential_job job = { .mtf = mtf };
+	enum m2m_rc rc = mtf_credential_name(name, &job.name, &job.credential.kind, err);
+
+	return rc == M2M_OK ? store_run(mtf->store.st, apply_credential_remove, &job, err) : rc;
+}
+
+struct credential_walk {
+	struct mtf *mtf;
+	mtf_credential_each *each;
+	void *arg;
+	enum m2m_rc rc;
+	struct m2m_err *err;
+};
+
+static bool tell_credential(void *arg, struct m2m_span name, struct m2m_span plain)
+{
+	struct credential_walk *walk = arg;
+	struct mtf_credential_info info = { .name = name };
+	struct mtf_credential credential = { 0 };
+	struct m2m_id enrolee = { 0 };
+
+	walk->rc = mtf_credential_decode(plain, &credential, walk->err);
+	if (walk->rc == M2M_OK)
+		walk->rc = mtf_store_bound_to(&walk->mtf->store, name, &enrolee, walk->err);
+	if (walk->rc == M2M_OK)
+		info.enrolee = m2m_id_span(&enrolee);
+	else if (walk->rc == M2M_ENOENT)
+		walk->rc = M2M_OK;
+	info.kind = credential.kind;
+	info.created = credential.created;
+	return walk->rc == M2M_OK && walk->each(walk->arg, &info);
+}
+
+enum m2m_rc mtf_credential_list(struct mtf *mtf, mtf_credential_each *each, void *arg, struct m2m_err *err)
+{
+	struct credential_walk walk = { .mtf = mtf, .each = each, .arg = arg, .err = err };
+	enum m2m_rc rc = mtf_store_walk(&mtf->store, MTF_T_CREDENTIAL, tell_credential, &walk, err);
+
+	return rc == M2M_OK ? walk.rc : rc;
+}
+
+enum m2m_rc mtf_credential_show(struct mtf *mtf, struct m2m_span name, mtf_credential_each *each, void *arg,
+				struct m2m_err *err)
+{
+	struct credential_walk walk = { .mtf = mtf, .each = each, .arg = arg, .err = err };
+	enum mtf_credential_kind kind = MTF_CRED_PSK;
+	struct m2m_secret plain = { 0 };
+	struct m2m_id key = { 0 };
+	enum m2m_rc rc = mtf_credential_name(name, &key, &kind, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	rc = mtf_store_load(&mtf->store, MTF_T_CREDENTIAL, m2m_id_span(&key), &plain, err);
+	if (rc == M2M_ENOENT)
+		return m2m_fail(err, rc, "credential %s: there is none", key.s);
+	if (rc == M2M_OK) {
+		(void)tell_credential(&walk, m2m_id_span(&key), m2m_secret_span(&plain));
+		rc = walk.rc;
+	}
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+/* --- enrolees -------------------------------------------------------------------------------------------------------- */
+
+struct enrolee_job {
+	struct mtf *mtf;
+	struct m2m_span enrolee;
+	struct mtf_instruction in; /* lists: normalised, in names */
+	struct m2m_id credentials[M2M_LIST_MAX], mas_ids[M2M_LIST_MAX];
+};
+
+static enum m2m_rc check_each(const struct m2m_list *l, enum m2m_rc (*check)(struct m2m_span, struct m2m_err *),
+			      struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+
+	for (size_t i = 0; rc == M2M_OK && i < l->n; i++)
+		rc = check(l->v[i], err);
+	return rc;
+}
+
+/* What an instruction says, but for what depends on the store. */
+static enum m2m_rc check_enrolee(const struct mtf_enrolee_info *info, int64_t now, struct m2m_err *err)
+{
+	enum m2m_rc rc = m2m_enrolee_id_check(info->enrolee, err);
+
+	if (rc == M2M_OK && (info->credentials.n == 0 || info->credentials.n > M2M_LIST_MAX))
+		rc = m2m_fail(err, M2M_EINVAL, "enrolee: it needs 1 to %d credentials", M2M_LIST_MAX);
+	if (rc == M2M_OK && (info->mas_ids.n == 0 || info->mas_ids.n > M2M_LIST_MAX))
+		rc = m2m_fail(err, M2M_EINVAL, "enrolee: it needs 1 to %d MASs", M2M_LIST_MAX);
+	if (rc == M2M_OK && (info->app_ids.n > M2M_LIST_MAX || info->targets.n > M2M_LIST_MAX))
+		rc = m2m_fail(err, M2M_EINVAL, "enrolee: more than %d App-IDs or association targets", M2M_LIST_MAX);
+	if (rc == M2M_OK)
+		rc = check_each(&info->app_ids, m2m_app_id_check, err);
+	if (rc == M2M_OK)
+		rc = check_each(&info->targets, m2m_cse_id_check, err);
+	if (rc == M2M_OK && (info->key_life < 0 || info->key_life > KEY_LIFE_MAX))
+		rc = m2m_fail(err, M2M_EINVAL, "enrolee: the root key's life must be 0 to 20 years");
+	if (rc == M2M_OK && info->expiry != 0 && info->expiry <= now)
+		rc = m2m_fail(err, M2M_EINVAL, "enrolee: its expiry is in the past");
+	return rc;
+}
+
+/* Names in their stored form; `copy` holds them. */
+static enum m2m_rc take_credentials(const struct m2m_list *from, struct enrolee_job *job, struct m2m_err *err)
+{
+	enum mtf_credential_kind kind = MTF_CRED_PSK;
+	enum m2m_rc rc = M2M_OK;
+
+	for (size_t i = 0; rc == M2M_OK && i < from->n; i++) {
+		rc = mtf_credential_name(from->v[i], &job->credentials[i], &kind, err);
+		job->in.credentials.v[i] = m2m_id_span(&job->credentials[i]);
+	}
+	job->in.credentials.n = from->n;
+	return rc;
+}
+
+static enum m2m_rc take_mas_ids(const struct m2m_list *from, struct enrolee_job *job, struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+
+	for (size_t i = 0; rc == M2M_OK && i < from->n; i++) {
+		rc = m2m_fqdn_parse(from->v[i], &job->mas_ids[i], err);
+		job->in.mas_ids.v[i] = m2m_id_span(&job->mas_ids[i]);
+		if (rc == M2M_OK && !mtf_conf_mas(job->mtf->conf, job->in.mas_ids.v[i]))
+			rc = m2m_fail(err, M2M_EINVAL, "MAS %s: no mas section of the configuration names it",
+				      job->mas_ids[i].s);
+	}
+	job->in.mas_ids.n = from->n;
+	return rc;
+}
+
+static enum m2m_rc refuse_twice(const struct mtf_instruction *in, struct m2m_err *err)
+{
+	if (mtf_list_has_twice(&in->credentials) || mtf_list_has_twice(&in->mas_ids) || mtf_list_has_twice(&in->app_ids) ||
+	    mtf_list_has_twice(&in->targets))
+		return m2m_fail(err, M2M_EINVAL, "enrolee: a credential, MAS, App-ID or association target is named twice");
+	return M2M_OK;
+}
+
+static enum m2m_rc bind_credential(struct enrolee_job *job, struct store_txn *t, struct m2m_span name, struct m2m_span binding,
+				   struct m2m_err *err)
+{
+	struct m2m_span there = { 0 };
+	enum m2m_rc rc = store_txn_get(t, MTF_T_CREDENTIAL, name, &there, err);
+
+	if (rc == M2M_ENOENT)
+		return m2m_fail(err, rc, "credential %.*s: there is none", (int)name.n, (const char *)name.p);
+	if (rc == M2M_OK)
+		rc = store_txn_get(t, MTF_T_BINDING, name, &there, err);
+	if (rc == M2M_OK)
+		return m2m_fail(err, M2M_EEXIST, "credential %.*s: belongs to an enrolee already", (int)name.n,
+				(const char *)name.p);
+	return rc == M2M_ENOENT ? mtf_store_txn_save(&job->mtf->store, t, MTF_T_BINDING, name, binding, err) : rc;
+}
+
+static enum m2m_rc apply_enrolee_add(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	struct enrolee_job *job = arg;
+	struct m2m_secret plain = { 0 }, binding = { 0 };
+	struct m2m_span there = { 0 };
+	enum m2m_rc rc = store_txn_get(t, MTF_T_ENROLEE, job->enrolee, &there, err);
+
+	if (rc == M2M_OK)
+		return m2m_fail(err, M2M_EEXIST, "enrolee %.*s: exists already", (int)job->enrolee.n,
+				(const char *)job->enrolee.p);
+	if (rc != M2M_ENOENT)
+		return rc;
+	rc = mtf_name_encode(job->enrolee, &binding, err);
+	for (size_t i = 0; rc == M2M_OK && i < job->in.credentials.n; i++)
+		rc = bind_credential(job, t, job->in.credentials.v[i], m2m_secret_span(&binding), err);
+	if (rc == M2M_OK)
+		rc = mtf_instruction_encode(&job->in, &plain, err);
+	if (rc == M2M_OK)
+		rc = mtf_store_txn_save(&job->mtf->store, t, MTF_T_ENROLEE, job->enrolee, m2m_secret_span(&plain), err);
+	m2m_secret_wipe(&plain);
+	m2m_secret_wipe(&binding);
+	return rc;
+}
+
+enum m2m_rc mtf_enrolee_add(struct mtf *mtf, const struct mtf_enrolee_info *info, struct m2m_err *err)
+{
+	int64_t now = m2m_now(mtf->env);
+	struct enrolee_job *job = NULL;
+	enum m2m_rc rc = check_enrolee(info, now, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	job = calloc(1, sizeof(*job));
+	if (!job)
+		return m2m_fail(err, M2M_ENOMEM, "enrolee: out of memory");
+	job->mtf = mtf;
+	job->enrolee = info->enrolee;
+	job->in = (struct mtf_instruction){ .created = now, .expiry = info->expiry, .key_life = info->key_life,
+					    .app_ids = info->app_ids, .targets = info->targets };
+	rc = take_credentials(&info->credentials, job, err);
+	if (rc == M2M_OK)
+		rc = take_mas_ids(&info->mas_ids, job, err);
+	if (rc == M2M_OK)
+		rc = refuse_twice(&job->in, err);
+	if (rc == M2M_OK)
+		rc = store_run(mtf->store.st, apply_enrolee_add, job, err);
+	free(job);
+	return rc;
+}
+
+struct enrolee_walk {
+	struct mtf *mtf;
+	mtf_enrolee_each *each;
+	void *arg;
+	enum m2m_rc rc;
+	struct m2m_err *err;
+};
+
+/* The KeID of an enrolee's latest enrolment, if there is one. */
+static enum m2m_rc latest_of(struct mtf *mtf, struct m2m_span enrolee, struct m2m_id *ke_id, int64_t *when, struct m2m_err *err)
+{
+	struct m2m_secret plain = { 0 };
+	struct mtf_latest latest = { 0 };
+	enum m2m_rc rc = mtf_store_load(&mtf->store, MTF_T_LATEST, enrolee, &plain, err);
+
+	if (rc == M2M_OK)
+		rc = mtf_latest_decode(m2m_secret_span(&plain), &latest, err);
+	if (rc == M2M_OK)
+		rc = mtf_ke_id(latest.rel, latest.mtf_id, ke_id, err);
+	*when = latest.enrolled;
+	m2m_secret_wipe(&plain);
+	return rc == M2M_ENOENT ? M2M_OK : rc;
+}
+
+static bool tell_enrolee(void *arg, struct m2m_span enrolee, struct m2m_span plain)
+{
+	struct enrolee_walk *walk = arg;
+	struct mtf_enrolee_info info = { .enrolee = enrolee };
+	struct mtf_instruction in = { 0 };
+	struct m2m_id ke_id = { 0 };
+
+	walk->rc = mtf_instruction_decode(plain, &in, walk->err);
+	if (walk->rc == M2M_OK)
+		walk->rc = latest_of(walk->mtf, enrolee, &ke_id, &info.enrolled, walk->err);
+	if (walk->rc != M2M_OK)
+		return false;
+	if (ke_id.n > 0)
+		info.ke_id = m2m_id_span(&ke_id);
+	info.credentials = in.credentials;
+	info.app_ids = in.app_ids;
+	info.mas_ids = in.mas_ids;
+	info.targets = in.targets;
+	info.key_life = in.key_life;
+	info.expiry = in.expiry;
+	info.created = in.created;
+	return walk->each(walk->arg, &info);
+}
+
+enum m2m_rc mtf_enrolee_list(struct mtf *mtf, mtf_enrolee_each *each, void *arg, struct m2m_err *err)
+{
+	struct enrolee_walk walk = { .mtf = mtf, .each = each, .arg = arg, .err = err };
+	enum m2m_rc rc = mtf_store_walk(&mtf->store, MTF_T_ENROLEE, tell_enrolee, &walk, err);
+
+	return rc == M2M_OK ? walk.rc : rc;
+}
+
+enum m2m_rc mtf_enrolee_show(struct mtf *mtf, struct m2m_span enrolee, mtf_enrolee_each *each, void *arg, struct m2m_err *err)
+{
+	struct enrolee_walk walk = { .mtf = mtf, .each = each, .arg = arg, .err = err };
+	struct m2m_secret plain = { 0 };
+	enum m2m_rc rc = m2m_enrolee_id_check(enrolee, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	rc = mtf_store_load(&mtf->store, MTF_T_ENROLEE, enrolee, &plain, err);
+	if (rc == M2M_ENOENT)
+		return m2m_fail(err, rc, "enrolee %.*s: there is none", (int)enrolee.n, (const char *)enrolee.p);
+	if (rc == M2M_OK) {
+		(void)tell_enrolee(&walk, enrolee, m2m_secret_span(&plain));
+		rc = walk.rc;
+	}
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+/* --- enrolments ------------------------------------------------------------------------------------------------------ */
+
+struct enrolment_walk {
+	mtf_enrolment_each *each;
+	void *arg;
+	enum m2m_rc rc;
+	struct m2m_err *err;
+};
+
+static bool tell_enrolment(void *arg, struct m2m_span rel, struct m2m_span plain)
+{
+	struct enrolment_walk *walk = arg;
+	struct mtf_enrolment_info info = { .created = 0 };
+	struct mtf_enrolment en = { 0 };
+
+	walk->rc = mtf_enrolment_decode(plain, &en, walk->err);
+	m2m_key_wipe(&en.ke);
+	if (walk->rc == M2M_OK && rel.n != M2M_REL_LEN)
+		walk->rc = m2m_fail(walk->err, M2M_ECORRUPT, "enrolment: its RelativeKeID has %zu octets", rel.n);
+	if (walk->rc == M2M_OK)
+		walk->rc = mtf_ke_id(rel.p, en.mtf_id, &info.ke_id, walk->err);
+	if (walk->rc != M2M_OK)
+		return false;
+	info.enrolee = en.enrolee;
+	info.credential = en.credential;
+	info.mas_ids = en.mas_ids;
+	info.targets = en.targets;
+	info.created = en.created;
+	info.expiry = en.expiry;
+	return walk->each(walk->arg, &info);
+}
+
+enum m2m_rc mtf_enrolment_list(struct mtf *mtf, mtf_enrolment_each *each, void *arg, struct m2m_err *err)
+{
+	struct enrolment_walk walk = { .each = each, .arg = arg, .err = err };
+	enum m2m_rc rc = mtf_store_walk(&mtf->store, MTF_T_ENROLMENT, tell_enrolment, &walk, err);
+
+	return rc == M2M_OK ? walk.rc : rc;
+}
