@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside the MTF's core: what its files share. Nobody outside mtf/ includes it.
+ *
+ * `lock` guards the table of handshakes and the heads of handshakes (all but `en` and `in`). A handshake in work is
+ * an actor: it has
+ * at most one event pending and at most one worker at a time, which alone touches its `en` and `in`. Nothing is
+ * called with the lock held that
+ * could wait: not the store, not OpenSSL, not the glue. */
+#ifndef MTF_CORE_H
+#define MTF_CORE_H
+
+#include "mtf/handshake.h"
+#include "mtf/mtf_store.h"
+#include "mtf/tls_engine.h"
+
+#include <pthread.h>
+
+struct mtf {
+	const struct mtf_conf *conf;
+	const struct m2m_env *env;
+	struct m2m_id mtf_id;
+	struct mtf_store store;
+
+	/* only in the daemon */
+	struct mtf_out out;
+	struct tls_server *tls;
+	struct workers *workers;
+
+	pthread_mutex_t lock;
+	struct hs_table table;
+	size_t outstanding; /* pushes without an answer; they may outlive mtf_close */
+	bool closing;       /* no new rounds */
+	bool closed;        /* the last outstanding push frees it */
+};
+
+/* Let a worker go on with h, for ev. Any thread, with the lock held. */
+void mtf_post(struct mtf *mtf, struct handshake *h, enum hs_event ev);
+
+/* Answer the round of h that is in work: to all who wait for it. Worker only; h may be gone when it returns.
+ * text: static, may be NULL. payload: taken over. goes_on: 1001, with a new State; else h is finished. */
+void mtf_answer(struct mtf *mtf, struct handshake *h, uint32_t result, const char *text, struct m2m_secret *payload,
+		bool goes_on);
+
+/* Free what closing left behind, once no push is outstanding. */
+void mtf_release(struct mtf *mtf);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* mtf.fdx: the MTF core as a freeDiameter extension. Its argument is the path of the configuration file.
+ *
+ * Handlers run on dispatch threads, several at once; answers to RPR are sent from the core's workers. A thread of
+ * ours ticks. Entry and
+ * end run on freeDiameter's main thread while no dispatch thread does. */
+#include "config.h"
+
+#include "dict/entry.h"
+#include "dict/node.h"
+#include "mtf/mtf.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct server {
+	struct mtf_conf conf;
+	struct dict_node *node;
+	struct mtf *mtf;
+	pthread_t ticker;
+	bool ticking;
+	pthread_mutex_t lock; /* of stop */
+	pthread_cond_t wake;
+	bool stop;
+};
+
+static struct server *server;
+
+/* --- RPR ----------------------------------------------------------------------------------------------------------- */
+
+static void on_answer(void *arg, const struct m2m_rpa *answer)
+{
+	dict_call_answer(arg, answer);
+}
+
+static void on_rpr(void *arg, struct dict_call *call)
+{
+	const struct server *s = arg;
+
+	mtf_provision(s->mtf, dict_call_peer(call), dict_call_request(call), on_answer, call);
+}
+
+/* --- KPR, KRR ------------------------------------------------------------------------------------------------------ */
+
+struct pending {
+	void (*done)(void *arg, uint32_t code);
+	void *arg;
+};
+
+/* The code of the one key that was pushed. */
+static uint32_t code_of(const struct m2m_status_answer *answer)
+{
+	return answer->n > 0 && answer->status[0].result != 0 ? answer->status[0].result : answer->head.result;
+}
+
+static void on_kpa(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
+{
+	struct pending *p = arg;
+
+	if (rc != M2M_OK)
+		m2m_log(&dict_env, M2M_NOTICE, "root key push: %s", err ? err->text : m2m_rc_text(rc));
+	p->done(p->arg, rc == M2M_OK ? code_of(answer) : 0);
+	free(p);
+}
+
+static bool push(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, uint32_t code), void *arg)
+{
+	const struct server *s = ctx;
+	struct pending *p = calloc(1, sizeof(*p));
+	struct m2m_err err = { 0 };
+
+	if (!p)
+		return false;
+	*p = (struct pending){ done, arg };
+	if (dict_request(s->node, M2M_KPR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kpa, p, &err) == M2M_OK)
+		return true;
+	m2m_log(&dict_env, M2M_NOTICE, "root key push: %s", err.text);
+	free(p);
+	return false;
+}
+
+static void on_kra(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
+{
+	const struct m2m_status_answer *a = answer;
+
+	(void)arg;
+	if (rc != M2M_OK)
+		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: %s",
+			err ? err->text : m2m_rc_text(rc));
+	else if (!m2m_result_is_success(a->head.result))
+		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: the MAS says %u", a->head.result);
+}
+
+static void revoke(void *ctx, const struct m2m_krr *req)
+{
+	const struct server *s = ctx;
+	struct m2m_err err = { 0 };
+
+	if (dict_request(s->node, M2M_KRR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kra, NULL, &err) != M2M_OK)
+		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: %s", err.text);
+}
+
+/* --- ticking ------------------------------------------------------------------------------------------------------- */
+
+static void *tick(void *arg)
+{
+	struct server *s = arg;
+	struct timespec at = { 0 };
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->stop) {
+		clock_gettime(CLOCK_REALTIME, &at);
+		at.tv_sec++;
+		(void)pthread_cond_timedwait(&s->wake, &s->lock, &at);
+		pthread_mutex_unlock(&s->lock);
+		mtf_expire(s->mtf);
+		pthread_mutex_lock(&s->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+static void stop_ticking(struct server *s)
+{
+	if (!s->ticking)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->stop = true;
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+	pthread_join(s->ticker, NULL);
+	s->ticking = false;
+}
+
+/* --- start and end ------------------------------------------------------------------------------------------------- */
+
+/* Works after any step of start(). The core goes first: it answers what it still holds through the node. Pushes under way
+ * are answered by the node's end. */
+static void stop(struct server *s)
+{
+	if (!s)
+		return;
+	stop_ticking(s);
+	mtf_close(s->mtf);
+	dict_node_free(s->node);
+	mtf_conf_free(&s->conf);
+	pthread_cond_destroy(&s->wake);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static enum m2m_rc begin(struct server *s, struct m2m_err *err)
+{
+	const struct mtf_out out = { .push = push, .revoke = revoke, .ctx = s };
+	enum m2m_rc rc = mtf_open(&s->conf, dict_node_identity(s->node), &out, &dict_env, &s->mtf, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	s->ticking = pthread_create(&s->ticker, NULL, tick, s) == 0;
+	if (!s->ticking)
+		return m2m_fail(err, M2M_EIO, "the ticking thread could not be started");
+	return dict_serve(s->node, M2M_RPR, M2M_ROLE_CSF, on_rpr, s, err);
+}
+
+static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+
+	if (!conf_file)
+		return m2m_fail(err, M2M_ECONF, "no configuration file: LoadExtension = \"mtf.fdx\" : \"/etc/…/mtf.conf\";");
+	rc = m2m_secret_process(err);
+	if (rc == M2M_OK)
+		rc = mtf_conf_load(conf_file, &s->conf, err);
+	if (rc == M2M_OK)
+		rc = dict_node_new(&s->conf.peers, &s->node, err);
+	if (rc == M2M_OK)
+		rc = dict_client_of(s->node, M2M_KPR, err);
+	return rc == M2M_OK ? begin(s, err) : rc;
+}
+
+static int mtf_entry(char *conf_file)
+{
+	struct m2m_err err = { 0 };
+
+	server = calloc(1, sizeof(*server));
+	if (!server)
+		return ENOMEM;
+	pthread_mutex_init(&server->lock, NULL);
+	pthread_cond_init(&server->wake, NULL);
+	if (start(server, conf_file, &err) != M2M_OK) {
+		m2m_log(&dict_env, M2M_ERROR, "mtf.fdx does not start: %s", err.text);
+		stop(server);
+		server = NULL;
+		return EINVAL;
+	}
+	m2m_log(&dict_env, M2M_NOTICE, "MTF %s serves", dict_node_identity(server->node));
+	return 0;
+}
+
+void fd_ext_fini(void)
+{
+	stop(server);
+	server = NULL;
+}
+
+EXTENSION_ENTRY("mtf", mtf_entry, "dict_m2m");
