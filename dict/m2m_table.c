@@ -90,7 +90,7 @@ const struct m2m_avp_def m2m_avps[M2M_AVPS] = {
 	MUST(ORIGIN_HOST, OWN_HOST, ANS(origin_host)), \
 	MUST(ORIGIN_REALM, OWN_REALM, NONE), \
 	MAY(RESULT_CODE, RESULT, ANS(result), NONE), \
-	MAY(EXPERIMENTAL_RESULT, NOTHING, NONE, NONE)
+	MAY(EXPERIMENTAL_RESULT, EXPERIMENTAL, ANS(result), NONE)
 #define TAIL_R \
 	SKIP(FEATURE_VECTOR, 1), SKIP(EVENT_TIMESTAMP, 1), SKIP(ORIGIN_STATE_ID, 1), SKIP(DRMP, 1), \
 	SKIP(VENDOR_SPECIFIC_APPLICATION_ID, 1), SKIP(PROXY_INFO, 0), SKIP(ROUTE_RECORD, 0)
@@ -186,7 +186,7 @@ static const struct m2m_rule key_rules[] = {
 static const struct m2m_rule status_rules[] = {
 	MUST(KEY_NAME, SPAN, AT(m2m_key_status, name)),
 	MAY(RESULT_CODE, RESULT, AT(m2m_key_status, result), NONE),
-	MAY(EXPERIMENTAL_RESULT, NOTHING, NONE, NONE),
+	MAY(EXPERIMENTAL_RESULT, EXPERIMENTAL, AT(m2m_key_status, result), NONE),
 	SKIP(KEY_EXPIRY_TIME, 1),
 };
 

@@ -108,7 +108,8 @@ enum m2m_to {
 	M2M_TO_LIST,        /* struct m2m_list */
 	M2M_TO_SPANS,       /* array of struct m2m_span; count: see `also` */
 	M2M_TO_GROUPS,      /* array of the group's struct; count: see `also` */
-	M2M_TO_RESULT,      /* uint32_t; Result-Code or Experimental-Result */
+	M2M_TO_RESULT,      /* uint32_t: Result-Code, unless the code is one of ours */
+	M2M_TO_EXPERIMENTAL, /* the same uint32_t: Experimental-Result, if it is */
 	M2M_TO_TEXT,        /* const char *, written only */
 };
 

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the codec's files share. */
+#ifndef DICT_CODEC_INT_H
+#define DICT_CODEC_INT_H
+
+#include "dict/codec.h"
+
+/* Which of our AVPs a header is; M2M_AVPS: none. */
+enum m2m_avp m2m_avp_kind(const struct avp_hdr *hdr);
+
+/* Of a message or a grouped AVP; NULL at the end. */
+static inline struct avp *m2m_first_child(msg_or_avp *parent)
+{
+	struct avp *avp = NULL;
+
+	return fd_msg_browse(parent, MSG_BRW_FIRST_CHILD, &avp, NULL) == 0 ? avp : NULL;
+}
+
+static inline struct avp *m2m_next(struct avp *avp)
+{
+	struct avp *next = NULL;
+
+	return fd_msg_browse(avp, MSG_BRW_NEXT, &next, NULL) == 0 ? next : NULL;
+}
+
+/* Put what the fault holds into a group AVP. Returns M2M_EINVAL (it is still a fault) or M2M_ENOMEM. */
+enum m2m_rc m2m_fault_nest(const struct m2m_codec *codec, struct m2m_fault *fault, enum m2m_avp group);
+
+#endif
