@@ -144,6 +144,10 @@ class Daemon:
             f.seek(since)
             return re.search(pattern, f.read())
 
+    def mark(self):
+        """Where the log ends now; for `since`."""
+        return os.path.getsize(self.log)
+
     def wait_log(self, pattern, seconds=15, since=0):
         def look():
             self.check_alive()

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The whole chain: nodes enrol by pre-provisioned key and by certificate, associate, and get octets through the front."""
+import http.server
+import os
+import re
+import threading
+import unittest
+
+from case import LabCase, lablib
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"the page of the IN-CSE\n")
+
+    def log_message(self, *args):
+        pass
+
+
+class Chain(LabCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        threading.Thread(target=cls.http.serve_forever, daemon=True).start()
+        _, cls.front_port = cls.front(cls, cls.http.server_port)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.http.shutdown()
+        cls.http.server_close()
+        super().tearDownClass()
+
+    def fetch(self, name, *more):
+        return self.lab.run(["m2m-node", "associate", f"127.0.0.1:{self.front_port}", "--keys", self.path(f"{name}.keys"), *more],
+                            input="GET / HTTP/1.0\r\n\r\n").stdout
+
+    def test_psk_node_enrols_and_associates(self):
+        before = self.stored()
+        self.new_node("chain-1", "--app-id", "Nmetering")
+        self.enrol("chain-1")
+        self.assertEqual(self.stored(), (before[0] + 1, before[1] + 1))
+        self.assertEqual(os.stat(self.path("chain-1.keys")).st_mode & 0o777, 0o600)
+        key = next(k for k in self.listing("key", "mas") if k["enroleeId"] == f"//{lablib.SP}/chain-1")
+        self.assertEqual(key["state"], "active")
+        self.assertEqual(key["appIds"], ["Nmetering"])
+        self.assertEqual(key["associationTargets"], [lablib.CSE_ID])
+        self.assertNotIn("km", key)
+        self.assertIn("the page of the IN-CSE", self.fetch("chain-1"))
+        self.assertIn("the page of the IN-CSE", self.fetch("chain-1"), "a second association with a new sequence")
+        with open(self.path("front.log")) as f:
+            self.assertIn(f"//{lablib.SP}/chain-1", f.read())
+
+    def test_psk_node_enrols_over_tls12(self):
+        self.new_node("chain-12")
+        self.enrol("chain-12", "--tls1.2")
+        self.assertIn("the page of the IN-CSE", self.fetch("chain-12"))
+
+    def test_certificate_node(self):
+        self.lab.pki.cert("cam-1", "device-ca", "DNS:cam-1.devices.example")
+        self.lab.own()
+        self.lab.ctl("credential", "add", "dns:cam-1.devices.example", "--mtf", self.lab.mtf.conf)
+        self.instruct("cam-1", "dns:cam-1.devices.example")
+        self.enrol_cert("cam-1")
+        self.assertIn("the page of the IN-CSE", self.fetch("cam-1"))
+
+    def test_stock_s_client_is_a_complete_enrolee(self):
+        for version in ("-tls1_3", "-tls1_2"):
+            with self.subTest(version):
+                name = "stock" + version
+                self.new_node(name)
+                with open(self.path(f"{name}.psk")) as f:
+                    psk = f.read().strip()
+                out = self.s_client(version, "-psk", psk, "-psk_identity", name, "-ign_eof", "-keymatexport",
+                                    "EXPORTER-oneM2M-Bootstrap", "-keymatexportlen", "48")
+                self.assertIn('"status":"enrolled"', out)
+                rel = re.search(r"Keying material: ([0-9A-F]{32})", out).group(1).lower()
+                self.assertIn(f'"keId":"{rel}@{lablib.MTF}"', out)
+                self.assertIn(f'"kmId":"{rel}@{lablib.MAS}"', out)
+
+    def test_resolver_gives_the_key_that_the_node_makes(self):
+        self.new_node("chain-3", "--app-id", "Nlights")
+        self.enrol("chain-3")
+        ki, kc = self.derive("chain-3")
+        for _ in range(2):  # from the MAS, then from the cache
+            got = self.resolve(ki)
+            self.assertEqual(got["status"], "ok")
+            self.assertEqual(got["key"], kc.hex())
+            self.assertEqual(got["enroleeId"], f"//{lablib.SP}/chain-3")
+            self.assertEqual(got["appIds"], ["Nlights"])
+            self.assertGreater(got["lifetime"], 0)
+
+    def test_enrolling_again_supersedes(self):
+        self.new_node("chain-4")
+        self.enrol("chain-4")
+        first = self.node_keys("chain-4")["keys"][0]["kmId"]
+        self.enrol("chain-4")
+        second = self.node_keys("chain-4")["keys"][0]["kmId"]
+        self.assertNotEqual(first, second)
+        states = {k["kmId"]: k["state"] for k in self.listing("key", "mas")}
+        self.assertEqual((states[first], states[second]), ("superseded", "active"))
+
+
+if __name__ == "__main__":
+    unittest.main()
