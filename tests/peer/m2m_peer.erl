@@ -262,7 +262,7 @@ refused(Code, A) ->
 connect(Name, Host, Realm, Pki, Mas, Port, Apps) ->
     ok = diameter:start_service(Name,
         [{'Origin-Host', Host}, {'Origin-Realm', Realm}, {'Vendor-Id', 0}, {'Product-Name', "erl"},
-         {'Auth-Application-Id', [Id || {_, _, Id} <- Apps]}, {decode_format, map}, {string_decode, false}
+         {'Auth-Application-Id', [Id || {_, _, Id} <- Apps]}, {decode_format, map}, {string_decode, false}, {strict_arities, decode}
          | [{application, [{alias, A}, {dictionary, D}, {module, ?MODULE}, {answer_errors, report}]} || {A, D, _} <- Apps]]),
     true = diameter:subscribe(Name),
     [Cert | _] = string:split(Host, "."),
