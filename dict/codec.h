@@ -35,6 +35,10 @@ enum m2m_rc m2m_decode(const struct m2m_codec *codec, enum m2m_cmd cmd, bool req
 enum m2m_rc m2m_encode(const struct m2m_codec *codec, enum m2m_cmd cmd, bool request, const void *in,
 		       struct m2m_span session_id, struct msg *msg, struct m2m_err *err);
 
+/* Likewise for a protocol error (RFC 6733 7.2): Session-Id, Origin-Host, Origin-Realm, Result-Code and Error-Message. */
+enum m2m_rc m2m_encode_error(const struct m2m_codec *codec, const struct m2m_answer *head, struct m2m_span session_id,
+			     struct msg *msg, struct m2m_err *err);
+
 /* Add Failed-AVP with what fault holds (nothing if it holds none) to a message. Takes fault->failed. */
 enum m2m_rc m2m_encode_failed(const struct m2m_codec *codec, struct m2m_fault *fault, struct msg *msg);
 

@@ -17,6 +17,7 @@ dict_dictgen_SOURCES = dict/dictgen.c dict/m2m_table.c dict/m2m_table.h
 # What extensions link beside libm2mmsg.la and libcommon.la (or a core that holds them).
 noinst_LTLIBRARIES += dict/libdict.la
 dict_libdict_la_SOURCES = dict/codec.h dict/codec_int.h dict/decode.c dict/encode.c dict/failed_avp.c dict/fd_dict.c \
-	dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h dict/node.h dict/entry.h
+	dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h dict/node.h dict/entry.h \
+	dict/node_int.h dict/node.c dict/links.c dict/serve.c dict/ask.c
 dict_libdict_la_CFLAGS = $(AM_CFLAGS) $(GNUTLS_CFLAGS)
 dict_libdict_la_LIBADD = $(FD_LIBS) $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS)

@@ -19,10 +19,10 @@
 struct dict_node;
 
 /* Resolve our dictionary (dict_m2m.fdx must be loaded) and start checking connections. peers: borrowed until dict_node_free.
- * M2M_ECONF with the missing object's name if the dictionary is not there. */
+ * M2M_ECONF with the missing object's name if the dictionary is not there; M2M_EEXIST: an extension has one node only. */
 enum m2m_rc dict_node_new(const struct m2m_conf_sections *peers, struct dict_node **out, struct m2m_err *err);
-/* Unregisters everything; safe on a half-made node; NULL does nothing. Requests under way get their callbacks with M2M_ETIMEOUT
- * before it returns. */
+/* Unregisters everything; NULL does nothing. Requests under way get their callbacks with M2M_ETIMEOUT before it returns. Calls
+ * that are not answered yet may still be, afterwards. */
 void dict_node_free(struct dict_node *node);
 
 /* Of the host, lower case, NUL-terminated, borrowed. */
@@ -55,7 +55,7 @@ enum m2m_rc dict_serve(struct dict_node *node, enum m2m_cmd cmd, unsigned roles,
 
 /* --- asking ------------------------------------------------------------------------------------------------------ */
 
-/* Called exactly once per request, on a freeDiameter thread. rc: M2M_OK: answer is the decoded struct, borrowed until return (its
+/* Called exactly once per request, on a thread of freeDiameter's or the node's. rc: M2M_OK: answer is the decoded struct, borrowed until return (its
  * head.result may still be a refusal); M2M_ETIMEOUT; M2M_EPEER: a protocol error (3xxx, also "no route") or an answer that breaks the
  * command's rules or comes from another host than dest_host or a peer without a role of `roles` (err says which). */
 typedef void dict_answered(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err);

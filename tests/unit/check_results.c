@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint32_t plain[] = { 1001, 2001, 2002, 3002, 3004, 4001, 5001, 5002, 5003, 5004, 5005, 5007, 5009, 5012, 5014 };
+static const uint32_t plain[] = { 1001, 2001, 2002, 3001, 3002, 3004, 3007, 4001, 5001, 5002, 5003, 5004, 5005, 5007, 5009, 5012, 5014 };
 static const uint32_t experimental[] = { 4181, 4182, 4183, 5501, 5502, 5503, 5504, 5505, 5506, 5507, 5508 };
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the node's files share: node.c owns the struct, links.c the connections, serve.c answers, ask.c asks. */
+#ifndef DICT_NODE_INT_H
+#define DICT_NODE_INT_H
+
+#include "dict/codec.h"
+#include "dict/node.h"
+
+#include "common/ident.h"
+
+#include <pthread.h>
+
+#define ASK_BUCKETS 256
+
+struct served {
+	struct dict_node *node;
+	enum m2m_cmd cmd;
+	unsigned roles;
+	dict_handler *handler;
+	void *arg;
+	struct disp_hdl *handle; /* NULL: not served */
+};
+
+/* What is known of a peer's connection; see links.c. */
+struct link {
+	bool bound;     /* the certificate names the peer */
+	unsigned apps;  /* bit i: advertised m2m_apps[i] */
+	struct m2m_id realm;
+};
+
+struct question;
+
+struct dict_node {
+	struct m2m_codec codec;
+	struct m2m_id host, realm; /* lower case */
+	const struct m2m_conf_sections *peers;
+	struct served served[M2M_CMDS];
+	struct fd_hook_hdl *hook;
+
+	pthread_rwlock_t links_lock;
+	struct link *links; /* one per peer section */
+
+	pthread_mutex_t lock; /* the rest */
+	pthread_cond_t idle;  /* refs or answering changed */
+	unsigned refs;        /* the owner's, one per call under way, one per host callback under way */
+	unsigned answering;   /* host callbacks that may call back */
+	bool closing;
+	unsigned apps;        /* advertised, a bit each */
+	uint64_t next_id;
+	struct question *questions[ASK_BUCKETS];
+	pthread_t timer;
+	bool timer_runs;
+	uint32_t session_high, session_low;
+};
+
+/* The node of this extension, with a reference; NULL: there is none (any more). The host gives its validators no argument, and
+ * may call back after its extension has gone. */
+struct dict_node *dict_node_self(void);
+void dict_node_ref(struct dict_node *node);
+void dict_node_unref(struct dict_node *node);
+
+enum m2m_rc dict_node_advertise(struct dict_node *node, enum m2m_cmd cmd, struct m2m_err *err);
+
+/* links.c */
+enum m2m_rc dict_links_open(struct dict_node *node, struct m2m_err *err);
+void dict_links_close(struct dict_node *node);
+/* The connection of a peer (one of node->peers); false: not connected, or its certificate does not name it. */
+bool dict_link_get(struct dict_node *node, const struct m2m_peer *peer, struct link *out);
+/* Does the peer at the other end of the message's connection have a section, and does its certificate name it? NULL: no. */
+const struct m2m_peer *dict_link_source(struct dict_node *node, struct msg *msg, struct link *out);
+
+/* serve.c */
+void dict_serve_close(struct dict_node *node);
+
+/* ask.c */
+void dict_ask_close(struct dict_node *node);
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests: the checks before a handler sees one, and the answer.
+ *
+ * Callbacks run on the host's dispatch threads, several at once. They always take the message and never fail: an error returned
+ * to the host would mean no answer, and the message in its log. A call belongs to whoever has it; its answer may be sent from any
+ * thread. */
+#include "config.h"
+
+#include "dict/node_int.h"
+
+struct dict_call {
+	struct dict_node *node;
+	enum m2m_cmd cmd;
+	struct msg *request;
+	const struct m2m_peer *peer;
+	void *decoded;
+};
+
+/* Why a request is refused. */
+struct refusal {
+	uint32_t code;
+	const char *text;         /* to the peer, in Error-Message */
+	struct m2m_fault *fault;  /* for Failed-AVP; may be NULL */
+};
+
+/* --- answers --------------------------------------------------------------------------------------------------------- */
+
+static struct m2m_span session_of(struct msg *request)
+{
+	struct m2m_span s = m2m_msg_octets(request, M2M_AVP_SESSION_ID);
+
+	return s.p && m2m_octets_check(M2M_AVP_SESSION_ID, s) == 0 ? s : m2m_span(NULL, 0);
+}
+
+/* An empty answer that owns the request and has its Proxy-Info AVPs in their order. */
+static struct msg *answer_new(struct msg *request, bool protocol_error)
+{
+	struct msg *msg = request;
+	struct msg_hdr *in = NULL, *out = NULL;
+
+	if (fd_msg_new_answer_from_req(fd_g_config->cnf_dict, &msg, MSGFL_ANSW_NOSID | (protocol_error ? MSGFL_ANSW_ERROR : 0)))
+		return NULL;
+	if (fd_msg_hdr(request, &in) == 0 && fd_msg_hdr(msg, &out) == 0)
+		out->msg_flags = (uint8_t)((out->msg_flags & ~CMD_FLAG_PROXIABLE) | (in->msg_flags & CMD_FLAG_PROXIABLE) |
+					   (protocol_error ? CMD_FLAG_ERROR : 0));
+	return msg;
+}
+
+/* Take the answer apart from its request, so that another can be made. */
+static void answer_drop(struct msg *answer)
+{
+	m2m_msg_wipe(answer);
+	fd_msg_answ_detach(answer);
+	fd_msg_free(answer);
+}
+
+static void answer_send(struct msg *request, struct msg *answer)
+{
+	m2m_msg_wipe(request);
+	if (fd_msg_send(&answer, NULL, NULL)) {
+		m2m_msg_wipe(answer);
+		fd_msg_free(answer);
+	}
+}
+
+/* False: nothing was sent, the request is still there. */
+static bool answer(struct dict_node *node, enum m2m_cmd cmd, struct msg *request, const void *content, struct m2m_fault *fault)
+{
+	const struct m2m_answer *head = content;
+	bool protocol_error = head->result / 1000 == 3;
+	struct msg *msg = answer_new(request, protocol_error);
+	struct m2m_err err = { 0 };
+	enum m2m_rc rc;
+
+	if (!msg)
+		return false;
+	if (protocol_error)
+		rc = m2m_encode_error(&node->codec, head, session_of(request), msg, &err);
+	else
+		rc = m2m_encode(&node->codec, cmd, false, content, session_of(request), msg, &err);
+	if (!rc && fault)
+		rc = m2m_encode_failed(&node->codec, fault, msg);
+	if (rc) {
+		m2m_log(&dict_env, M2M_ERROR, "%s-Answer: %s", m2m_cmds[cmd].name, err.text);
+		answer_drop(msg);
+		return false;
+	}
+	answer_send(request, msg);
+	return true;
+}
+
+static void refuse(struct dict_node *node, enum m2m_cmd cmd, struct msg *request, const struct refusal *why)
+{
+	struct m2m_answer *content = calloc(1, m2m_cmds[cmd].answer.size);
+	bool sent = false;
+
+	if (content) {
+		content->result = why->code;
+		content->error_message = why->text;
+		sent = answer(node, cmd, request, content, why->fault);
+	}
+	if (!sent) {
+		m2m_log(&dict_env, M2M_ERROR, "%s-Request: no answer could be made", m2m_cmds[cmd].name);
+		m2m_msg_wipe(request);
+		fd_msg_free(request);
+	}
+	free(content);
+}
+
+static void call_free(struct dict_call *call)
+{
+	dict_node_unref(call->node);
+	free(call->decoded);
+	free(call);
+}
+
+void dict_call_answer(struct dict_call *call, const void *content)
+{
+	struct refusal why = { .code = DIAMETER_UNABLE_TO_COMPLY };
+
+	if (!answer(call->node, call->cmd, call->request, content, NULL))
+		refuse(call->node, call->cmd, call->request, &why);
+	call_free(call);
+}
+
+void dict_call_refuse(struct dict_call *call, uint32_t result, const char *error_message)
+{
+	struct refusal why = { .code = result, .text = error_message };
+
+	refuse(call->node, call->cmd, call->request, &why);
+	call_free(call);
+}
+
+const void *dict_call_request(const struct dict_call *call)
+{
+	return call->decoded;
+}
+
+const struct m2m_peer *dict_call_peer(const struct dict_call *call)
+{
+	return call->peer;
+}
+
+/* --- checks ---------------------------------------------------------------------------------------------------------- */
+
+static uint32_t deny(struct refusal *why, uint32_t code, const char *text)
+{
+	why->code = code;
+	why->text = text;
+	return code;
+}
+
+/* The connection's peer, and the header's application: before anything of the content is looked at. */
+static uint32_t check_link(const struct served *s, struct dict_call *call, struct link *link, struct refusal *why)
+{
+	const struct m2m_cmd_def *def = &m2m_cmds[s->cmd];
+	struct msg_hdr *hdr = NULL;
+
+	call->peer = dict_link_source(s->node, call->request, link);
+	if (!call->peer)
+		return deny(why, DIAMETER_AUTHORIZATION_REJECTED, "this connection's certificate does not name its peer");
+	if (fd_msg_hdr(call->request, &hdr) || hdr->msg_appl != def->app)
+		return deny(why, DIAMETER_COMMAND_UNSUPPORTED, "the command belongs to another application");
+	if (!(link->apps & 1U << (def->app - M2M_APP_RP)))
+		return deny(why, DIAMETER_APPLICATION_UNSUPPORTED, "not an application of the capabilities exchange");
+	return 0;
+}
+
+/* Origin against the connection. Through a relay only what carries no key: a package that protects keys from end to end is
+ * not built yet. Sets call->peer to the originator. */
+static uint32_t check_origin(const struct served *s, struct dict_call *call, const struct link *link, struct refusal *why)
+{
+	const struct m2m_request *head = call->decoded;
+	bool relayed = m2m_msg_find(call->request, M2M_AVP_ROUTE_RECORD) != NULL;
+
+	if (!relayed && m2m_fqdn_equal(m2m_span_str(call->peer->host), head->origin_host))
+		return m2m_fqdn_equal(m2m_id_span(&link->realm), head->origin_realm) ?
+			0 : deny(why, DIAMETER_AUTHORIZATION_REJECTED, "Origin-Realm is not the connection's");
+	if (!(call->peer->roles & M2M_ROLE_RELAY))
+		return deny(why, DIAMETER_AUTHORIZATION_REJECTED,
+			    relayed ? "Route-Record, but the peer is no relay" : "Origin-Host is not the connection's");
+	if (s->cmd != M2M_RPR)
+		return deny(why, DIAMETER_AUTHORIZATION_REJECTED, "not through a relay");
+	call->peer = m2m_peer_find(s->node->peers, head->origin_host);
+	return call->peer ? 0 : deny(why, DIAMETER_AUTHORIZATION_REJECTED, "Origin-Host is not known");
+}
+
+static uint32_t check_content(const struct served *s, struct dict_call *call, const struct link *link, struct refusal *why)
+{
+	const struct m2m_request *head = call->decoded;
+	enum m2m_rc rc = m2m_decode(&s->node->codec, s->cmd, true, call->request, call->decoded, why->fault);
+
+	if (!rc && !m2m_fqdn_equal(head->dest_realm, s->node->codec.realm))
+		rc = m2m_fault_set(&s->node->codec, why->fault, DIAMETER_INVALID_AVP_VALUE, M2M_AVP_DESTINATION_REALM,
+				   m2m_msg_find(call->request, M2M_AVP_DESTINATION_REALM), "not this realm");
+	if (rc)
+		return deny(why, rc == M2M_ENOMEM ? DIAMETER_UNABLE_TO_COMPLY : why->fault->code, why->fault->text);
+	if (check_origin(s, call, link, why))
+		return why->code;
+	if (!(call->peer->roles & s->roles))
+		return deny(why, DIAMETER_AUTHORIZATION_REJECTED, "the peer's role does not allow this command");
+	return 0;
+}
+
+static void log_refusal(const struct served *s, const struct dict_call *call, const struct refusal *why)
+{
+	m2m_log(&dict_env, M2M_NOTICE, "%s-Request from %s refused with %u: %s", m2m_cmds[s->cmd].name,
+		call->peer ? call->peer->host : "an unknown peer", why->code, why->text ? why->text : "");
+}
+
+static void serve(const struct served *s, struct msg *request)
+{
+	struct m2m_fault fault = { 0 };
+	struct refusal why = { .fault = &fault };
+	struct link link = { 0 };
+	struct m2m_request *head = NULL;
+	struct msg_hdr *hdr = NULL;
+	struct dict_call *call = calloc(1, sizeof(*call));
+
+	if (call)
+		call->decoded = malloc(m2m_cmds[s->cmd].request.size);
+	if (!call || !call->decoded) {
+		free(call);
+		why.code = DIAMETER_UNABLE_TO_COMPLY;
+		refuse(s->node, s->cmd, request, &why);
+		return;
+	}
+	dict_node_ref(s->node);
+	call->node = s->node;
+	call->cmd = s->cmd;
+	call->request = request;
+	if (check_link(s, call, &link, &why) || check_content(s, call, &link, &why)) {
+		log_refusal(s, call, &why);
+		refuse(s->node, s->cmd, request, &why);
+		call_free(call);
+	} else {
+		head = call->decoded;
+		head->end_to_end = fd_msg_hdr(request, &hdr) == 0 ? hdr->msg_eteid : 0;
+		s->handler(s->arg, call);
+	}
+	m2m_fault_wipe(&fault);
+}
+
+static int on_request(struct msg **msg, struct avp *avp, struct session *session, void *opaque, enum disp_action *action)
+{
+	struct msg *request = *msg;
+
+	(void)avp, (void)session;
+	*action = DISP_ACT_CONT;
+	*msg = NULL;
+	serve(opaque, request);
+	return 0;
+}
+
+enum m2m_rc dict_serve(struct dict_node *node, enum m2m_cmd cmd, unsigned roles, dict_handler *handler, void *arg,
+		       struct m2m_err *err)
+{
+	struct disp_when when = { .command = node->codec.dict.request[cmd] };
+	struct served *s = &node->served[cmd];
+
+	if (s->handle)
+		return m2m_fail(err, M2M_EEXIST, "node: %s-Request is served already", m2m_cmds[cmd].name);
+	*s = (struct served){ .node = node, .cmd = cmd, .roles = roles, .handler = handler, .arg = arg };
+	if (fd_disp_register(on_request, DISP_HOW_CC, &when, s, &s->handle)) {
+		s->handle = NULL;
+		return m2m_fail(err, M2M_ENOMEM, "node: the host does not dispatch %s-Request to us", m2m_cmds[cmd].name);
+	}
+	return dict_node_advertise(node, cmd, err);
+}
+
+void dict_serve_close(struct dict_node *node)
+{
+	for (size_t i = 0; i < M2M_CMDS; i++) {
+		if (node->served[i].handle)
+			fd_disp_unregister(&node->served[i].handle, NULL);
+		node->served[i].handle = NULL;
+	}
+}
