@@ -99,7 +99,7 @@ static bool split(const char *host_port, char host[256], char port[6])
 		host_port++;
 		n -= 2;
 	}
-	if (n >= 256 || strlen(colon + 1) >= 6)
+	if (n >= 256 || colon[1] == '\0' || strlen(colon + 1) >= 6)
 		return false;
 	memcpy(host, host_port, n);
 	host[n] = '\0';
@@ -136,7 +136,8 @@ static uint16_t port_of(int fd)
 enum m2m_rc csf_listen_tcp(struct event_base *base, const char *host_port, const struct m2m_env *env, csf_accepted *accepted,
 			   void *arg, struct csf_listener **out, struct m2m_err *err)
 {
-	const struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_family = AF_UNSPEC,
+					.ai_socktype = SOCK_STREAM };
 	struct addrinfo *list = NULL;
 	struct csf_listener *l = NULL;
 	char host[256], port[6];

@@ -1,1 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
+check_PROGRAMS += tests/unit/check_keycache
+TESTS += tests/unit/check_keycache
+
+tests_unit_check_keycache_SOURCES = tests/unit/check_keycache.c
+tests_unit_check_keycache_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_keycache_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_keycache_LDADD = csf/libcsf.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/check_relay
+TESTS += tests/unit/check_relay
+tests_unit_check_relay_SOURCES = tests/unit/check_relay.c tests/unit/csf_fake.c tests/unit/csf_fake.h
+tests_unit_check_relay_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_relay_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_relay_LDADD = csf/libcsf.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
