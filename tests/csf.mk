@@ -13,3 +13,10 @@ tests_unit_check_relay_SOURCES = tests/unit/check_relay.c tests/unit/csf_fake.c 
 tests_unit_check_relay_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_relay_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_relay_LDADD = csf/libcsf.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+check_PROGRAMS += tests/unit/check_resolver
+TESTS += tests/unit/check_resolver
+tests_unit_check_resolver_SOURCES = tests/unit/check_resolver.c tests/unit/csf_fake.c tests/unit/csf_fake.h
+tests_unit_check_resolver_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_resolver_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_resolver_LDADD = csf/libcsf.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
