@@ -5,6 +5,8 @@
  * Values are checked in libconfuse's callbacks, where the line is known, and converted after the whole file was found good.
  *
  * Threading: libconfuse's scanner has globals and its callbacks carry no argument, hence one lock and one pointer. */
+#include "config.h"
+
 #include "common/conf.h"
 
 #include <confuse.h>

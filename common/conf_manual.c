@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Around configuration tables: the manual made from one, and the checks that several tables use. No state, thread-safe. */
+#include "config.h"
+
 #include "common/conf.h"
 
 #include <inttypes.h>

@@ -3,6 +3,8 @@
  *
  * libconfuse's scanner miscounts lines at comments, drops octets that it does not know, puts environment variables in place
  * of ${…} and cuts strings at \0. So comments are blanked, and what would be read in another way than it looks is refused. */
+#include "config.h"
+
 #include "common/conf_text.h"
 
 #include <errno.h>

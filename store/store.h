@@ -82,8 +82,8 @@ typedef enum m2m_rc store_apply(void *arg, struct store_txn *t, struct m2m_err *
  * M2M_EIO: nothing of the job was written. May call store_submit, must not block, must not call store_run. */
 typedef void store_done(void *arg, enum m2m_rc rc, const struct m2m_err *err);
 
-/* Hand a job to the writer; returns at once. done may be NULL. M2M_ENOMEM, M2M_EBUSY (the queue is full, or the store is closing):
- * done is not called then. */
+/* Hand a job to the writer; returns at once. done may be NULL. M2M_ENOMEM, M2M_EBUSY (the queue is full, or the store is
+ * closing), M2M_EDENIED (opened for reading only): done is not called then. */
 enum m2m_rc store_submit(struct store *st, store_apply *apply, store_done *done, void *arg, struct m2m_err *err);
 
 /* Submit and wait: for tools, start-up and tests; never on a dispatch thread. */
