@@ -3,6 +3,7 @@
  *
  *   KEK slots (1..8; each wraps the same) -> root master key (RMK) -> data encryption keys (DEK), one per term
  *
+ * Making and opening need the locked heap: m2m_secret_process first, M2M_ENOMEM without it.
  * A slot has a type and a name, so that PKCS#11, TPM2 and passphrase slots can be added without a new format. The file is
  * replaced whole (write new, fsync, rename, fsync of the folder), 0600, at most 64 KiB. Format: doc/formats.md. */
 #ifndef M2M_KEYRING_H
@@ -32,7 +33,8 @@ enum m2m_rc m2m_kek_create(const char *path, const struct m2m_env *env, struct m
 
 /* Make a keyring with a new store UUID, RMK and one active term, openable by each of the sources (1..8), each proven by
  * opening the keyring through it before the file is in place. M2M_EEXIST if there is one. M2M_EDENIED when a KEK file's
- * owner, mode, kind or parent folders are not safe (the text says which and how it should be). */
+ * owner, mode, kind or parent folders are not safe (the text says which and how it should be). M2M_ENOENT, M2M_EINVAL: a source
+ * is not there, or holds no key. */
 enum m2m_rc m2m_keyring_create(const char *path, const struct m2m_kek_source *src, size_t n, const struct m2m_env *env,
 			       struct m2m_err *err);
 
@@ -50,7 +52,7 @@ const uint8_t *m2m_keyring_uuid(const struct m2m_keyring *kr);
 uint32_t m2m_keyring_active_term(const struct m2m_keyring *kr);
 /* The DEK of a term, borrowed, in locked memory; NULL if there is none (or it was destroyed). */
 const struct m2m_key *m2m_keyring_dek(const struct m2m_keyring *kr, uint32_t term);
-/* A key of its own for another use (audit, pseudonyms, backups), derived from the RMK by label. */
+/* A key of its own for another use (audit, pseudonyms, backups), derived from the RMK by label (at most 64 octets, M2M_EINVAL). */
 enum m2m_rc m2m_keyring_subkey(const struct m2m_keyring *kr, const char *label, struct m2m_key *out, struct m2m_err *err);
 
 #endif

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 EXTRA_DIST += tests/unit/check_common.h
-check_PROGRAMS += tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf
-TESTS += tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf
+COMMON_TESTS = tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf tests/unit/check_keyring
+check_PROGRAMS += $(COMMON_TESTS)
+TESTS += $(COMMON_TESTS)
 
 tests_unit_check_base_SOURCES = tests/unit/check_base.c
 tests_unit_check_base_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -17,6 +18,11 @@ tests_unit_check_kdf_SOURCES = tests/unit/check_kdf.c
 tests_unit_check_kdf_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_kdf_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_check_kdf_LDADD = common/libcommon.la $(CHECK_LIBS) $(JANSSON_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_keyring_SOURCES = tests/unit/check_keyring.c
+tests_unit_check_keyring_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_keyring_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_check_keyring_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_ident
 tests_fuzz_fuzz_ident_SOURCES = tests/fuzz/fuzz_ident.c $(FUZZ_MAIN)
