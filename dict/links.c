@@ -83,33 +83,61 @@ static unsigned apps_of(struct peer_info *info)
 	return apps;
 }
 
-static void connected(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other, struct fd_hook_permsgdata *pmd,
-		      void *regdata)
+static struct link *link_of(struct dict_node *node, const struct m2m_peer *section)
 {
-	struct dict_node *node = regdata;
-	struct link link = { 0 };
-	const struct m2m_peer *section;
+	return &node->links[section - (const struct m2m_peer *)node->peers->v];
+}
 
-	(void)type, (void)msg, (void)other, (void)pmd;
-	if (!peer)
-		return;
-	section = section_of(node, &peer->info);
-	if (!section)
-		return;
-	link.bound = cert_is_of(&peer->info) && peer->info.runtime.pir_realm &&
-		     !m2m_fqdn_parse(m2m_span(peer->info.runtime.pir_realm, peer->info.runtime.pir_realmlen), &link.realm, NULL);
-	link.apps = apps_of(&peer->info);
+/* The answer to our own CER: the host still shows the certificate of the peer that we dialled, and no longer in connected(). */
+static void answered_cer(struct dict_node *node, const struct m2m_peer *section, const struct peer_info *info)
+{
+	bool ok = cert_is_of(info);
+
 	pthread_rwlock_wrlock(&node->links_lock);
-	node->links[section - (const struct m2m_peer *)node->peers->v] = link;
+	link_of(node, section)->dialled = ok;
+	pthread_rwlock_unlock(&node->links_lock);
+}
+
+static void connected(struct dict_node *node, const struct m2m_peer *section, struct peer_info *info)
+{
+	struct link link = { .apps = apps_of(info) };
+	bool accepted = cert_is_of(info);
+
+	pthread_rwlock_wrlock(&node->links_lock);
+	if (!info->runtime.pir_cert_list)
+		accepted = link_of(node, section)->dialled;
+	link.bound = accepted && info->runtime.pir_realm &&
+		     !m2m_fqdn_parse(m2m_span(info->runtime.pir_realm, info->runtime.pir_realmlen), &link.realm, NULL);
+	*link_of(node, section) = link;
 	pthread_rwlock_unlock(&node->links_lock);
 	m2m_log(&dict_env, M2M_NOTICE, "peer %s connected, %s", section->host,
 		link.bound ? "its certificate names it" : "but its certificate does not name it: its requests are refused");
 }
 
+static void on_hook(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other, struct fd_hook_permsgdata *pmd,
+		    void *regdata)
+{
+	struct dict_node *node = regdata;
+	const struct m2m_peer *section = NULL;
+	struct msg_hdr *hdr = NULL;
+
+	(void)other, (void)pmd;
+	if (!peer)
+		return;
+	if (type == HOOK_MESSAGE_RECEIVED &&
+	    (fd_msg_hdr(msg, &hdr) || hdr->msg_code != CC_CAPABILITIES_EXCHANGE || hdr->msg_flags & CMD_FLAG_REQUEST))
+		return;
+	section = section_of(node, &peer->info);
+	if (section && type == HOOK_MESSAGE_RECEIVED)
+		answered_cer(node, section, &peer->info);
+	else if (section)
+		connected(node, section, &peer->info);
+}
+
 bool dict_link_get(struct dict_node *node, const struct m2m_peer *peer, struct link *out)
 {
 	pthread_rwlock_rdlock(&node->links_lock);
-	*out = node->links[peer - (const struct m2m_peer *)node->peers->v];
+	*out = *link_of(node, peer);
 	pthread_rwlock_unlock(&node->links_lock);
 	return out->bound;
 }
@@ -130,7 +158,7 @@ enum m2m_rc dict_links_open(struct dict_node *node, struct m2m_err *err)
 	node->links = calloc(node->peers->n + 1, sizeof(*node->links));
 	if (!node->links)
 		return m2m_fail(err, M2M_ENOMEM, "peers: out of memory");
-	if (fd_hook_register(HOOK_MASK(HOOK_PEER_CONNECT_SUCCESS), connected, node, NULL, &node->hook))
+	if (fd_hook_register(HOOK_MASK(HOOK_MESSAGE_RECEIVED, HOOK_PEER_CONNECT_SUCCESS), on_hook, node, NULL, &node->hook))
 		return m2m_fail(err, M2M_ENOMEM, "peers: the host takes no hook");
 	/* Cannot be undone: validate() finds no node once it has gone. */
 	if (fd_peer_validate_register(validate))

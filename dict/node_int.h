@@ -24,6 +24,7 @@ struct served {
 /* What is known of a peer's connection; see links.c. */
 struct link {
 	bool bound;     /* the certificate names the peer */
+	bool dialled;   /* our CER was answered, and that certificate names the peer */
 	unsigned apps;  /* bit i: advertised m2m_apps[i] */
 	struct m2m_id realm;
 };

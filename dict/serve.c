@@ -166,12 +166,32 @@ static uint32_t check_link(const struct served *s, struct dict_call *call, struc
 	return 0;
 }
 
+/* The host itself adds a Route-Record, with the connection's peer, to every request that comes in. */
+static bool is_relayed(struct msg *request, const struct m2m_peer *source)
+{
+	struct avp *avp = m2m_msg_find(request, M2M_AVP_ROUTE_RECORD), *next = NULL;
+
+	if (!avp)
+		return false;
+	if (!m2m_fqdn_equal(m2m_msg_octets(request, M2M_AVP_ROUTE_RECORD), m2m_span_str(source->host)))
+		return true;
+	while (fd_msg_browse(avp, MSG_BRW_NEXT, &next, NULL) == 0 && next) {
+		struct avp_hdr *hdr = NULL;
+
+		if (fd_msg_avp_hdr(next, &hdr) || (hdr->avp_code == AC_ROUTE_RECORD && !(hdr->avp_flags & AVP_FLAG_VENDOR)))
+			return true;
+		avp = next;
+		next = NULL;
+	}
+	return false;
+}
+
 /* Origin against the connection. Through a relay only what carries no key: a package that protects keys from end to end is
  * not built yet. Sets call->peer to the originator. */
 static uint32_t check_origin(const struct served *s, struct dict_call *call, const struct link *link, struct refusal *why)
 {
 	const struct m2m_request *head = call->decoded;
-	bool relayed = m2m_msg_find(call->request, M2M_AVP_ROUTE_RECORD) != NULL;
+	bool relayed = is_relayed(call->request, call->peer);
 
 	if (!relayed && m2m_fqdn_equal(m2m_span_str(call->peer->host), head->origin_host))
 		return m2m_fqdn_equal(m2m_id_span(&link->realm), head->origin_realm) ?
