@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* m2mctl enrolee and enrolment: what nodes become when they enrol, and what was issued to them. */
+#include "config.h"
+
+#include "ctl/ctl.h"
+
+static const struct ctl_column enrolee_columns[] = {
+	{ "ENROLEE", "enroleeId", false, false },
+	{ "CREDENTIALS", "credentials", false, false },
+	{ "MAS", "masIds", false, false },
+	{ "TARGETS", "associationTargets", false, false },
+	{ "APP-IDS", "appIds", false, false },
+	{ "KEY-LIFE", "keyLife", false, true },
+	{ "EXPIRES", "expires", true, true },
+	{ "CREATED", "created", true, true },
+	{ "ENROLLED", "enrolled", true, false },
+	{ "KEID", "keId", false, true },
+	{ NULL, NULL, false, false },
+};
+
+static const struct ctl_column enrolment_columns[] = {
+	{ "KEID", "keId", false, false },
+	{ "ENROLEE", "enroleeId", false, false },
+	{ "CREDENTIAL", "credential", false, false },
+	{ "MAS", "masIds", false, false },
+	{ "TARGETS", "associationTargets", false, false },
+	{ "CREATED", "created", true, false },
+	{ "EXPIRES", "expires", true, false },
+	{ NULL, NULL, false, false },
+};
+
+static bool enrolee_row(void *arg, const struct mtf_enrolee_info *info)
+{
+	json_t *row = json_object();
+
+	ctl_put_span(row, "enroleeId", info->enrolee);
+	ctl_put_list(row, "credentials", &info->credentials);
+	ctl_put_list(row, "appIds", &info->app_ids);
+	ctl_put_list(row, "masIds", &info->mas_ids);
+	ctl_put_list(row, "associationTargets", &info->targets);
+	json_object_set_new(row, "keyLife", info->key_life ? json_integer(info->key_life) : json_null());
+	ctl_put_time(row, "expires", info->expiry);
+	ctl_put_time(row, "created", info->created);
+	ctl_put_time(row, "enrolled", info->enrolled);
+	ctl_put_span(row, "keId", info->ke_id);
+	return ctl_list_row((struct ctl_list *)arg, row);
+}
+
+static bool enrolment_row(void *arg, const struct mtf_enrolment_info *info)
+{
+	json_t *row = json_object();
+
+	ctl_put_span(row, "keId", m2m_id_span(&info->ke_id));
+	ctl_put_span(row, "enroleeId", info->enrolee);
+	ctl_put_span(row, "credential", info->credential);
+	ctl_put_list(row, "masIds", &info->mas_ids);
+	ctl_put_list(row, "associationTargets", &info->targets);
+	ctl_put_time(row, "created", info->created);
+	ctl_put_time(row, "expires", info->expiry);
+	return ctl_list_row((struct ctl_list *)arg, row);
+}
+
+/* One, if it is named, or all. */
+static enum m2m_rc enrolees_walk(const struct ctl_args *args, struct ctl_list *l, struct m2m_err *err)
+{
+	struct ctl_mtf m = { 0 };
+	enum m2m_rc rc = ctl_mtf_open(args, &m, err);
+
+	if (rc == M2M_OK && args->operand)
+		rc = mtf_enrolee_show(m.mtf, m2m_span_str(args->operand), enrolee_row, l, err);
+	else if (rc == M2M_OK)
+		rc = mtf_enrolee_list(m.mtf, enrolee_row, l, err);
+	ctl_mtf_close(&m);
+	return rc;
+}
+
+enum m2m_rc ctl_enrolee_list(const struct ctl_args *args, struct m2m_err *err)
+{
+	return ctl_listing(args, enrolee_columns, args->operand != NULL, enrolees_walk, err);
+}
+
+static enum m2m_rc enrolments_walk(const struct ctl_args *args, struct ctl_list *l, struct m2m_err *err)
+{
+	struct ctl_mtf m = { 0 };
+	enum m2m_rc rc = ctl_mtf_open(args, &m, err);
+
+	if (rc == M2M_OK)
+		rc = mtf_enrolment_list(m.mtf, enrolment_row, l, err);
+	ctl_mtf_close(&m);
+	return rc;
+}
+
+enum m2m_rc ctl_enrolment_list(const struct ctl_args *args, struct m2m_err *err)
+{
+	return ctl_listing(args, enrolment_columns, false, enrolments_walk, err);
+}
+
+static struct m2m_list list_of(const struct ctl_args *args, enum ctl_opt opt)
+{
+	const struct ctl_values *values = &args->opt[opt];
+	struct m2m_list l = { .n = values->n };
+
+	for (size_t i = 0; i < values->n; i++)
+		l.v[i] = m2m_span_str(values->v[i]);
+	return l;
+}
+
+static enum m2m_rc instruction_read(const struct ctl_args *args, struct mtf_enrolee_info *info, struct m2m_err *err)
+{
+	static const enum ctl_opt needed[] = { CTL_CREDENTIAL, CTL_FOR_MAS, CTL_TARGET };
+	const char *life = ctl_value(args, CTL_KEY_LIFE), *expires = ctl_value(args, CTL_EXPIRES);
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (args->opt[needed[i]].n == 0)
+			return m2m_fail(err, M2M_EINVAL, "enrolee add: at least one %s is needed",
+					ctl_options[needed[i]].name);
+	info->enrolee = m2m_span_str(args->operand);
+	info->credentials = list_of(args, CTL_CREDENTIAL);
+	info->app_ids = list_of(args, CTL_APP_ID);
+	info->mas_ids = list_of(args, CTL_FOR_MAS);
+	info->targets = list_of(args, CTL_TARGET);
+	if (life && m2m_conf_duration(life, &info->key_life, err) != M2M_OK)
+		return m2m_err_prefix(err, "--key-life");
+	if (expires && m2m_time_parse(m2m_span_str(expires), &info->expiry, err) != M2M_OK)
+		return m2m_err_prefix(err, "--expires");
+	if ((life && info->key_life == 0) || (expires && info->expiry == 0))
+		return m2m_fail(err, M2M_EINVAL, "enrolee add: a key life or an expiry of 0 makes no sense");
+	return M2M_OK;
+}
+
+enum m2m_rc ctl_enrolee_add(const struct ctl_args *args, struct m2m_err *err)
+{
+	struct mtf_enrolee_info info = { 0 };
+	struct ctl_mtf m = { 0 };
+	enum m2m_rc rc = instruction_read(args, &info, err);
+
+	if (rc == M2M_OK)
+		rc = ctl_mtf_open(args, &m, err);
+	if (rc == M2M_OK)
+		rc = mtf_enrolee_add(m.mtf, &info, err);
+	if (rc == M2M_OK)
+		printf("%s may enrol\n", args->operand);
+	ctl_mtf_close(&m);
+	return rc;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Opening what a verb works on: a configuration, and the store that it names, beside a daemon that may have it open
+ * too. */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "ctl/ctl.h"
+
+const char *ctl_conf_path(const struct ctl_args *args, enum ctl_opt opt)
+{
+	const char *name = opt == CTL_MAS ? "M2M_MAS_CONF" : opt == CTL_MTF ? "M2M_MTF_CONF" : "M2M_CSF_CONF";
+	const char *path = ctl_value(args, opt);
+
+	if (!path)
+		path = getenv(name);
+	return path && *path ? path : NULL;
+}
+
+enum m2m_rc ctl_mas_open(const struct ctl_args *args, struct ctl_mas *out, struct m2m_err *err)
+{
+	const char *path = ctl_conf_path(args, CTL_MAS);
+	struct ctl_mas m = { 0 };
+	enum m2m_rc rc;
+
+	if (!path)
+		return m2m_fail(err, M2M_EINVAL,
+				"which MAS? Give its configuration with --mas FILE, or in M2M_MAS_CONF");
+	rc = m2m_secret_process(err);
+	if (rc == M2M_OK)
+		rc = mas_conf_load(path, &m.conf, err);
+	if (rc != M2M_OK)
+		return rc;
+	*out = m;
+	rc = mas_open(&out->conf, ctl_value(args, CTL_IDENTITY), false, &m2m_env_system, &out->mas, err);
+	if (rc != M2M_OK)
+		ctl_mas_close(out);
+	return rc;
+}
+
+void ctl_mas_close(struct ctl_mas *m)
+{
+	mas_close(m->mas);
+	mas_conf_free(&m->conf);
+	*m = (struct ctl_mas){ 0 };
+}
+
+enum m2m_rc ctl_mtf_open(const struct ctl_args *args, struct ctl_mtf *out, struct m2m_err *err)
+{
+	const char *path = ctl_conf_path(args, CTL_MTF);
+	struct ctl_mtf m = { 0 };
+	enum m2m_rc rc;
+
+	if (!path)
+		return m2m_fail(err, M2M_EINVAL,
+				"which MTF? Give its configuration with --mtf FILE, or in M2M_MTF_CONF");
+	rc = m2m_secret_process(err);
+	if (rc == M2M_OK)
+		rc = mtf_conf_load(path, &m.conf, err);
+	if (rc != M2M_OK)
+		return rc;
+	*out = m;
+	rc = mtf_open(&out->conf, ctl_value(args, CTL_IDENTITY), NULL, &m2m_env_system, &out->mtf, err);
+	if (rc != M2M_OK)
+		ctl_mtf_close(out);
+	return rc;
+}
+
+void ctl_mtf_close(struct ctl_mtf *m)
+{
+	mtf_close(m->mtf);
+	mtf_conf_free(&m->conf);
+	*m = (struct ctl_mtf){ 0 };
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of verbs and the table of options: all that m2mctl can do, and its help. Constant data. */
+#include "ctl/ctl.h"
+
+const struct ctl_option ctl_options[CTL_OPTIONS] = {
+	[CTL_HELP] = { "--help", NULL, true, "show help and examples" },
+	[CTL_JSON] = { "--json", NULL, true, "one JSON object a line" },
+	[CTL_MAS] = { "--mas", "FILE", false, "configuration of mas.fdx (else $M2M_MAS_CONF)" },
+	[CTL_MTF] = { "--mtf", "FILE", false, "configuration of mtf.fdx (else $M2M_MTF_CONF)" },
+	[CTL_CSF] = { "--csf", "FILE", false, "configuration of csf.fdx (else $M2M_CSF_CONF)" },
+	[CTL_IDENTITY] = { "--identity", "FQDN", false,
+			   "Diameter identity of the server; needed only before its first start, where its "
+			   "configuration names none" },
+	[CTL_KEY_FILE] = { "--key-file", "FILE", false,
+			   "the key in hex (16 to 64 octets), in a file that only its owner may read; - reads standard "
+			   "input" },
+	[CTL_CERTIFICATE] = { "--certificate", "FILE", false,
+			      "name the credential by the fingerprint of this PEM certificate" },
+	[CTL_CREDENTIAL] = { "--credential", "NAME", true, "a credential that the node may enrol with" },
+	[CTL_APP_ID] = { "--app-id", "APP-ID", true, "an App-ID of the node" },
+	[CTL_FOR_MAS] = { "--mas", "MAS-ID", true, "a MAS that gets a root key for the node" },
+	[CTL_TARGET] = { "--target", "CSE-ID", true, "an IN-CSE that the node may associate with" },
+	[CTL_KEY_LIFE] = { "--key-life", "TIME", false,
+			   "how long its root keys live, as in 90d or 2y (else root-key-life of the configuration)" },
+	[CTL_EXPIRES] = { "--expires", "TIME", false,
+			  "when the enrolment ends, as in 20271124T000000 (UTC); no root key outlives it" },
+	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
+};
+
+#define MAS_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_IDENTITY))
+#define MTF_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY))
+
+const struct ctl_verb ctl_verbs[] = {
+	{ "init", ctl_init, "", 0, 0, CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF),
+	  "make the store, the keyring and the key encryption key that a configuration names",
+	  "What exists already is never touched. Run it as the user that the server runs as.",
+	  "m2mctl init --mas /etc/m2m/mas.conf" },
+	{ "check-config", ctl_check_config, "", 0, 0,
+	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_CSF) |
+		  CTL_BIT(CTL_FREEDIAMETER),
+	  "check configuration files as the servers do at their start, without opening anything",
+	  "Of the host's configuration it tells what would log keys or weaken the transport.",
+	  "m2mctl check-config --mas /etc/m2m/mas.conf --freediameter /etc/m2m/mas-freediameter.conf" },
+	{ "credential add", ctl_credential_add, "[NAME]", 0, 1,
+	  MTF_OPTIONS | CTL_BIT(CTL_KEY_FILE) | CTL_BIT(CTL_CERTIFICATE), "store what a node enrols with",
+	  "NAME says the kind: psk:IDENTITY (with --key-file), uri:URI or dns:NAME (a subjectAltName of the node's "
+	  "certificate),\n"
+	  "sha256:HEX (its fingerprint, which --certificate computes).",
+	  "m2mctl credential add psk:node-7 --key-file node-7.key --mtf /etc/m2m/mtf.conf" },
+	{ "credential list", ctl_credential_list, "", 0, 0, MTF_OPTIONS | CTL_BIT(CTL_JSON),
+	  "list the credentials (never their keys)", NULL, "m2mctl credential list --json" },
+	{ "credential show", ctl_credential_list, "NAME", 1, 1, MTF_OPTIONS | CTL_BIT(CTL_JSON),
+	  "show one credential (never its key)", NULL, "m2mctl credential show psk:node-7" },
+	{ "credential remove", ctl_credential_remove, "NAME", 1, 1, MTF_OPTIONS, "remove a credential",
+	  "Root keys that were issued with it live on.", "m2mctl credential remove psk:node-7" },
+	{ "enrolee add", ctl_enrolee_add, "ENROLEE-ID", 1, 1,
+	  MTF_OPTIONS | CTL_BIT(CTL_CREDENTIAL) | CTL_BIT(CTL_APP_ID) | CTL_BIT(CTL_FOR_MAS) | CTL_BIT(CTL_TARGET) |
+		  CTL_BIT(CTL_KEY_LIFE) | CTL_BIT(CTL_EXPIRES),
+	  "tell the MTF what a node becomes when it enrols",
+	  "ENROLEE-ID is an absolute CSE-ID or AE-ID. At least one --credential, --mas and --target; each may be "
+	  "repeated.",
+	  "m2mctl enrolee add //sp.example.com/node-7 --credential psk:node-7 --mas mas.example.com \\\n"
+	  "      --target //sp.example.com/in-cse --key-life 365d" },
+	{ "enrolee list", ctl_enrolee_list, "", 0, 0, MTF_OPTIONS | CTL_BIT(CTL_JSON), "list the nodes that may enrol",
+	  NULL, "m2mctl enrolee list" },
+	{ "enrolee show", ctl_enrolee_list, "ENROLEE-ID", 1, 1, MTF_OPTIONS | CTL_BIT(CTL_JSON),
+	  "show one node, with its latest enrolment", NULL, "m2mctl enrolee show //sp.example.com/node-7" },
+	{ "enrolment list", ctl_enrolment_list, "", 0, 0, MTF_OPTIONS | CTL_BIT(CTL_JSON),
+	  "list the enrolments that the MTF has recorded", NULL, "m2mctl enrolment list --mtf /etc/m2m/mtf.conf" },
+	{ "key list", ctl_key_list, "", 0, 0, MAS_OPTIONS | CTL_BIT(CTL_JSON),
+	  "list the root keys of a MAS (never the keys themselves)", NULL,
+	  "m2mctl key list --json | jq -r 'select(.state == \"active\") | .kmId'" },
+	{ "key show", ctl_key_list, "KMID", 1, 1, MAS_OPTIONS | CTL_BIT(CTL_JSON),
+	  "show one root key (never the key itself)", NULL,
+	  "m2mctl key show 000102030405060708090a0b0c0d0e0f@mas.example.com" },
+	{ NULL, NULL, NULL, 0, 0, 0, NULL, NULL, NULL },
+};
