@@ -50,8 +50,6 @@ const struct m2m_conf_item mas_conf_items[] = {
 /* A role that can do nothing for want of its list is an error of the operator's. */
 static enum m2m_rc check_peer(const char *path, const struct m2m_peer *p, struct m2m_err *err)
 {
-	if (p->roles == 0)
-		return m2m_fail(err, M2M_ECONF, "%s: peer \"%s\": roles: at least one is needed", path, p->host);
 	if ((p->roles & M2M_ROLE_MTF) && p->service_providers.n == 0)
 		return m2m_fail(err, M2M_ECONF, "%s: peer \"%s\": service-providers: role mtf needs at least one", path,
 				p->host);

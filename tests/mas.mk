@@ -1,1 +1,32 @@
 # SPDX-License-Identifier: BSD-2-Clause
+check_PROGRAMS += tests/unit/check_assoc tests/unit/check_mas tests/unit/check_rootkey
+TESTS += tests/unit/check_assoc tests/unit/check_mas tests/unit/check_rootkey
+
+tests_unit_check_assoc_SOURCES = tests/unit/check_assoc.c
+tests_unit_check_assoc_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_assoc_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_assoc_LDADD = mas/libmas.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_mas_SOURCES = tests/unit/check_mas.c tests/unit/check_mas.h tests/unit/check_mas_push.c \
+	tests/unit/check_mas_sak.c
+tests_unit_check_mas_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mas_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_check_mas_LDADD = mas/libmas.la $(CHECK_LIBS) $(JANSSON_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_rootkey_SOURCES = tests/unit/check_rootkey.c
+tests_unit_check_rootkey_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_rootkey_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_rootkey_LDADD = mas/libmas.la $(CHECK_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_rootkey tests/fuzz/fuzz_assoc
+tests_fuzz_fuzz_rootkey_SOURCES = tests/fuzz/fuzz_rootkey.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_rootkey_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_rootkey_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_rootkey_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_rootkey_LDADD = mas/libmas.la
+
+tests_fuzz_fuzz_assoc_SOURCES = tests/fuzz/fuzz_assoc.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_assoc_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_assoc_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_assoc_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_assoc_LDADD = mas/libmas.la
