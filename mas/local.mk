@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# mas: the M2M Authentication Server. The core is libmas.la; mas_fd.c is the extension's entry.
+# mas: the M2M Authentication Server. The core is libmas.la; mas_fd.c, the extension's entry, makes mas.fdx of it.
 noinst_LTLIBRARIES += mas/libmas.la
 mas_libmas_la_SOURCES = mas/mas.h mas/mas_int.h mas/assoc.c mas/assoc.h mas/assoc_state.c mas/assoc_state.h mas/mas_conf.c \
 	mas/mas_core.c mas/mas_list.c mas/mas_open.c mas/mas_record.c mas/mas_sak.c mas/rootkey.c mas/rootkey.h
 mas_libmas_la_LIBADD = dict/libm2mmsg.la store/libstore.la common/libcommon.la
+
+extension_LTLIBRARIES += mas/mas.la
+mas_mas_la_SOURCES = mas/mas_fd.c
+mas_mas_la_LDFLAGS = $(EXTENSION_LDFLAGS)
+mas_mas_la_LIBADD = mas/libmas.la dict/libdict.la $(FD_LIBS)
