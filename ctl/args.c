@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The command line, read by the tables of verbs.c; the help, written from them. */
+#include "config.h"
+
+#include <unistd.h>
+
 #include "ctl/ctl.h"
 
 /* Does `arg` (up to its '=') name this option? eq: out, what stands after the '=', or NULL. */
@@ -163,6 +167,20 @@ enum m2m_rc ctl_parse(int argc, char **argv, struct ctl_args *args, struct m2m_e
 	if (help)
 		args->opt[CTL_HELP].n = 1;
 	return words_check(args, w, n, used, err);
+}
+
+enum m2m_rc ctl_confirm(const struct ctl_args *args, const char *question, struct m2m_err *err)
+{
+	char answer[8] = "";
+
+	if (args->opt[CTL_YES].n)
+		return M2M_OK;
+	if (!isatty(STDIN_FILENO))
+		return m2m_fail(err, M2M_EINVAL, "%s: cannot be undone; say --yes", args->verb->path);
+	fprintf(stderr, "%s? [y/N] ", question);
+	if (!fgets(answer, sizeof(answer), stdin) || (strcmp(answer, "y\n") != 0 && strcmp(answer, "yes\n") != 0))
+		return m2m_fail(err, M2M_EDENIED, "nothing was done");
+	return M2M_OK;
 }
 
 /* --- help -------------------------------------------------------------------------------------------------------- */

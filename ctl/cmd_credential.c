@@ -138,8 +138,10 @@ enum m2m_rc ctl_credential_add(const struct ctl_args *args, struct m2m_err *err)
 enum m2m_rc ctl_credential_remove(const struct ctl_args *args, struct m2m_err *err)
 {
 	struct ctl_mtf m = { 0 };
-	enum m2m_rc rc = ctl_mtf_open(args, &m, err);
+	enum m2m_rc rc = ctl_confirm(args, "Remove this credential for good", err);
 
+	if (rc == M2M_OK)
+		rc = ctl_mtf_open(args, &m, err);
 	if (rc == M2M_OK)
 		rc = mtf_credential_remove(m.mtf, m2m_span_str(args->operand), err);
 	if (rc == M2M_OK)

@@ -34,6 +34,7 @@ enum ctl_opt {
 	CTL_KEY_LIFE,
 	CTL_EXPIRES,
 	CTL_FREEDIAMETER,
+	CTL_YES,
 	CTL_OPTIONS
 };
 #define CTL_BIT(opt) (1U << (opt))
@@ -120,6 +121,10 @@ bool ctl_list_row(struct ctl_list *l, json_t *row);
 void ctl_put_span(json_t *row, const char *key, struct m2m_span s);
 void ctl_put_time(json_t *row, const char *key, int64_t t); /* 0: null */
 void ctl_put_list(json_t *row, const char *key, const struct m2m_list *l);
+
+/* May that be done, which cannot be undone? --yes says so, else whoever sits at the terminal. question: without its
+ * mark. M2M_EINVAL: nobody to ask; M2M_EDENIED: the answer was no. */
+enum m2m_rc ctl_confirm(const struct ctl_args *args, const char *question, struct m2m_err *err);
 
 /* Everything written so far has really been written? */
 enum m2m_rc ctl_flush(struct m2m_err *err);

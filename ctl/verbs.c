@@ -24,6 +24,7 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 			   "how long its root keys live, as in 90d or 2y (else root-key-life of the configuration)" },
 	[CTL_EXPIRES] = { "--expires", "TIME", false,
 			  "when the enrolment ends, as in 20271124T000000 (UTC); no root key outlives it" },
+	[CTL_YES] = { "--yes", NULL, true, "do not ask first" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 };
 
@@ -51,8 +52,9 @@ const struct ctl_verb ctl_verbs[] = {
 	  "list the credentials (never their keys)", NULL, "m2mctl credential list --json" },
 	{ "credential show", ctl_credential_list, "NAME", 1, 1, MTF_OPTIONS | CTL_BIT(CTL_JSON),
 	  "show one credential (never its key)", NULL, "m2mctl credential show psk:node-7" },
-	{ "credential remove", ctl_credential_remove, "NAME", 1, 1, MTF_OPTIONS, "remove a credential",
-	  "Root keys that were issued with it live on.", "m2mctl credential remove psk:node-7" },
+	{ "credential remove", ctl_credential_remove, "NAME", 1, 1, MTF_OPTIONS | CTL_BIT(CTL_YES),
+	  "remove a credential", "Its key cannot be had back. Root keys that were issued with it live on.",
+	  "m2mctl credential remove psk:node-7 --yes" },
 	{ "enrolee add", ctl_enrolee_add, "ENROLEE-ID", 1, 1,
 	  MTF_OPTIONS | CTL_BIT(CTL_CREDENTIAL) | CTL_BIT(CTL_APP_ID) | CTL_BIT(CTL_FOR_MAS) | CTL_BIT(CTL_TARGET) |
 		  CTL_BIT(CTL_KEY_LIFE) | CTL_BIT(CTL_EXPIRES),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* seed MAS-CONF N: push N root keys into a MAS's store, as its MTF would; prints each KmID and, so that a test can look
- * for it where it must not be, each key. Keys are random. */
+/* seed MAS-CONF N [hold]: push N root keys into a MAS's store, as its MTF would; prints each KmID and, so that a test
+ * can look for it where it must not be, each key. Keys are random. hold: keep the store open, as a daemon would, until
+ * standard input ends. */
 #include "config.h"
 
 #include <semaphore.h>
@@ -68,14 +69,17 @@ int main(int argc, char **argv)
 	const struct m2m_peer *mtf = NULL;
 	bool good = true;
 
-	if (argc != 3 || m2m_secret_process(&err) != M2M_OK || mas_conf_load(argv[1], &conf, &err) != M2M_OK ||
-	    mas_open(&conf, NULL, false, &m2m_env_system, &mas, &err) != M2M_OK) {
+	if (argc < 3 || m2m_secret_process(&err) != M2M_OK || mas_conf_load(argv[1], &conf, &err) != M2M_OK ||
+	    mas_open(&conf, NULL, argc > 3, &m2m_env_system, &mas, &err) != M2M_OK) {
 		fprintf(stderr, "seed: %s\n", err.text);
 		return 1;
 	}
 	mtf = m2m_peer_find(&conf.peers, m2m_span_str("mtf.example.com"));
 	for (unsigned i = 0; good && i < strtoul(argv[2], NULL, 10); i++)
 		good = mtf && push(mas, mtf, i);
+	fflush(stdout);
+	while (argc > 3 && getchar() != EOF)
+		;
 	mas_close(mas);
 	mas_conf_free(&conf);
 	return good ? 0 : 1;

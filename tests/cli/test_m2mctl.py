@@ -236,9 +236,10 @@ class Credential(Case):
                          [r for r in rows if r["name"] == "psk:node-1"])
         self.assertRegex(self.good("credential", "show", "psk:node-1", "--mtf", self.mtf),
                          r"NAME +psk:node-1\nKIND +psk\nENROLEE +-\nCREATED +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n")
-        self.assertEqual(self.good("credential", "remove", "psk:node-1", "--mtf", self.mtf), "removed psk:node-1\n")
+        self.bad(USAGE, "say --yes", "credential", "remove", "psk:node-1", "--mtf", self.mtf)
+        self.assertEqual(self.good("credential", "remove", "psk:node-1", "--yes", "--mtf", self.mtf), "removed psk:node-1\n")
         self.bad(REFUSED, "psk:node-1", "credential", "show", "psk:node-1", "--mtf", self.mtf)
-        self.bad(REFUSED, "psk:node-1", "credential", "remove", "psk:node-1", "--mtf", self.mtf)
+        self.bad(REFUSED, "psk:node-1", "credential", "remove", "psk:node-1", "--yes", "--mtf", self.mtf)
 
     def test_key_from_standard_input(self):
         self.good("credential", "add", "psk:a", "--key-file", "-", "--mtf", self.mtf, data=new_key().hex())
@@ -321,6 +322,20 @@ class Credential(Case):
         os.close(main)
         self.assertEqual(p.wait(), OK)
         return text.decode()
+
+    def test_remove_asks_on_a_terminal(self):
+        self.add("psk:node-1")
+        for answer, status in ((b"n\n", REFUSED), (b"\n", REFUSED), (b"\x04", REFUSED), (b"yesterday\n", REFUSED), (b"y\n", OK)):
+            main, side = pty.openpty()
+            p = subprocess.Popen([M2MCTL, "credential", "remove", "psk:node-1", "--mtf", self.mtf], stdin=side, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, text=True)
+            os.write(main, answer)
+            text = p.communicate(timeout=60)[1]
+            os.close(main)
+            os.close(side)
+            self.assertIn("for good? [y/N]", text)
+            self.assertEqual(p.returncode, status, answer)
+            self.assertEqual(len(self.rows("credential", "list", "--mtf", self.mtf)), 1 if status else 0)
 
     def test_nothing_listed(self):
         self.assertRegex(self.good("credential", "list", "--mtf", self.mtf), r"^NAME .*\n$")
@@ -406,6 +421,14 @@ class Key(Case):
         self.assertEqual(self.rows("key", "show", names[0], "--mas", self.mas), [r for r in rows if r["kmId"] == names[0]])
         self.assertIn(f"KMID     {names[0]}\nSTATE    active\n", self.good("key", "show", names[0], "--mas", self.mas))
         self.assertEqual(len(self.good("key", "list", "--mas", self.mas).splitlines()), 4)
+
+    def test_beside_a_daemon(self):
+        daemon = subprocess.Popen([SEED, self.mas, "2", "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        names = [daemon.stdout.readline().split()[0] for _ in range(2)]
+        self.assertEqual({r["kmId"] for r in self.rows("key", "list", "--mas", self.mas)}, set(names))
+        self.assertIsNone(daemon.poll())
+        daemon.communicate(timeout=60)
+        self.assertEqual(daemon.returncode, 0)
 
     def test_superseded(self):
         old, = self.seed(1)
