@@ -5,5 +5,6 @@ tests_cli_fake_mtf_SOURCES = tests/cli/fake_mtf.c
 tests_cli_fake_mtf_CFLAGS = $(AM_CFLAGS) $(SSL_CFLAGS)
 tests_cli_fake_mtf_LDADD = common/libcommon.la $(SSL_LIBS) $(CRYPTO_LIBS)
 
-TESTS += tests/cli/test_derive.sh tests/cli/test_enrol.py
-EXTRA_DIST += tests/cli/test_derive.sh tests/cli/test_enrol.py
+node_cli_tests = tests/cli/test_derive.sh tests/cli/test_enrol.py tests/cli/test_front.py
+TESTS += $(node_cli_tests)
+EXTRA_DIST += $(node_cli_tests)
