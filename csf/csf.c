@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The IN-CSE's side as a whole: puts loop, key cache, relay and resolver together. Open and close: one thread; csf_forget and
- * csf_notified: any, between the two. */
+/* The IN-CSE's side as a whole: puts loop, key cache, relay and resolver together. Open and close: one thread;
+ * csf_forget and csf_notified: any, between the two. */
 #include "csf/csf.h"
 
 #include "csf/keycache.h"
@@ -17,8 +17,8 @@ struct csf {
 	struct csf_resolver *resolver;
 };
 
-static enum m2m_rc open_all(struct csf *csf, const struct csf_conf *conf, const struct csf_out *out_ops, const struct m2m_env *env,
-			    struct m2m_err *err)
+static enum m2m_rc open_all(struct csf *csf, const struct csf_conf *conf, const struct csf_out *out_ops,
+			    const struct m2m_env *env, struct m2m_err *err)
 {
 	enum m2m_rc rc = csf_loop_new(&csf->loop, err);
 
@@ -33,8 +33,8 @@ static enum m2m_rc open_all(struct csf *csf, const struct csf_conf *conf, const 
 	return rc;
 }
 
-enum m2m_rc csf_open(const struct csf_conf *conf, const struct csf_out *out_ops, const struct m2m_env *env, struct csf **out,
-		     struct m2m_err *err)
+enum m2m_rc csf_open(const struct csf_conf *conf, const struct csf_out *out_ops, const struct m2m_env *env,
+		     struct csf **out, struct m2m_err *err)
 {
 	struct csf *csf = calloc(1, sizeof(*csf));
 	enum m2m_rc rc = M2M_OK;
@@ -58,7 +58,8 @@ void csf_close(struct csf *csf)
 {
 	if (!csf)
 		return;
-	/* What was posted before (all answers are there) runs first, so that nothing is left that points into connections. */
+	/* What was posted before (all answers are there) runs first, so that nothing is left that points into
+	 * connections. */
 	if (csf->loop)
 		csf_loop_stop(csf->loop);
 	csf_relay_free(csf->relay);

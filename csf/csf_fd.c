@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* csf.fdx: the IN-CSE's side as an extension of freeDiameter. RPRs and SKRs go out from the core's loop thread; answers and KNRs come in
- * on the host's threads. `lock` keeps the loop off the Diameter side while that is being shut, which comes before the core's close. */
+/* csf.fdx: the IN-CSE's side as an extension of freeDiameter. RPRs and SKRs go out from the core's loop thread;
+ * answers and KNRs come in on the host's threads. `lock` keeps the loop off the Diameter side while that is being
+ * shut, which comes before the core's close. */
 #include "config.h"
 
 #include "csf/csf.h"
@@ -19,7 +20,7 @@ struct glue {
 
 static struct glue *glue;
 
-/* --- asking ------------------------------------------------------------------------------------------------------------- */
+/* --- asking ----------------------------------------------------------------------------------------------------- */
 
 /* A request under way: whom to tell. */
 struct asked {
@@ -37,8 +38,8 @@ static void on_answer(void *arg, enum m2m_rc rc, const void *answer, const struc
 	free(asked);
 }
 
-static enum m2m_rc request(struct glue *g, enum m2m_cmd cmd, unsigned role, const void *req, int64_t timeout, csf_answered *done,
-			   void *arg, struct m2m_err *err)
+static enum m2m_rc request(struct glue *g, enum m2m_cmd cmd, unsigned role, const void *req, int64_t timeout,
+			   csf_answered *done, void *arg, struct m2m_err *err)
 {
 	struct asked *asked = malloc(sizeof(*asked));
 	enum m2m_rc rc = M2M_OK;
@@ -64,7 +65,8 @@ static enum m2m_rc provision(void *ctx, const struct m2m_rpr *req, csf_answered 
 	return request(g, M2M_RPR, M2M_ROLE_MTF, req, g->conf.provision_timeout, done, arg, err);
 }
 
-static enum m2m_rc association_keys(void *ctx, const struct m2m_skr *req, csf_answered *done, void *arg, struct m2m_err *err)
+static enum m2m_rc association_keys(void *ctx, const struct m2m_skr *req, csf_answered *done, void *arg,
+				    struct m2m_err *err)
 {
 	struct glue *g = ctx;
 
@@ -85,7 +87,7 @@ static enum m2m_rc session_id(void *ctx, char *out, size_t size, struct m2m_err 
 	return rc;
 }
 
-/* --- serving ------------------------------------------------------------------------------------------------------------ */
+/* --- serving ---------------------------------------------------------------------------------------------------- */
 
 static void on_knr(void *arg, struct dict_call *call)
 {
@@ -93,7 +95,7 @@ static void on_knr(void *arg, struct dict_call *call)
 	dict_call_refuse(call, csf_notified(arg, dict_call_request(call)), NULL);
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------------------- */
 
 static enum m2m_rc start(struct glue *g, const char *conffile, struct m2m_err *err)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Association keys in memory. One lock guards all of it. The table is indexed by the root key's part of a KI alone: all KIs of a root key
- * stand in one chain, which is short (16 alive, protocol 5.3), and so one look-up serves a KmID too. */
+/* Association keys in memory. One lock guards all of it. The table is indexed by the root key's part of a KI
+ * alone: all KIs of a root key stand in one chain, which is short (16 alive, protocol 5.3), and so one look-up
+ * serves a KmID too. */
 #include "csf/keycache.h"
 
 #include <pthread.h>
@@ -8,7 +9,7 @@
 #include <string.h>
 
 struct csf_key {
-	struct csf_key *chain;        /* next of its bucket */
+	struct csf_key *chain;	       /* next of its bucket */
 	struct csf_key *newer, *older; /* order of use; live entries only */
 	struct m2m_ki ki;
 	unsigned refs; /* the table's is one */
@@ -32,8 +33,8 @@ struct csf_keycache {
 	struct csf_key **bucket;
 };
 
-/* The cache's clock: what the environment's clock has gone forward, in sum. It never goes back, and a clock that is set back does not
- * prolong a key's life; one that is set forward shortens it. */
+/* The cache's clock: what the environment's clock has gone forward, in sum. It never goes back, and a clock that
+ * is set back does not prolong a key's life; one that is set forward shortens it. */
 static int64_t tick(struct csf_keycache *cache)
 {
 	int64_t now = cache->env->now_us(cache->env->arg);
@@ -49,7 +50,7 @@ static uint32_t rest(const struct csf_key *key, int64_t now)
 	return key->until > now ? (uint32_t)((key->until - now) / 1000000) : 0;
 }
 
-/* --- table and order of use --------------------------------------------------------------------------------------------- */
+/* --- table and order of use ------------------------------------------------------------------------------------- */
 
 static struct csf_key **bucket_of(struct csf_keycache *cache, const uint8_t rel[M2M_REL_LEN])
 {
@@ -116,7 +117,7 @@ static void delist(struct csf_keycache *cache, struct csf_key *key)
 	unref(key);
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------------------- */
 
 enum m2m_rc csf_keycache_new(size_t max, const struct m2m_env *env, struct csf_keycache **out, struct m2m_err *err)
 {
@@ -127,7 +128,9 @@ enum m2m_rc csf_keycache_new(size_t max, const struct m2m_env *env, struct csf_k
 	while (n < max)
 		n *= 2;
 	if (cache) {
-		*cache = (struct csf_keycache){ .env = env, .max = max, .mask = n - 1, .lock = PTHREAD_MUTEX_INITIALIZER };
+		*cache = (struct csf_keycache){
+			.env = env, .max = max, .mask = n - 1, .lock = PTHREAD_MUTEX_INITIALIZER
+		};
 		cache->bucket = calloc(n, sizeof(struct csf_key *));
 		cache->last = env->now_us(env->arg);
 	}
@@ -154,7 +157,7 @@ void csf_keycache_free(struct csf_keycache *cache)
 	free(cache);
 }
 
-/* --- ask and land ------------------------------------------------------------------------------------------------------- */
+/* --- ask and land ----------------------------------------------------------------------------------------------- */
 
 static struct csf_key *find(struct csf_keycache *cache, const struct m2m_ki *ki)
 {
@@ -261,8 +264,8 @@ static bool set_identity(struct csf_key *key, const struct csf_landing *landing)
 	return true;
 }
 
-/* Evict. Not what somebody holds: an entry outside the table could not be forgotten any more. So there may be more keys than max, for as
- * long as answers to the resolver's clients are under way. */
+/* Evict. Not what somebody holds: an entry outside the table could not be forgotten any more. So there may be more
+ * keys than max, for as long as answers to the resolver's clients are under way. */
 static void make_room(struct csf_keycache *cache)
 {
 	struct csf_key *key = NULL, *newer = NULL;
@@ -319,7 +322,7 @@ void csf_key_view(struct csf_keycache *cache, struct csf_key *key, struct csf_ke
 	pthread_mutex_unlock(&cache->lock);
 }
 
-/* --- forget ------------------------------------------------------------------------------------------------------------- */
+/* --- forget ----------------------------------------------------------------------------------------------------- */
 
 static void forget(struct csf_keycache *cache, struct csf_key *key)
 {

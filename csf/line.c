@@ -13,14 +13,20 @@
 static const char *reason(enum csf_outcome outcome)
 {
 	switch (outcome) {
-	case CSF_MALFORMED: return "malformed";
-	case CSF_UNKNOWN: return "unknown";
-	case CSF_REVOKED: return "revoked";
-	case CSF_EXPIRED: return "expired";
-	case CSF_DENIED: return "denied";
+	case CSF_MALFORMED:
+		return "malformed";
+	case CSF_UNKNOWN:
+		return "unknown";
+	case CSF_REVOKED:
+		return "revoked";
+	case CSF_EXPIRED:
+		return "expired";
+	case CSF_DENIED:
+		return "denied";
 	case CSF_FLYING:
 	case CSF_OK:
-	case CSF_UNAVAILABLE: break;
+	case CSF_UNAVAILABLE:
+		break;
 	}
 	return "unavailable";
 }
@@ -62,10 +68,11 @@ static char *render(const char *identity, const struct csf_key_view *view)
 	char *text = NULL;
 
 	if (view->outcome == CSF_OK) {
-		o = json_pack("{s:s, s:s, s:s, s:o, s:I}", "status", "ok", "pskIdentity", identity, "enroleeId", view->enrolee,
-			      "appIds", app_array(view), "lifetime", (json_int_t)view->lifetime);
+		o = json_pack("{s:s, s:s, s:s, s:o, s:I}", "status", "ok", "pskIdentity", identity, "enroleeId",
+			      view->enrolee, "appIds", app_array(view), "lifetime", (json_int_t)view->lifetime);
 	} else {
-		o = json_pack("{s:s, s:s, s:s}", "status", "refused", "pskIdentity", identity, "reason", reason(view->outcome));
+		o = json_pack("{s:s, s:s, s:s}", "status", "refused", "pskIdentity", identity, "reason",
+			      reason(view->outcome));
 	}
 	if (o)
 		text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
@@ -85,7 +92,8 @@ static enum m2m_rc add_key(struct m2m_secret *out, const struct m2m_key *key)
 	return rc == M2M_OK ? m2m_secret_add(out, "\"", 1) : rc;
 }
 
-enum m2m_rc csf_line_answer(const char *identity, const struct csf_key_view *view, struct m2m_secret *out, struct m2m_err *err)
+enum m2m_rc csf_line_answer(const char *identity, const struct csf_key_view *view, struct m2m_secret *out,
+			    struct m2m_err *err)
 {
 	const size_t key_text = view->outcome == CSF_OK ? 2 * M2M_KEY_LEN + 9 : 0;
 	char *text = render(identity, view);
@@ -96,7 +104,8 @@ enum m2m_rc csf_line_answer(const char *identity, const struct csf_key_view *vie
 		return m2m_fail(err, M2M_ENOMEM, "resolver: out of memory");
 	if (n + key_text + 1 > CSF_RESOLVER_LINE_MAX) {
 		free(text);
-		return m2m_fail(err, M2M_EINVAL, "resolver: an answer of %zu octets is too long: too many App-IDs", n + key_text + 1);
+		return m2m_fail(err, M2M_EINVAL, "resolver: an answer of %zu octets is too long: too many App-IDs",
+				n + key_text + 1);
 	}
 	rc = m2m_secret_add(out, text, n - 1); /* all but the closing brace */
 	if (rc == M2M_OK && view->outcome == CSF_OK)

@@ -2,6 +2,8 @@
 /* Listening sockets. Belongs to the loop's thread. */
 #include "csf/listen.h"
 
+#include "csf/hostport.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -84,28 +86,7 @@ static enum m2m_rc listener_new(const struct m2m_env *env, csf_accepted *accepte
 	return M2M_OK;
 }
 
-/* --- TCP ---------------------------------------------------------------------------------------------------------------- */
-
-/* "[::1]:4444" or "host:4444" in its parts. */
-static bool split(const char *host_port, char host[256], char port[6])
-{
-	const char *colon = strrchr(host_port, ':');
-	size_t n;
-
-	if (!colon)
-		return false;
-	n = (size_t)(colon - host_port);
-	if (n >= 2 && host_port[0] == '[' && host_port[n - 1] == ']') {
-		host_port++;
-		n -= 2;
-	}
-	if (n >= 256 || colon[1] == '\0' || strlen(colon + 1) >= 6)
-		return false;
-	memcpy(host, host_port, n);
-	host[n] = '\0';
-	memcpy(port, colon + 1, strlen(colon + 1) + 1);
-	return true;
-}
+/* --- TCP -------------------------------------------------------------------------------------------------------- */
 
 /* A bound socket, or -1 with errno. */
 static int bind_tcp(const struct addrinfo *ai)
@@ -115,7 +96,8 @@ static int bind_tcp(const struct addrinfo *ai)
 
 	if (fd < 0)
 		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 && bind(fd, ai->ai_addr, ai->ai_addrlen) == 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+	    bind(fd, ai->ai_addr, ai->ai_addrlen) == 0)
 		return fd;
 	close(fd);
 	return -1;
@@ -133,22 +115,16 @@ static uint16_t port_of(int fd)
 	return sa.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&sa)->sin6_port) : 0;
 }
 
-enum m2m_rc csf_listen_tcp(struct event_base *base, const char *host_port, const struct m2m_env *env, csf_accepted *accepted,
-			   void *arg, struct csf_listener **out, struct m2m_err *err)
+enum m2m_rc csf_listen_tcp(struct event_base *base, const char *host_port, const struct m2m_env *env,
+			   csf_accepted *accepted, void *arg, struct csf_listener **out, struct m2m_err *err)
 {
-	const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_family = AF_UNSPEC,
-					.ai_socktype = SOCK_STREAM };
 	struct addrinfo *list = NULL;
 	struct csf_listener *l = NULL;
-	char host[256], port[6];
-	enum m2m_rc rc = M2M_OK;
-	int fd = -1, e;
+	enum m2m_rc rc = csf_host_port_lookup(host_port, true, &list, err);
+	int fd = -1;
 
-	if (!split(host_port, host, port))
-		return m2m_fail(err, M2M_EIO, "%s: not host:port", host_port);
-	e = getaddrinfo(host, port, &hints, &list);
-	if (e != 0)
-		return m2m_fail(err, M2M_EIO, "%s: %s", host_port, gai_strerror(e));
+	if (rc != M2M_OK)
+		return rc;
 	for (const struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next)
 		fd = bind_tcp(ai);
 	if (fd < 0)
@@ -173,7 +149,7 @@ enum m2m_rc csf_listen_tcp(struct event_base *base, const char *host_port, const
 	return rc;
 }
 
-/* --- unix --------------------------------------------------------------------------------------------------------------- */
+/* --- unix ------------------------------------------------------------------------------------------------------- */
 
 static int unix_socket(void)
 {
@@ -202,8 +178,8 @@ static bool is_stale(const struct sockaddr_un *sa)
 	return e == ECONNREFUSED;
 }
 
-/* A bound socket of mode 0600, or -1 with errno. Linux gives the name the mode of the socket's inode (less the umask), so that it never has
- * a wider one; and nobody can connect before listen(). */
+/* A bound socket of mode 0600, or -1 with errno. Linux gives the name the mode of the socket's inode (less the
+ * umask), so that it never has a wider one; and nobody can connect before listen(). */
 static int bind_unix(const struct sockaddr_un *sa, struct stat *st)
 {
 	int fd = unix_socket(), e;
@@ -223,8 +199,8 @@ static int bind_unix(const struct sockaddr_un *sa, struct stat *st)
 	return -1;
 }
 
-enum m2m_rc csf_listen_unix(struct event_base *base, const char *path, const struct m2m_env *env, csf_accepted *accepted,
-			    void *arg, struct csf_listener **out, struct m2m_err *err)
+enum m2m_rc csf_listen_unix(struct event_base *base, const char *path, const struct m2m_env *env,
+			    csf_accepted *accepted, void *arg, struct csf_listener **out, struct m2m_err *err)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct csf_listener *l = NULL;
@@ -233,7 +209,8 @@ enum m2m_rc csf_listen_unix(struct event_base *base, const char *path, const str
 	int fd;
 
 	if (strlen(path) >= sizeof(sa.sun_path))
-		return m2m_fail(err, M2M_EIO, "%s: longer than the %zu octets of a socket's name", path, sizeof(sa.sun_path) - 1);
+		return m2m_fail(err, M2M_EIO, "%s: longer than the %zu octets of a socket's name", path,
+				sizeof(sa.sun_path) - 1);
 	memcpy(sa.sun_path, path, strlen(path) + 1);
 	fd = bind_unix(&sa, &st);
 	if (fd < 0 && errno == EADDRINUSE && is_stale(&sa) && unlink(path) == 0)
@@ -260,7 +237,7 @@ enum m2m_rc csf_listen_unix(struct event_base *base, const char *path, const str
 	return M2M_OK;
 }
 
-/* --- both --------------------------------------------------------------------------------------------------------------- */
+/* --- both ------------------------------------------------------------------------------------------------------- */
 
 uint16_t csf_listener_port(const struct csf_listener *l)
 {

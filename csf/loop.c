@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The loop's thread and its queue of posts. The queue is guarded by `lock`; all else belongs to the loop's thread once it runs. */
+/* The loop's thread and its queue of posts. The queue is guarded by `lock`; all else belongs to the loop's thread
+ * once it runs. */
 #include "csf/loop.h"
 
 #include <pthread.h>
@@ -40,7 +41,8 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 	eventfd_t count;
 
 	(void)what;
-	/* The counter is emptied first: a post that comes later makes it readable again. Nothing to read is no trouble. */
+	/* The counter is emptied first: a post that comes later makes it readable again. Nothing to read is no
+	 * trouble. */
 	(void)eventfd_read(fd, &count);
 	for (post = take_all(loop); post;) {
 		struct csf_post *next = post->next; /* run may free post */
@@ -105,7 +107,8 @@ enum m2m_rc csf_loop_start(struct csf_loop *loop, struct m2m_err *err)
 	sigset_t all, before;
 	int e;
 
-	/* Signals are the host's. SIGPIPE too: a write to a socket that the other end shut is an error here, no signal. */
+	/* Signals are the host's. SIGPIPE too: a write to a socket that the other end shut is an error here, no
+	 * signal. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	e = pthread_create(&loop->thread, NULL, run, loop);
@@ -153,8 +156,8 @@ void csf_loop_post(struct csf_loop *loop, struct csf_post *post)
 	pthread_mutex_lock(&loop->lock);
 	*loop->end = post;
 	loop->end = &post->next;
-	/* Inside the lock, so that the loop cannot be freed between: whoever takes the last post out has waited for it. The write fails
-	 * only where the counter is full, and then the loop is awake. */
+	/* Inside the lock, so that the loop cannot be freed between: whoever takes the last post out has waited
+	 * for it. The write fails only where the counter is full, and then the loop is awake. */
 	(void)eventfd_write(loop->fd, 1);
 	pthread_mutex_unlock(&loop->lock);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The loop's thread, and the way into it: posts. Everything of the relay and the resolver runs on that thread; other threads hand
- * over a post. libevent's own locking is not used. */
+/* The loop's thread, and the way into it: posts. Everything of the relay and the resolver runs on that thread;
+ * other threads hand over a post. libevent's own locking is not used. */
 #ifndef CSF_LOOP_H
 #define CSF_LOOP_H
 
@@ -28,7 +28,8 @@ void csf_loop_stop(struct csf_loop *loop);
 /* The loop must be stopped and every event of its base freed. NULL does nothing. */
 void csf_loop_free(struct csf_loop *loop);
 
-/* Hand over: post->run is called once on the loop's thread, in the order of the posts. From any thread, cannot fail. */
+/* Hand over: post->run is called once on the loop's thread, in the order of the posts. From any thread, cannot
+ * fail. */
 void csf_loop_post(struct csf_loop *loop, struct csf_post *post);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The relay. Belongs to the loop's thread, except on_answer: it fills the one answer of a connection that waits for it, and posts. */
+/* The relay. Belongs to the loop's thread, except on_answer: it fills the one answer of a connection that waits
+ * for it, and posts. */
 #include "csf/relay.h"
 
 #include "csf/listen.h"
@@ -16,16 +17,17 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
-#define STATE_MAX 1024       /* octets of State that we keep; the protocol asks for 16 or more */
+#define STATE_MAX 1024 /* octets of State that we keep; the protocol asks for 16 or more */
 #define SESSION_ID_MAX 512
-#define DRAIN_S 2            /* how long a node may go on sending after its last answer */
-#define DRAIN_MAX 65536      /* and how much */
+#define DRAIN_S 2	/* how long a node may go on sending after its last answer */
+#define DRAIN_MAX 65536 /* and how much */
 
 enum phase {
-	GATHER,  /* the node's turn; its deadline runs */
-	ASK,     /* an RPR is under way */
-	FLUSH,   /* the last octets to the node are being written */
-	DRAIN,   /* our side is shut; what the node still sends is thrown away, so that no RST destroys what it has not read */
+	GATHER, /* the node's turn; its deadline runs */
+	ASK,	/* an RPR is under way */
+	FLUSH,	/* the last octets to the node are being written */
+	DRAIN,	/* our side is shut; what the node still sends is thrown away, so that no RST destroys what it has not
+		   read */
 };
 
 /* An answer on its way from another thread to the loop. */
@@ -43,16 +45,16 @@ struct node {
 	struct reply reply; /* first: run_reply gets its post */
 	struct node *next, **at;
 	struct csf_relay *relay;
-	struct bufferevent *bev;  /* NULL: the node is gone, an RPR still under way */
+	struct bufferevent *bev; /* NULL: the node is gone, an RPR still under way */
 	struct event *deadline;
 	enum phase phase;
-	bool eof;                 /* the node shut its side */
+	bool eof; /* the node shut its side */
 	struct csf_records records;
-	size_t scanned;           /* octets of the input that `records` has seen */
+	size_t scanned; /* octets of the input that `records` has seen */
 	size_t drained;
 	char session[SESSION_ID_MAX];
-	uint32_t round;           /* of the RPR sent last; 0: none */
-	struct m2m_id mtf;        /* who answered: Destination-Host of further rounds */
+	uint32_t round;	   /* of the RPR sent last; 0: none */
+	struct m2m_id mtf; /* who answered: Destination-Host of further rounds */
 	size_t state_n;
 	uint8_t state[STATE_MAX];
 };
@@ -119,7 +121,7 @@ static void arm(struct node *n, int64_t s)
 	event_add(n->deadline, &tv);
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------------------ */
+/* --- the end ---------------------------------------------------------------------------------------------------- */
 
 static void start_drain(struct node *n)
 {
@@ -145,7 +147,7 @@ static void finish(struct node *n)
 		start_drain(n);
 }
 
-/* --- rounds ------------------------------------------------------------------------------------------------------------- */
+/* --- rounds ----------------------------------------------------------------------------------------------------- */
 
 static void gather(struct node *n);
 
@@ -289,7 +291,7 @@ static void gather(struct node *n)
 		hang_up(n, "the node closed the connection");
 }
 
-/* --- libevent's callbacks ----------------------------------------------------------------------------------------------- */
+/* --- libevent's callbacks --------------------------------------------------------------------------------------- */
 
 static void on_read(struct bufferevent *bev, void *arg)
 {
@@ -360,7 +362,8 @@ static void on_accept(void *arg, int fd)
 	const int on = 1;
 
 	if (relay->n >= relay->conf->relay_max && !relay->full) /* said once, not for each of a flood */
-		m2m_log(relay->env, M2M_ERROR, "relay: more than %lld connections at once", (long long)relay->conf->relay_max);
+		m2m_log(relay->env, M2M_ERROR, "relay: more than %lld connections at once",
+			(long long)relay->conf->relay_max);
 	relay->full = relay->n >= relay->conf->relay_max;
 	if (!relay->full)
 		n = node_new(relay);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The relay: nodes' TCP connections <-> RPR. All functions: from the loop's thread, or while it does not run.
  *
- * What a node sends is gathered until it ends with a whole TLS record (or 32 KiB are there), then goes out as one TLS-Payload: of the 8
- * rounds none is spent on a fragment. While an RPR is under way up to 32 KiB more are kept, then TCP makes the node wait. Whoever does not
- * speak TLS is cut off at the first octet that shows it, and costs the MTF nothing. */
+ * What a node sends is gathered until it ends with a whole TLS record (or 32 KiB are there), then goes out as one
+ * TLS-Payload: of the 8 rounds none is spent on a fragment. While an RPR is under way up to 32 KiB more are kept,
+ * then TCP makes the node wait. Whoever does not speak TLS is cut off at the first octet that shows it, and costs
+ * the MTF nothing. */
 #ifndef CSF_RELAY_H
 #define CSF_RELAY_H
 

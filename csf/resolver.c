@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The resolver. Belongs to the loop's thread, except on_answer, which lands a key in the cache from whatever thread brought it and posts the
- * rest to the loop. */
+/* The resolver. Belongs to the loop's thread, except on_answer, which lands a key in the cache from whatever
+ * thread brought it and posts the rest to the loop. */
 #include "csf/resolver.h"
 
 #include "common/kdf.h"
@@ -15,7 +15,7 @@
 #include <event2/bufferevent.h>
 
 #define SWEEP_S 5
-#define WRITE_TIMEOUT_S 30              /* a client that does not read its answers */
+#define WRITE_TIMEOUT_S 30			/* a client that does not read its answers */
 #define OUTPUT_MAX (16 * CSF_RESOLVER_LINE_MAX) /* answers not read yet: requests wait */
 
 /* A request that is not answered yet. */
@@ -53,19 +53,25 @@ struct flight {
 	struct csf_key *key;
 };
 
-/* --- SKR ---------------------------------------------------------------------------------------------------------------- */
+/* --- SKR -------------------------------------------------------------------------------------------------------- */
 
 static enum csf_outcome outcome_of(uint32_t result)
 {
 	switch (result) {
-	case DIAMETER_SUCCESS: return CSF_OK;
-	case M2M_KEY_UNAVAILABLE: return CSF_UNKNOWN;
-	case M2M_KEY_REVOKED: return CSF_REVOKED;
-	case M2M_KEY_EXPIRED: return CSF_EXPIRED;
+	case DIAMETER_SUCCESS:
+		return CSF_OK;
+	case M2M_KEY_UNAVAILABLE:
+		return CSF_UNKNOWN;
+	case M2M_KEY_REVOKED:
+		return CSF_REVOKED;
+	case M2M_KEY_EXPIRED:
+		return CSF_EXPIRED;
 	case DIAMETER_AUTHORIZATION_REJECTED:
 	case M2M_KEY_USAGE_NOT_PERMITTED:
-	case DIAMETER_INVALID_AVP_VALUE: return CSF_DENIED;
-	default: return CSF_UNAVAILABLE;
+	case DIAMETER_INVALID_AVP_VALUE:
+		return CSF_DENIED;
+	default:
+		return CSF_UNAVAILABLE;
 	}
 }
 
@@ -140,7 +146,8 @@ static void on_answer(void *arg, enum m2m_rc rc, const void *answer)
 	csf_resolver_judge(csf_key_ki(f->key), rc, answer, &landing);
 	if (landing.outcome == CSF_UNAVAILABLE)
 		m2m_log(f->r->env, M2M_ERROR, "resolver: no key from %s: %s", csf_key_ki(f->key)->mas.s,
-			rc == M2M_OK ? m2m_result_name(((const struct m2m_ska *)answer)->head.result) : m2m_rc_text(rc));
+			rc == M2M_OK ? m2m_result_name(((const struct m2m_ska *)answer)->head.result)
+				     : m2m_rc_text(rc));
 	csf_key_land(f->r->cache, f->key, &landing);
 	csf_loop_post(f->r->loop, &f->post);
 }
@@ -186,7 +193,7 @@ static void fly(struct csf_resolver *r, const struct csf_mas *mas, struct csf_ke
 	free(f);
 }
 
-/* --- a client's requests ------------------------------------------------------------------------------------------------ */
+/* --- a client's requests ---------------------------------------------------------------------------------------- */
 
 /* Fill a slot from a request; may start an SKR. */
 static void ask(struct csf_resolver *r, const struct csf_ask *a, struct slot *s)
@@ -237,8 +244,10 @@ static enum m2m_rc write_answer(struct client *c, const char *identity, struct c
 		m2m_log(c->r->env, M2M_ERROR, "%s", err.text);
 		rc = csf_line_answer(identity, &(struct csf_key_view){ .outcome = CSF_UNAVAILABLE }, line, &err);
 	}
-	/* By reference: libevent makes no copy, and the octets are wiped when the last has been sent, or never will be. */
-	if (rc == M2M_OK && evbuffer_add_reference(bufferevent_get_output(c->bev), line->p, line->n, wipe_line, line) == 0)
+	/* By reference: libevent makes no copy, and the octets are wiped when the last has been sent, or never
+	 * will be. */
+	if (rc == M2M_OK &&
+	    evbuffer_add_reference(bufferevent_get_output(c->bev), line->p, line->n, wipe_line, line) == 0)
 		return M2M_OK;
 	wipe_line(NULL, 0, line);
 	return M2M_ENOMEM;
@@ -353,7 +362,8 @@ static void on_accept(void *arg, int fd)
 	struct client *c = NULL;
 
 	if (r->n >= r->conf->resolver_max) {
-		m2m_log(r->env, M2M_ERROR, "resolver: more than %lld connections at once", (long long)r->conf->resolver_max);
+		m2m_log(r->env, M2M_ERROR, "resolver: more than %lld connections at once",
+			(long long)r->conf->resolver_max);
 		close(fd);
 		return;
 	}
@@ -387,7 +397,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 }
 
 enum m2m_rc csf_resolver_new(struct csf_loop *loop, const struct csf_conf *conf, const struct csf_out *out_ops,
-			     const struct m2m_env *env, struct csf_keycache *cache, struct csf_resolver **out, struct m2m_err *err)
+			     const struct m2m_env *env, struct csf_keycache *cache, struct csf_resolver **out,
+			     struct m2m_err *err)
 {
 	const struct timeval every = { SWEEP_S, 0 };
 	struct csf_resolver *r = calloc(1, sizeof(*r));

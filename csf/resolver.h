@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The resolver: the IN-CSE's clients on a unix socket <-> SKR. All functions: from the loop's thread, or while it does not run. */
+/* The resolver: the IN-CSE's clients on a unix socket <-> SKR. All functions: from the loop's thread, or while it
+ * does not run. */
 #ifndef CSF_RESOLVER_H
 #define CSF_RESOLVER_H
 
@@ -7,13 +8,15 @@
 #include "csf/keycache.h"
 #include "csf/loop.h"
 
-#define CSF_PIPELINE_MAX 32 /* requests of one connection that are not answered yet; what comes after them waits unread */
+#define CSF_PIPELINE_MAX \
+	32 /* requests of one connection that are not answered yet; what comes after them waits unread */
 
 struct csf_resolver;
 
 /* Bind conf->resolver_socket. Everything is borrowed until csf_resolver_free. Errors: of csf_listen_unix. */
 enum m2m_rc csf_resolver_new(struct csf_loop *loop, const struct csf_conf *conf, const struct csf_out *out_ops,
-			     const struct m2m_env *env, struct csf_keycache *cache, struct csf_resolver **out, struct m2m_err *err);
+			     const struct m2m_env *env, struct csf_keycache *cache, struct csf_resolver **out,
+			     struct m2m_err *err);
 /* Every SKR must have been answered and its post have run. NULL does nothing. */
 void csf_resolver_free(struct csf_resolver *r);
 

@@ -20,3 +20,31 @@ tests_unit_check_resolver_SOURCES = tests/unit/check_resolver.c tests/unit/csf_f
 tests_unit_check_resolver_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_resolver_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_resolver_LDADD = csf/libcsf.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+check_PROGRAMS += tests/unit/check_csf_conf
+TESTS += tests/unit/check_csf_conf
+tests_unit_check_csf_conf_SOURCES = tests/unit/check_csf_conf.c
+tests_unit_check_csf_conf_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_csf_conf_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_csf_conf_LDADD = csf/libcsf.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/check_relay_limits
+TESTS += tests/unit/check_relay_limits
+tests_unit_check_relay_limits_SOURCES = tests/unit/check_relay_limits.c tests/unit/csf_fake.c tests/unit/csf_fake.h
+tests_unit_check_relay_limits_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_relay_limits_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_relay_limits_LDADD = csf/libcsf.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+check_PROGRAMS += tests/unit/check_resolver_life
+TESTS += tests/unit/check_resolver_life
+tests_unit_check_resolver_life_SOURCES = tests/unit/check_resolver_life.c tests/unit/csf_fake.c tests/unit/csf_fake.h
+tests_unit_check_resolver_life_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_resolver_life_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_resolver_life_LDADD = csf/libcsf.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+check_PROGRAMS += tests/unit/check_csf_text
+TESTS += tests/unit/check_csf_text
+tests_unit_check_csf_text_SOURCES = tests/unit/check_csf_text.c
+tests_unit_check_csf_text_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_csf_text_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_csf_text_LDADD = csf/libcsf.la $(CHECK_LIBS)

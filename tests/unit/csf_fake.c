@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- environment -------------------------------------------------------------------------------------------------------- */
+/* --- environment ------------------------------------------------------------------------------------------------ */
 
 static int64_t env_now(void *arg)
 {
@@ -84,7 +84,7 @@ void fake_logged(struct fake *f, const char *text, int n)
 	ck_assert_msg(got == n, "\"%s\" is %d times in the log, not %d:\n%s", text, got, n, f->log);
 }
 
-/* --- the Diameter side -------------------------------------------------------------------------------------------------- */
+/* --- the Diameter side ------------------------------------------------------------------------------------------ */
 
 static void copy_text(char *to, size_t size, struct m2m_span s)
 {
@@ -124,7 +124,8 @@ static struct fake_request *request_new(const struct m2m_request *head)
 	return r;
 }
 
-static enum m2m_rc out_provision(void *ctx, const struct m2m_rpr *req, csf_answered *done, void *arg, struct m2m_err *err)
+static enum m2m_rc out_provision(void *ctx, const struct m2m_rpr *req, csf_answered *done, void *arg,
+				 struct m2m_err *err)
 {
 	struct fake_request *r = request_new(&req->head);
 
@@ -139,7 +140,8 @@ static enum m2m_rc out_provision(void *ctx, const struct m2m_rpr *req, csf_answe
 	return keep(ctx, r, done, arg, err);
 }
 
-static enum m2m_rc out_association_keys(void *ctx, const struct m2m_skr *req, csf_answered *done, void *arg, struct m2m_err *err)
+static enum m2m_rc out_association_keys(void *ctx, const struct m2m_skr *req, csf_answered *done, void *arg,
+					struct m2m_err *err)
 {
 	struct fake_request *r = request_new(&req->head);
 
@@ -208,7 +210,7 @@ void fake_rpa(struct fake *f, size_t i, uint32_t result, const char *payload)
 	fake_answer(f, i, M2M_OK, &a);
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------------------------- */
 
 struct fake *fake_new(void)
 {
@@ -225,9 +227,17 @@ struct fake *fake_new(void)
 	f->mas[0] = (struct csf_mas){ (char *)"MAS.example.com", (char *)"example.com" };
 	f->mas[1] = (struct csf_mas){ (char *)"mas2.example.net", (char *)"example.net" };
 	f->conf = (struct csf_conf){
-		.relay_listen = (char *)"127.0.0.1:0", .mtf_realm = (char *)"example.com", .relay_max = 64, .relay_idle = 60,
-		.provision_timeout = 10, .resolver_socket = f->socket_path, .resolver_max = 16,
-		.cse_id = (char *)"//sp.example.com/in-cse", .key_timeout = 5, .cache_max = 100, .mas = { 2, f->mas },
+		.relay_listen = (char *)"127.0.0.1:0",
+		.mtf_realm = (char *)"example.com",
+		.relay_max = 64,
+		.relay_idle = 60,
+		.provision_timeout = 10,
+		.resolver_socket = f->socket_path,
+		.resolver_max = 16,
+		.cse_id = (char *)"//sp.example.com/in-cse",
+		.key_timeout = 5,
+		.cache_max = 100,
+		.mas = { 2, f->mas },
 	};
 	return f;
 }
@@ -256,26 +266,16 @@ void fake_free(struct fake *f)
 	free(f);
 }
 
-/* --- sockets ------------------------------------------------------------------------------------------------------------ */
+/* --- sockets ---------------------------------------------------------------------------------------------------- */
 
 int fake_connect(struct fake *f)
 {
-	const struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(csf_relay_port(f->csf)),
+	const struct sockaddr_in sa = { .sin_family = AF_INET,
+					.sin_port = htons(csf_relay_port(f->csf)),
 					.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(connect(fd, (const struct sockaddr *)&sa, sizeof(sa)), 0);
-	return fd;
-}
-
-int fake_connect_unix(struct fake *f)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	ck_assert_int_ge(fd, 0);
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", f->socket_path);
 	ck_assert_int_eq(connect(fd, (const struct sockaddr *)&sa, sizeof(sa)), 0);
 	return fd;
 }
@@ -326,4 +326,109 @@ void fake_finished(int fd)
 	ck_assert_int_eq(poll(&pfd, 1, FAKE_PATIENCE_MS), 1);
 	ck_assert_int_eq(recv(fd, &c, 1, 0), 0);
 	close(fd);
+}
+
+void fake_expect(int fd, const char *text)
+{
+	char got[1024] = "";
+
+	ck_assert_uint_lt(strlen(text), sizeof(got));
+	fake_recv(fd, got, strlen(text));
+	ck_assert_str_eq(got, text);
+}
+
+/* --- relay ---------------------------------------------------------------------------------------------- */
+
+int fake_begin(struct fake *f)
+{
+	int fd;
+
+	if (!f->csf)
+		fake_open(f);
+	fd = fake_connect(f);
+	fake_send(fd, FAKE_HELLO, FAKE_HELLO_LEN);
+	return fd;
+}
+
+void fake_place_free(struct fake *f)
+{
+	size_t before = fake_count(f);
+	int fd = -1;
+
+	for (int tries = 0; fake_count(f) == before; tries++) {
+		ck_assert_int_lt(tries, FAKE_PATIENCE_MS / 10);
+		if (fd >= 0)
+			close(fd);
+		fd = fake_connect(f);
+		if (send(fd, FAKE_HELLO, FAKE_HELLO_LEN, MSG_NOSIGNAL) > 0)
+			poll(NULL, 0, 10);
+	}
+	close(fd);
+}
+
+/* --- resolver ------------------------------------------------------------------------------------------- */
+
+static int connect_unix(struct fake *f)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", f->socket_path);
+	ck_assert_int_eq(connect(fd, (const struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+int fake_client(struct fake *f)
+{
+	if (!f->csf)
+		fake_open(f);
+	return connect_unix(f);
+}
+
+void fake_say(int fd, const char *text)
+{
+	fake_send(fd, text, strlen(text));
+}
+
+void fake_expect_skr(struct fake *f, size_t i, const char *ki)
+{
+	struct fake_request *r = fake_wait(f, i);
+
+	ck_assert(r->skr);
+	ck_assert_str_eq(r->name, ki);
+}
+
+struct m2m_ska *fake_ska(struct fake *f, size_t i)
+{
+	static uint8_t key[M2M_KEY_LEN];
+	static struct m2m_ska a;
+
+	memset(key, 0x5a, sizeof(key));
+	memset(&a, 0, sizeof(a));
+	a.head.result = DIAMETER_SUCCESS;
+	a.head.origin_host = m2m_span_str("mas.example.com");
+	a.nkeys = 1;
+	a.key[0].name = m2m_span_str(fake_wait(f, i)->name);
+	a.key[0].usage = 32;
+	a.key[0].material = m2m_span(key, sizeof(key));
+	a.key[0].has_lifetime = true;
+	a.key[0].lifetime = 100;
+	a.key[0].enrolee = m2m_span_str("//sp.example.com/node-7");
+	a.key[0].app_ids = (struct m2m_list){ 1, { m2m_span_str("Nmeter") } };
+	return &a;
+}
+
+void fake_land(struct fake *f, size_t i)
+{
+	fake_answer(f, i, M2M_OK, fake_ska(f, i));
+}
+
+void fake_refuse(struct fake *f, size_t i, uint32_t result)
+{
+	struct m2m_ska *a = fake_ska(f, i);
+
+	a->head.result = result;
+	a->nkeys = 0;
+	fake_answer(f, i, M2M_OK, a);
 }
