@@ -56,7 +56,7 @@ struct write {
 	struct m2m_secret octets;
 };
 
-/* --- writing behind ---------------------------------------------------------------------------------------------- */
+/* --- writing behind ------------------------------------------------------ */
 
 static void write_begin(struct pair *p);
 
@@ -123,7 +123,7 @@ static size_t hand_in_all(struct assoc *as)
 		struct shard *sh = &as->shards[i];
 
 		pthread_mutex_lock(&sh->lock);
-		TAILQ_FOREACH(p, &sh->order, order) {
+		TAILQ_FOREACH (p, &sh->order, order) {
 			left += p->dirty || p->writing;
 			if (p->dirty)
 				write_begin(p);
@@ -163,7 +163,7 @@ enum m2m_rc assoc_flush(struct assoc *as, struct m2m_err *err)
 	}
 }
 
-/* --- pairs in memory --------------------------------------------------------------------------------------------- */
+/* --- pairs in memory ----------------------------------------------------- */
 
 /* RelativeKeIDs come out of a TLS exporter: their octets are the hash. */
 static struct shard *shard_of(struct assoc *as, const uint8_t rel[M2M_REL_LEN])
@@ -194,13 +194,13 @@ static bool make_room(struct shard *sh)
 
 	if (sh->n < sh->as->per_shard)
 		return true;
-	TAILQ_FOREACH(p, &sh->order, order) {
+	TAILQ_FOREACH (p, &sh->order, order) {
 		if (!p->writing && !p->dirty) {
 			pair_free(p);
 			return true;
 		}
 	}
-	TAILQ_FOREACH(p, &sh->order, order) {
+	TAILQ_FOREACH (p, &sh->order, order) {
 		if (p->dirty)
 			write_begin(p);
 	}
@@ -251,7 +251,7 @@ static enum m2m_rc pair_get(struct shard *sh, struct m2m_span key, struct pair *
 {
 	struct pair *p = NULL;
 
-	LIST_FOREACH(p, bucket_of(sh, key.p), bucket) {
+	LIST_FOREACH (p, bucket_of(sh, key.p), bucket) {
 		if (m2m_span_equal(m2m_span(p->key, p->nkey), key))
 			break;
 	}
@@ -291,7 +291,7 @@ enum m2m_rc assoc_use(struct assoc *as, const struct m2m_ki *ki, struct m2m_span
 	return rc;
 }
 
-/* --- opening, closing -------------------------------------------------------------------------------------------- */
+/* --- opening, closing ---------------------------------------------------- */
 
 static bool shards_init(struct assoc *as)
 {

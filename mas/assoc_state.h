@@ -18,7 +18,7 @@ struct assoc_ki {
 
 /* {0} is the state of a pair that was never used. */
 struct assoc_state {
-	bool floored;   /* is there a floor? */
+	bool floored;	/* is there a floor? */
 	uint64_t floor; /* this sequence and all below it have passed */
 	unsigned n;
 	struct assoc_ki ki[ASSOC_KIS]; /* by growing sequence, each above the floor */

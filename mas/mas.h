@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The M2M Authentication Server's core: keeps root keys, derives association keys. No sockets, no freeDiameter, no globals.
- * A root key never leaves it: no function here gives one out. */
+/* The M2M Authentication Server's core: keeps root keys, derives association keys. No sockets, no freeDiameter, no
+ * globals. A root key never leaves it: no function here gives one out. */
 #ifndef MAS_H
 #define MAS_H
 
@@ -12,14 +12,14 @@
 
 /* The configuration file of mas.fdx. Every member is described in mas_conf_items (and in the manual made from it). */
 struct mas_conf {
-	char *mas_id;      /* NULL: the host's Diameter identity */
-	char *store;       /* folder: keys/ and associations/ (LMDB), keyring */
+	char *mas_id; /* NULL: the host's Diameter identity */
+	char *store;  /* folder: keys/ and associations/ (LMDB), keyring */
 	char *kek_file;
 	char *kek_credential;
 	int64_t map_size;
-	int64_t association_life;  /* s, the most that an association key lives */
-	int64_t root_key_life_max; /* s, a push of a key that lives longer is refused */
-	int64_t supersede_grace;   /* s, how long an older root key of an enrolee stays usable */
+	int64_t association_life;	/* s, the most that an association key lives */
+	int64_t root_key_life_max;	/* s, a push of a key that lives longer is refused */
+	int64_t supersede_grace;	/* s, how long an older root key of an enrolee stays usable */
 	struct m2m_conf_sections peers; /* struct m2m_peer */
 };
 extern const struct m2m_conf_item mas_conf_items[];
@@ -30,22 +30,23 @@ void mas_conf_free(struct mas_conf *conf);
 
 struct mas;
 
-/* Make store folder, keyring and (unless it exists) the KEK file; what is there already is never touched: M2M_EEXIST. */
+/* Make store folder, keyring and (unless it exists) the KEK file; what is there already is never touched: M2M_EEXIST.
+ */
 enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err);
 
-/* Open. conf, env: borrowed until mas_close. mas_id: the Diameter identity, used where conf names none; NULL (the operator's
- * tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one that differs
- * from identity, or a store that was made for another MAS-ID, is refused (M2M_ECONF). The first open that knows the
- * MAS-ID records it in the store. soft: false leaves the association state shut (operator's tool).
- * out: owned, mas_close(). Runs the known-answer test of the key chain; m2m_secret_process is the caller's.
- * Other errors: m2m_keyring_open's and store_open's. */
-enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool soft, const struct m2m_env *env, struct mas **out,
-		     struct m2m_err *err);
+/* Open. conf, env: borrowed until mas_close. mas_id: the Diameter identity, used where conf names none; NULL (the
+ * operator's tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one
+ * that differs from identity, or a store that was made for another MAS-ID, is refused (M2M_ECONF). The first open that
+ * knows the MAS-ID records it in the store. soft: false leaves the association state shut (operator's tool). out:
+ * owned, mas_close(). Runs the known-answer test of the key chain; m2m_secret_process is the caller's. Other errors:
+ * m2m_keyring_open's and store_open's. */
+enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool soft, const struct m2m_env *env,
+		     struct mas **out, struct m2m_err *err);
 /* Every push under way is answered first. NULL does nothing. */
 void mas_close(struct mas *mas);
 const char *mas_id(const struct mas *mas);
 
-/* --- the commands (protocol: doc/protocol.md) ------------------------------------------------------------------------- */
+/* --- the commands (protocol: doc/protocol.md) ---------------------------- */
 
 /* Called exactly once, from the caller's or the store's writer thread. answer: borrowed until return. */
 typedef void mas_answered(void *arg, const struct m2m_status_answer *answer);
@@ -56,14 +57,14 @@ void mas_push(struct mas *mas, const struct m2m_peer *peer, const struct m2m_kpr
 /* KRR. */
 void mas_revoke(struct mas *mas, const struct m2m_peer *peer, const struct m2m_krr *req, mas_answered *done, void *arg);
 
-/* SKR. rep: filled; its spans belong to `own`, both are the caller's, mas_sak_wipe() when it is encoded. Does not wait for a disk.
- * Thread-safe, takes no lock that a writer holds. */
+/* SKR. rep: filled; its spans belong to `own`, both are the caller's, mas_sak_wipe() when it is encoded. Does not wait
+ * for a disk. Thread-safe, takes no lock that a writer holds. */
 struct mas_sak_own;
 void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req, struct m2m_ska *rep,
 			  struct mas_sak_own **own);
 void mas_sak_wipe(struct m2m_ska *rep, struct mas_sak_own *own);
 
-/* --- the operator's view -------------------------------------------------------------------------------------------------- */
+/* --- the operator's view ------------------------------------------------- */
 
 enum mas_key_state { MAS_KEY_ACTIVE = 1, MAS_KEY_SUPERSEDED, MAS_KEY_REVOKED, MAS_KEY_EXPIRED };
 const char *mas_key_state_text(enum mas_key_state s);
@@ -71,12 +72,12 @@ const char *mas_key_state_text(enum mas_key_state s);
 /* A root key as an operator may see it: everything but the key. Spans are borrowed until the callback returns. */
 struct mas_key_info {
 	struct m2m_id km_id;
-	enum mas_key_state state; /* now */
+	enum mas_key_state state;	     /* now */
 	struct m2m_span enrolee, ke_id, mtf; /* mtf: Origin-Host of who pushed it */
 	struct m2m_list app_ids, targets;
 	int64_t created, expiry;
-	int64_t ended;     /* when it was superseded or revoked; 0: it was not */
-	uint32_t reason;   /* why, if it was */
+	int64_t ended;	 /* when it was superseded or revoked; 0: it was not */
+	uint32_t reason; /* why, if it was */
 };
 /* Returns false to stop. */
 typedef bool mas_key_each(void *arg, const struct mas_key_info *info);

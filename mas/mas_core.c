@@ -18,7 +18,7 @@ struct item {
 	struct batch *batch;
 	uint8_t rel[M2M_REL_LEN];
 	uint32_t result;
-	struct rootkey *rk;       /* KPR: the key as pushed, its spans borrow from the request */
+	struct rootkey *rk;	  /* KPR: the key as pushed, its spans borrow from the request */
 	struct m2m_secret sealed; /* KPR: its record */
 };
 
@@ -26,7 +26,7 @@ struct batch {
 	struct mas *mas;
 	const struct m2m_peer *peer;
 	struct m2m_id mtf; /* the peer's host, lower case */
-	int64_t now;       /* s, one for the whole batch */
+	int64_t now;	   /* s, one for the whole batch */
 	uint32_t reason;   /* KRR */
 	mas_answered *done;
 	void *arg;
@@ -39,7 +39,7 @@ struct batch {
 	struct item items[];
 };
 
-/* --- the batch --------------------------------------------------------------------------------------------------- */
+/* --- the batch ----------------------------------------------------------- */
 
 static void refuse(mas_answered *done, void *arg, uint32_t result, const char *why)
 {
@@ -172,7 +172,7 @@ static enum m2m_rc txn_replace(const struct mas *mas, struct store_txn *t, const
 	return rc;
 }
 
-/* --- push -------------------------------------------------------------------------------------------------------- */
+/* --- push ---------------------------------------------------------------- */
 
 static bool all_good(const struct m2m_list *l, enum m2m_rc (*check)(struct m2m_span, struct m2m_err *))
 {
@@ -395,7 +395,7 @@ void mas_push(struct mas *mas, const struct m2m_peer *peer, const struct m2m_kpr
 	batch_release(b);
 }
 
-/* --- revoke ------------------------------------------------------------------------------------------------------ */
+/* --- revoke -------------------------------------------------------------- */
 
 /* A key that is not there, is another MTF's or is revoked already counts as done and changes nothing. */
 static enum m2m_rc revoke_apply(void *arg, struct store_txn *t, struct m2m_err *err)

@@ -20,7 +20,7 @@
 static const char *const tables[MAS_TABLES + 1] = { "rootkey", "enrolee", "meta", NULL };
 static const char meta_mas_id[] = "mas-id";
 
-/* --- where things are -------------------------------------------------------------------------------------------- */
+/* --- where things are ---------------------------------------------------- */
 
 static enum m2m_rc path_in(const struct mas_conf *conf, const char *name, char out[PATH_MAX], struct m2m_err *err)
 {
@@ -79,7 +79,7 @@ static enum m2m_rc open_associations(struct mas *mas, struct m2m_err *err)
 	return rc == M2M_OK ? assoc_open(&ac, mas->env, &mas->assoc, err) : rc;
 }
 
-/* --- making ------------------------------------------------------------------------------------------------------ */
+/* --- making -------------------------------------------------------------- */
 
 static enum m2m_rc absent(const char *path, struct m2m_err *err)
 {
@@ -135,7 +135,7 @@ enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *en
 	return rc;
 }
 
-/* --- whose store it is ------------------------------------------------------------------------------------------- */
+/* --- whose store it is --------------------------------------------------- */
 
 static const struct m2m_seal_place meta_place = { .table = "meta",
 						  .key = { (const uint8_t *)meta_mas_id, sizeof(meta_mas_id) - 1 },
@@ -206,7 +206,7 @@ static enum m2m_rc settle_id(struct mas *mas, const char *identity, struct m2m_e
 	return M2M_OK;
 }
 
-/* --- opening, closing -------------------------------------------------------------------------------------------- */
+/* --- opening, closing ---------------------------------------------------- */
 
 static enum m2m_rc make_decoy(struct mas *mas, struct m2m_err *err)
 {

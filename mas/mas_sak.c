@@ -14,7 +14,7 @@
 
 struct slot {
 	struct m2m_ki ki;
-	struct m2m_id name;      /* KI in its lower-case form */
+	struct m2m_id name;	 /* KI in its lower-case form */
 	struct m2m_secret plain; /* what rk borrows */
 	struct rootkey rk;
 	struct m2m_key kc; /* zeros unless it is given out */

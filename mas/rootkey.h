@@ -15,11 +15,11 @@ enum rootkey_state { ROOTKEY_ACTIVE = 1, ROOTKEY_SUPERSEDED, ROOTKEY_REVOKED };
 
 struct rootkey {
 	enum rootkey_state state;
-	uint32_t reason;             /* enum m2m_revocation_reason; 0 while active */
+	uint32_t reason;	     /* enum m2m_revocation_reason; 0 while active */
 	int64_t created, expiry;     /* s since the epoch, UTC */
-	int64_t ended;               /* when it was superseded or revoked; 0 while active */
-	int64_t grace_end;           /* superseded: from when on it is refused; else 0 */
-	struct m2m_span mtf;         /* who pushed it, lower case; KeID is made from it and the key's name */
+	int64_t ended;		     /* when it was superseded or revoked; 0 while active */
+	int64_t grace_end;	     /* superseded: from when on it is refused; else 0 */
+	struct m2m_span mtf;	     /* who pushed it, lower case; KeID is made from it and the key's name */
 	struct m2m_span enrolee;     /* Enrolee-Id */
 	struct m2m_span stakeholder; /* Administrating-Stakeholder-Id; absent: none */
 	struct m2m_list app_ids, targets;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The association record: what decodes encodes to the same octets, and stays readable after the rule was applied to it. */
+/* The association record: what decodes encodes to the same octets, and stays readable after the rule was
+ * applied to it. */
 #include "config.h"
 
 #include "mas/assoc_state.h"

@@ -16,7 +16,7 @@
 
 struct world w;
 
-/* --- the world ------------------------------------------------------------------------------------------------------ */
+/* --- the world ----------------------------------------------------------- */
 
 static int64_t fake_now(void *arg)
 {
@@ -56,7 +56,9 @@ static void count_log(void *arg, enum m2m_level level, const char *text)
 
 static struct m2m_peer peer_of(const char *host, unsigned roles, char **sps, char **cses)
 {
-	return (struct m2m_peer){ .host = (char *)(uintptr_t)host, .roles = roles, .service_providers = { sps ? 1 : 0, sps },
+	return (struct m2m_peer){ .host = (char *)(uintptr_t)host,
+				  .roles = roles,
+				  .service_providers = { sps ? 1 : 0, sps },
 				  .cse_ids = { cses ? 1 : 0, cses } };
 }
 
@@ -70,9 +72,14 @@ static void make_dir(void)
 	w.now = NOW;
 	w.chance = 1;
 	w.env = (struct m2m_env){ fake_now, fake_random, count_log, NULL };
-	w.conf = (struct mas_conf){ .mas_id = (char *)(uintptr_t)MAS, .store = w.store, .kek_file = w.kek, .map_size = 16 << 20,
-				    .association_life = 3600, .root_key_life_max = 20 * 365 * DAY, .supersede_grace = 1800 };
-	w.sps[0] = w.sps2[0] = (char *)(uintptr_t)"sp.example.com";
+	w.conf = (struct mas_conf){ .mas_id = (char *)(uintptr_t)MAS,
+				    .store = w.store,
+				    .kek_file = w.kek,
+				    .map_size = 16 << 20,
+				    .association_life = 3600,
+				    .root_key_life_max = 20 * 365 * DAY,
+				    .supersede_grace = 1800 };
+	w.sps[0] = w.sps2[0] = (char *)(uintptr_t) "sp.example.com";
 	w.cses[0] = (char *)(uintptr_t)TARGET;
 	w.cses2[0] = (char *)(uintptr_t)TARGET2;
 	w.mtf = peer_of(MTF, M2M_ROLE_MTF, w.sps, NULL);
@@ -130,7 +137,7 @@ void world_reopen(void)
 	open_world();
 }
 
-/* --- requests --------------------------------------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------ */
 
 #define NAMES 256
 
@@ -275,7 +282,7 @@ enum mas_key_state state_of(unsigned i, struct mas_key_info *out)
 	return info.state;
 }
 
-/* --- configuration ------------------------------------------------------------------------------------------------------ */
+/* --- configuration ------------------------------------------------------- */
 
 static enum m2m_rc load(const char *text, struct mas_conf *conf, struct m2m_err *err)
 {
@@ -295,12 +302,13 @@ START_TEST(test_conf_all_items)
 	struct mas_conf c;
 	struct m2m_err err = { 0 };
 	const struct m2m_peer *p = NULL;
-	enum m2m_rc rc = load("mas-id = \"MAS.Example.com\"\nstore = \"/var/lib/mas\"\nkek-file = \"/etc/mas.kek\"\n"
-			      "kek-credential = \"mas-kek\"\nmap-size = 64M\nassociation-life = 8h\nroot-key-life-max = 1y\n"
-			      "supersede-grace = 0\npeer \"mtf.example.com\" { roles = { mtf } service-providers = { "
-			      "\"sp.example.com\" } }\n"
-			      "peer \"csf.example.com\" { roles = { cse, csf } cse-ids = { \"" TARGET "\" } }\n",
-			      &c, &err);
+	enum m2m_rc rc =
+		load("mas-id = \"MAS.Example.com\"\nstore = \"/var/lib/mas\"\nkek-file = \"/etc/mas.kek\"\n"
+		     "kek-credential = \"mas-kek\"\nmap-size = 64M\nassociation-life = 8h\nroot-key-life-max = 1y\n"
+		     "supersede-grace = 0\npeer \"mtf.example.com\" { roles = { mtf } service-providers = { "
+		     "\"sp.example.com\" } }\n"
+		     "peer \"csf.example.com\" { roles = { cse, csf } cse-ids = { \"" TARGET "\" } }\n",
+		     &c, &err);
 
 	ck_assert_msg(rc == M2M_OK, "%s", err.text);
 	ck_assert_str_eq(c.mas_id, MAS);
@@ -366,7 +374,7 @@ START_TEST(test_conf_refuses)
 }
 END_TEST
 
-/* --- making and opening ------------------------------------------------------------------------------------------------- */
+/* --- making and opening -------------------------------------------------- */
 
 static void in_store(const char *name, char *out, size_t size)
 {
@@ -415,7 +423,7 @@ START_TEST(test_init_no_kek)
 	w.conf.kek_file = NULL;
 	ck_assert_int_eq(mas_init_store(&w.conf, &w.env, NULL), M2M_ECONF);
 	w.conf.kek_file = w.kek;
-	w.conf.store = (char *)(uintptr_t)"/nonexistent/folder/store";
+	w.conf.store = (char *)(uintptr_t) "/nonexistent/folder/store";
 	ck_assert_int_eq(mas_init_store(&w.conf, &w.env, NULL), M2M_ENOENT);
 }
 END_TEST
@@ -540,6 +548,7 @@ int main(void)
 	sr = srunner_create(open_suite());
 	srunner_add_suite(sr, push_suite());
 	srunner_add_suite(sr, sak_suite());
+	srunner_add_suite(sr, view_suite());
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the suites of the MAS core share: a MAS on a fresh store in a temporary folder, with a clock and chance that the test sets, its
- * peers, and requests that are good until a test spoils them. */
+/* What the suites of the MAS core share: a MAS on a fresh store in a temporary folder, with a clock and chance that the
+ * test sets, its peers, and requests that are good until a test spoils them. */
 #ifndef CHECK_MAS_H
 #define CHECK_MAS_H
 
@@ -31,9 +31,9 @@ struct world {
 };
 extern struct world w;
 
-void world_up(void);   /* fixture: store made, MAS open, clock at NOW */
+void world_up(void);		  /* fixture: store made, MAS open, clock at NOW */
 void world_up_as(const char *id); /* the same for another MAS-ID, which must outlive the test */
-void world_down(void); /* fixture */
+void world_down(void);		  /* fixture */
 void world_reopen(void);
 
 /* A KPR of n good keys: key i has the RelativeKeID i, i, i … and the enrolee ENROLEE-i. The material is made from i. */
@@ -64,5 +64,6 @@ enum m2m_rc no_random(void *arg, void *p, size_t n);
 
 Suite *push_suite(void);
 Suite *sak_suite(void);
+Suite *view_suite(void);
 
 #endif

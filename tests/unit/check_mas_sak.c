@@ -153,8 +153,10 @@ START_TEST(test_unavailable)
 	/* unknown */
 	ck_assert_uint_eq(ask(ki_of(2, 5, 9), NULL), M2M_KEY_UNAVAILABLE);
 	/* of another MAS, though the hex is ours */
-	ck_assert_uint_eq(ask(m2m_span_str("01010101010101010101010101010101.00000000000000050900000000000000@other.example.com"), NULL),
-			  M2M_KEY_UNAVAILABLE);
+	ck_assert_uint_eq(
+		ask(m2m_span_str("01010101010101010101010101010101.00000000000000050900000000000000@other.example.com"),
+		    NULL),
+		M2M_KEY_UNAVAILABLE);
 	/* known, for another target: and it uses nothing up */
 	req.target = m2m_span_str(TARGET2);
 	ck_assert_uint_eq(run(&w.cse2, &req), M2M_KEY_UNAVAILABLE);
@@ -237,7 +239,7 @@ START_TEST(test_sequence_rule)
 	w.now += 100;
 	ck_assert_uint_eq(ask(ki_of(1, 100, 9), &lifetime), DIAMETER_SUCCESS); /* replay: no new lifetime */
 	ck_assert_uint_eq(lifetime, 3500);
-	ck_assert_uint_eq(ask(ki_of(1, 100, 8), NULL), M2M_KEY_EXPIRED); /* used with other octets */
+	ck_assert_uint_eq(ask(ki_of(1, 100, 8), NULL), M2M_KEY_EXPIRED);      /* used with other octets */
 	ck_assert_uint_eq(ask(ki_of(1, 90, 9), &lifetime), DIAMETER_SUCCESS); /* out of order */
 	for (uint64_t i = 0; i < 16; i++)
 		ck_assert_uint_eq(ask(ki_of(1, 200 + i, 9), NULL), DIAMETER_SUCCESS);
@@ -346,7 +348,7 @@ START_TEST(test_without_association_state)
 }
 END_TEST
 
-/* --- the published vectors ---------------------------------------------------------------------------------------------- */
+/* --- the published vectors ----------------------------------------------- */
 
 static struct m2m_span text_of(const json_t *v, const char *name)
 {

@@ -142,37 +142,64 @@ START_TEST(test_revoked_record_holds_no_key)
 }
 END_TEST
 
-static void no_state(struct rootkey *rk) { rk->state = (enum rootkey_state)0; }
-static void state_4(struct rootkey *rk) { rk->state = (enum rootkey_state)4; }
-static void active_reason(struct rootkey *rk) { rk->reason = 1; }
-static void active_ended(struct rootkey *rk) { rk->ended = 1; }
-static void active_grace(struct rootkey *rk) { rk->grace_end = 1; }
-static void superseded_reason(struct rootkey *rk) { *rk = good(ROOTKEY_SUPERSEDED); rk->reason = 2; }
-static void superseded_not_ended(struct rootkey *rk) { *rk = good(ROOTKEY_SUPERSEDED); rk->ended = 0; }
-static void superseded_grace_early(struct rootkey *rk) { *rk = good(ROOTKEY_SUPERSEDED); rk->grace_end = rk->ended - 1; }
-static void revoked_no_reason(struct rootkey *rk) { *rk = good(ROOTKEY_REVOKED); rk->reason = 0; }
-static void revoked_reason_6(struct rootkey *rk) { *rk = good(ROOTKEY_REVOKED); rk->reason = 6; }
-static void revoked_not_ended(struct rootkey *rk) { *rk = good(ROOTKEY_REVOKED); rk->ended = 0; }
-static void revoked_grace(struct rootkey *rk) { *rk = good(ROOTKEY_REVOKED); rk->grace_end = 9; }
-static void created_negative(struct rootkey *rk) { rk->created = -1; }
-static void expiry_is_created(struct rootkey *rk) { rk->expiry = rk->created; }
-static void no_mtf(struct rootkey *rk) { rk->mtf.n = 0; }
-static void long_mtf(struct rootkey *rk) { rk->mtf = m2m_span(long_id, M2M_ID_MAX + 1); }
-static void no_enrolee(struct rootkey *rk) { rk->enrolee.n = 0; }
-static void long_enrolee(struct rootkey *rk) { rk->enrolee = m2m_span(long_id, M2M_ID_MAX + 1); }
-static void long_stakeholder(struct rootkey *rk) { rk->stakeholder = m2m_span(long_id, M2M_ID_MAX + 1); }
-static void no_target(struct rootkey *rk) { rk->targets.n = 0; }
-static void empty_target(struct rootkey *rk) { rk->targets.v[0].n = 0; }
-static void long_target(struct rootkey *rk) { rk->targets.v[0] = m2m_span(long_id, M2M_ID_MAX + 1); }
-static void empty_app_id(struct rootkey *rk) { rk->app_ids.v[1].n = 0; }
-static void long_app_id(struct rootkey *rk) { rk->app_ids.v[0] = m2m_span(long_id, M2M_ID_MAX + 1); }
-static void many_app_ids(struct rootkey *rk) { rk->app_ids.n = M2M_LIST_MAX + 1; }
+#define SPOIL(name, change)                  \
+	static void name(struct rootkey *rk) \
+	{                                    \
+		change;                      \
+	}
+
+SPOIL(no_state, rk->state = (enum rootkey_state)0)
+SPOIL(state_4, rk->state = (enum rootkey_state)4)
+SPOIL(active_reason, rk->reason = 1)
+SPOIL(active_ended, rk->ended = 1)
+SPOIL(active_grace, rk->grace_end = 1)
+SPOIL(superseded_reason, *rk = good(ROOTKEY_SUPERSEDED); rk->reason = 2)
+SPOIL(superseded_not_ended, *rk = good(ROOTKEY_SUPERSEDED); rk->ended = 0)
+SPOIL(superseded_grace_early, *rk = good(ROOTKEY_SUPERSEDED); rk->grace_end = rk->ended - 1)
+SPOIL(revoked_no_reason, *rk = good(ROOTKEY_REVOKED); rk->reason = 0)
+SPOIL(revoked_reason_6, *rk = good(ROOTKEY_REVOKED); rk->reason = 6)
+SPOIL(revoked_not_ended, *rk = good(ROOTKEY_REVOKED); rk->ended = 0)
+SPOIL(revoked_grace, *rk = good(ROOTKEY_REVOKED); rk->grace_end = 9)
+SPOIL(created_negative, rk->created = -1)
+SPOIL(expiry_is_created, rk->expiry = rk->created)
+SPOIL(no_mtf, rk->mtf.n = 0)
+SPOIL(long_mtf, rk->mtf = m2m_span(long_id, M2M_ID_MAX + 1))
+SPOIL(no_enrolee, rk->enrolee.n = 0)
+SPOIL(long_enrolee, rk->enrolee = m2m_span(long_id, M2M_ID_MAX + 1))
+SPOIL(long_stakeholder, rk->stakeholder = m2m_span(long_id, M2M_ID_MAX + 1))
+SPOIL(no_target, rk->targets.n = 0)
+SPOIL(empty_target, rk->targets.v[0].n = 0)
+SPOIL(long_target, rk->targets.v[0] = m2m_span(long_id, M2M_ID_MAX + 1))
+SPOIL(empty_app_id, rk->app_ids.v[1].n = 0)
+SPOIL(long_app_id, rk->app_ids.v[0] = m2m_span(long_id, M2M_ID_MAX + 1))
+SPOIL(many_app_ids, rk->app_ids.n = M2M_LIST_MAX + 1)
 
 static void (*const spoil[])(struct rootkey *) = {
-	no_state, state_4, active_reason, active_ended, active_grace, superseded_reason, superseded_not_ended,
-	superseded_grace_early, revoked_no_reason, revoked_reason_6, revoked_not_ended, revoked_grace, created_negative,
-	expiry_is_created, no_mtf, long_mtf, no_enrolee, long_enrolee, long_stakeholder, no_target, empty_target, long_target,
-	empty_app_id, long_app_id, many_app_ids,
+	no_state,
+	state_4,
+	active_reason,
+	active_ended,
+	active_grace,
+	superseded_reason,
+	superseded_not_ended,
+	superseded_grace_early,
+	revoked_no_reason,
+	revoked_reason_6,
+	revoked_not_ended,
+	revoked_grace,
+	created_negative,
+	expiry_is_created,
+	no_mtf,
+	long_mtf,
+	no_enrolee,
+	long_enrolee,
+	long_stakeholder,
+	no_target,
+	empty_target,
+	long_target,
+	empty_app_id,
+	long_app_id,
+	many_app_ids,
 };
 #define SPOILS (int)(sizeof(spoil) / sizeof(spoil[0]))
 
@@ -224,20 +251,15 @@ static const struct {
 	uint8_t v;
 	enum m2m_rc rc;
 } octet_faults[] = {
-	{ AT_VERSION, 0, M2M_ECORRUPT },
-	{ AT_VERSION, 2, M2M_EVERSION },
-	{ AT_VERSION, 255, M2M_EVERSION },
-	{ AT_STATE, 0, M2M_ECORRUPT },
-	{ AT_STATE, 2, M2M_ECORRUPT },	  /* superseded without a reason */
-	{ AT_STATE, 3, M2M_ECORRUPT },	  /* revoked, with a key behind it */
-	{ AT_STATE, 4, M2M_ECORRUPT },
-	{ AT_REASON, 1, M2M_ECORRUPT },
+	{ AT_VERSION, 0, M2M_ECORRUPT },    { AT_VERSION, 2, M2M_EVERSION },
+	{ AT_VERSION, 255, M2M_EVERSION },  { AT_STATE, 0, M2M_ECORRUPT },
+	{ AT_STATE, 2, M2M_ECORRUPT }, /* superseded without a reason */
+	{ AT_STATE, 3, M2M_ECORRUPT }, /* revoked, with a key behind it */
+	{ AT_STATE, 4, M2M_ECORRUPT },	    { AT_REASON, 1, M2M_ECORRUPT },
 	{ AT_CREATED, 0x80, M2M_ECORRUPT }, /* time above 2^63 */
-	{ AT_EXPIRY, 0x80, M2M_ECORRUPT },
-	{ AT_ENDED, 0x80, M2M_ECORRUPT },
-	{ AT_ENDED + 7, 1, M2M_ECORRUPT },
-	{ AT_GRACE + 7, 1, M2M_ECORRUPT },
-	{ AT_MTF, 0xff, M2M_ECORRUPT },	    /* longer than what follows */
+	{ AT_EXPIRY, 0x80, M2M_ECORRUPT },  { AT_ENDED, 0x80, M2M_ECORRUPT },
+	{ AT_ENDED + 7, 1, M2M_ECORRUPT },  { AT_GRACE + 7, 1, M2M_ECORRUPT },
+	{ AT_MTF, 0xff, M2M_ECORRUPT }, /* longer than what follows */
 	{ AT_MTF + 1, 0, M2M_ECORRUPT },
 };
 #define OCTET_FAULTS (int)(sizeof(octet_faults) / sizeof(octet_faults[0]))
