@@ -23,6 +23,14 @@ static inline struct avp *m2m_next(struct avp *avp)
 	return fd_msg_browse(avp, MSG_BRW_NEXT, &next, NULL) == 0 ? next : NULL;
 }
 
+/* Of a string AVP that has a value; never absent. */
+static inline struct m2m_span m2m_octets_of(const struct avp_hdr *hdr)
+{
+	const uint8_t *p = hdr->avp_value->os.data;
+
+	return m2m_span(p ? p : (const uint8_t *)"", hdr->avp_value->os.len);
+}
+
 /* Put what the fault holds into a group AVP. Returns M2M_EINVAL (it is still a fault) or M2M_ENOMEM. */
 enum m2m_rc m2m_fault_nest(const struct m2m_codec *codec, struct m2m_fault *fault, enum m2m_avp group);
 

@@ -62,13 +62,6 @@ static uint32_t number_check(const struct m2m_avp_def *def, const union avp_valu
 	return value->u32 < def->min || value->u32 > def->max ? DIAMETER_INVALID_AVP_VALUE : 0;
 }
 
-static struct m2m_span octets_of(const struct avp_hdr *hdr)
-{
-	const uint8_t *p = hdr->avp_value->os.data;
-
-	return m2m_span(p ? p : (const uint8_t *)"", hdr->avp_value->os.len);
-}
-
 static enum m2m_rc decode_children(const struct decoder *d, msg_or_avp *parent, const struct m2m_rules *rules, void *out);
 
 static void *member(void *out, size_t at)
@@ -124,7 +117,7 @@ static void store(const struct m2m_rule *r, const struct avp_hdr *hdr, void *out
 	case M2M_TO_OWN_HOST:
 	case M2M_TO_OWN_REALM:
 	case M2M_TO_SPAN:
-		*(struct m2m_span *)at = octets_of(hdr);
+		*(struct m2m_span *)at = m2m_octets_of(hdr);
 		break;
 	case M2M_TO_U32:
 	case M2M_TO_RESULT:
@@ -134,11 +127,11 @@ static void store(const struct m2m_rule *r, const struct avp_hdr *hdr, void *out
 		*(int64_t *)at = m2m_time_decode(hdr->avp_value->os.data);
 		break;
 	case M2M_TO_LIST:
-		list->v[index] = octets_of(hdr);
+		list->v[index] = m2m_octets_of(hdr);
 		list->n = index + 1;
 		break;
 	case M2M_TO_SPANS:
-		((struct m2m_span *)at)[index] = octets_of(hdr);
+		((struct m2m_span *)at)[index] = m2m_octets_of(hdr);
 		*(size_t *)member(out, r->also) = index + 1;
 		return;
 	case M2M_TO_NOTHING:
@@ -168,7 +161,7 @@ static enum m2m_rc take(const struct decoder *d, const struct m2m_rule *r, struc
 	if (!hdr->avp_value)
 		code = DIAMETER_INVALID_AVP_LENGTH; /* the host could not read it, and let the message pass all the same */
 	else if (def->type <= M2M_T_TIME)
-		code = m2m_octets_check(r->avp, octets_of(hdr));
+		code = m2m_octets_check(r->avp, m2m_octets_of(hdr));
 	else
 		code = number_check(def, hdr->avp_value);
 	if (!code && r->to == M2M_TO_APPLICATION && hdr->avp_value->u32 != d->app)
@@ -256,44 +249,4 @@ enum m2m_rc m2m_decode(const struct m2m_codec *codec, enum m2m_cmd cmd, bool req
 	if (!rc && !request && ((struct m2m_answer *)out)->result == 0)
 		rc = m2m_fault_set(codec, fault, DIAMETER_MISSING_AVP, M2M_AVP_RESULT_CODE, NULL, "missing");
 	return rc;
-}
-
-struct avp *m2m_msg_find(struct msg *msg, enum m2m_avp which)
-{
-	struct avp *avp = NULL;
-
-	for (avp = m2m_first_child(msg); avp; avp = m2m_next(avp)) {
-		struct avp_hdr *hdr = NULL;
-
-		if (fd_msg_avp_hdr(avp, &hdr) == 0 && m2m_avp_kind(hdr) == which)
-			return avp;
-	}
-	return NULL;
-}
-
-struct m2m_span m2m_msg_octets(struct msg *msg, enum m2m_avp which)
-{
-	struct avp *avp = m2m_msg_find(msg, which);
-	struct avp_hdr *hdr = NULL;
-
-	if (!avp || m2m_avps[which].type > M2M_T_TIME || fd_msg_avp_hdr(avp, &hdr) || !hdr->avp_value)
-		return m2m_span(NULL, 0);
-	return octets_of(hdr);
-}
-
-void m2m_msg_wipe(struct msg *msg)
-{
-	struct avp *avp = m2m_first_child(msg);
-
-	while (avp) {
-		struct avp_hdr *hdr = NULL;
-		struct avp *next = NULL;
-		enum m2m_avp which = M2M_AVPS;
-
-		if (fd_msg_avp_hdr(avp, &hdr) == 0)
-			which = m2m_avp_kind(hdr);
-		if (which < M2M_AVPS && m2m_avps[which].secret && hdr->avp_value)
-			m2m_wipe(hdr->avp_value->os.data, hdr->avp_value->os.len);
-		avp = fd_msg_browse(avp, MSG_BRW_WALK, &next, NULL) == 0 ? next : NULL;
-	}
 }

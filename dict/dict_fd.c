@@ -6,13 +6,16 @@
 
 #include "dict/entry.h"
 #include "dict/fd_dict.h"
+#include "dict/hooks.h"
+
+static struct m2m_hooks *hooks;
 
 static int dict_m2m_entry(char *conffile)
 {
 	struct m2m_err err = { 0 };
 
 	(void)conffile;
-	if (m2m_fd_dict_define(fd_g_config->cnf_dict, &err)) {
+	if (m2m_fd_dict_define(fd_g_config->cnf_dict, &err) || m2m_hooks_open(fd_g_config->cnf_dict, &hooks, &err)) {
 		fd_log(FD_LOG_ERROR, "dict_m2m: %s", err.text);
 		return EINVAL;
 	}
@@ -26,4 +29,6 @@ EXTENSION_ENTRY("dict_m2m", dict_m2m_entry);
 
 void fd_ext_fini(void)
 {
+	m2m_hooks_close(hooks);
+	hooks = NULL;
 }

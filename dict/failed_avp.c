@@ -6,17 +6,6 @@
 #include "dict/codec.h"
 #include "dict/codec_int.h"
 
-enum m2m_avp m2m_avp_kind(const struct avp_hdr *hdr)
-{
-	uint32_t vendor = hdr->avp_flags & AVP_FLAG_VENDOR ? hdr->avp_vendor : 0;
-
-	for (int i = 0; i < M2M_AVPS; i++) {
-		if (m2m_avps[i].code == hdr->avp_code && m2m_avps[i].vendor == vendor)
-			return (enum m2m_avp)i;
-	}
-	return M2M_AVPS;
-}
-
 /* An example with a zero-filled value of the least length. */
 static struct avp *example(const struct m2m_codec *codec, enum m2m_avp which)
 {

@@ -2,11 +2,12 @@
 # dict: libm2mmsg.la is pure C (results, peers); libdict.la is the face on freeDiameter; dict_m2m.fdx the dictionary.
 # Neither holds another convenience library, so that an extension can link both beside a core that has libcommon in it.
 noinst_LTLIBRARIES += dict/libm2mmsg.la
-dict_libm2mmsg_la_SOURCES = dict/messages.h dict/peers.h dict/peers.c dict/results.h dict/results.c
+dict_libm2mmsg_la_SOURCES = dict/messages.h dict/peers.h dict/peers.c dict/results.h dict/results.c \
+	dict/guard.c dict/guard.h
 
 extension_LTLIBRARIES += dict/dict_m2m.la
 dict_dict_m2m_la_SOURCES = dict/dict_fd.c dict/entry.h dict/fd_dict.c dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h \
-	common/err.c common/err.h
+	dict/guard.c dict/guard.h dict/hooks.c dict/hooks.h dict/msg.c common/err.c common/err.h common/secret.c common/secret.h
 dict_dict_m2m_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 dict_dict_m2m_la_LDFLAGS = $(EXTENSION_LDFLAGS) -Wl,-z,nodelete
 dict_dict_m2m_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(AX_PTHREAD_LIBS)
@@ -16,7 +17,7 @@ dict_dictgen_SOURCES = dict/dictgen.c dict/m2m_table.c dict/m2m_table.h
 
 # What extensions link beside libm2mmsg.la and libcommon.la (or a core that holds them).
 noinst_LTLIBRARIES += dict/libdict.la
-dict_libdict_la_SOURCES = dict/codec.h dict/codec_int.h dict/decode.c dict/encode.c dict/failed_avp.c dict/fd_dict.c \
+dict_libdict_la_SOURCES = dict/codec.h dict/codec_int.h dict/decode.c dict/encode.c dict/msg.c dict/failed_avp.c dict/fd_dict.c \
 	dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h dict/node.h dict/entry.h \
 	dict/node_int.h dict/node.c dict/links.c dict/serve.c dict/ask.c
 dict_libdict_la_CFLAGS = $(AM_CFLAGS) $(GNUTLS_CFLAGS)
