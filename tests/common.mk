@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-EXTRA_DIST += tests/unit/check_common.h
-COMMON_TESTS = tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf tests/unit/check_keyring
+EXTRA_DIST += tests/unit/check_common.h tests/unit/keyring_fixture.h
+COMMON_TESTS = tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf \
+	tests/unit/check_keyfile tests/unit/check_keyring tests/unit/check_seal
 check_PROGRAMS += $(COMMON_TESTS)
 TESTS += $(COMMON_TESTS)
 
@@ -24,12 +25,34 @@ tests_unit_check_keyring_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_keyring_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_check_keyring_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS)
 
-FUZZ_TARGETS += tests/fuzz/fuzz_ident
+tests_unit_check_keyfile_SOURCES = tests/unit/check_keyfile.c
+tests_unit_check_keyfile_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_keyfile_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_check_keyfile_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS)
+
+tests_unit_check_seal_SOURCES = tests/unit/check_seal.c
+tests_unit_check_seal_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_seal_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_check_seal_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_ident tests/fuzz/fuzz_keyring tests/fuzz/fuzz_unseal
 tests_fuzz_fuzz_ident_SOURCES = tests/fuzz/fuzz_ident.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_ident_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fuzz_fuzz_ident_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_ident_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_ident_LDADD = common/libcommon.la
+
+tests_fuzz_fuzz_keyring_SOURCES = tests/fuzz/fuzz_keyring.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_keyring_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_keyring_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_keyring_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_keyring_LDADD = common/libcommon.la
+
+tests_fuzz_fuzz_unseal_SOURCES = tests/fuzz/fuzz_unseal.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_unseal_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_unseal_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_unseal_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_unseal_LDADD = common/libcommon.la
 
 tests_unit_check_conf_SOURCES = tests/unit/check_conf.c
 tests_unit_check_conf_CPPFLAGS = $(TEST_CPPFLAGS)
