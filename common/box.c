@@ -27,7 +27,8 @@ static void cipher_init(void)
 static enum m2m_rc derive(const struct m2m_key *key, struct m2m_span context, const uint8_t *salt, struct derived *d,
 			  struct m2m_err *err)
 {
-	return m2m_hkdf(m2m_span(key->b, sizeof(key->b)), m2m_span(salt, M2M_BOX_SALT), context, (uint8_t *)d, sizeof(*d), err);
+	return m2m_hkdf(m2m_span(key->b, sizeof(key->b)), m2m_span(salt, M2M_BOX_SALT), context, (uint8_t *)d,
+			sizeof(*d), err);
 }
 
 /* A context keyed for one direction, the AAD taken in; NULL if libcrypto refuses. */
@@ -57,8 +58,8 @@ static bool gcm_run(EVP_CIPHER_CTX *ctx, struct m2m_span in, uint8_t *out)
 	return EVP_CipherFinal_ex(ctx, rest, &n) == 1 && n == 0;
 }
 
-enum m2m_rc m2m_box_seal(const struct m2m_key *key, struct m2m_span context, const struct m2m_env *env, struct m2m_span plain,
-			 uint8_t *out, struct m2m_err *err)
+enum m2m_rc m2m_box_seal(const struct m2m_key *key, struct m2m_span context, const struct m2m_env *env,
+			 struct m2m_span plain, uint8_t *out, struct m2m_err *err)
 {
 	uint8_t *ciphertext = out + M2M_BOX_SALT + M2M_BOX_COMMITMENT;
 	EVP_CIPHER_CTX *ctx = NULL;

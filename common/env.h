@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a core may not reach by itself: the clock, chance, and somebody to tell. Passed in, so that tests can set them. */
+/* What a core may not reach by itself: the clock, chance, and somebody to tell. Passed in: tests set them. */
 #ifndef M2M_ENV_H
 #define M2M_ENV_H
 
@@ -11,7 +11,8 @@ enum m2m_level { M2M_DEBUG, M2M_NOTICE, M2M_ERROR };
 struct m2m_env {
 	/* Microseconds since 1970-01-01T00:00:00Z. */
 	int64_t (*now_us)(void *arg);
-	/* Fill n octets with unpredictable ones. M2M_ECRYPTO when the source fails: then nothing may be derived from p. */
+	/* Fill n octets with unpredictable ones. M2M_ECRYPTO when the source fails: nothing may be derived from p then.
+	 */
 	enum m2m_rc (*random)(void *arg, void *p, size_t n);
 	/* One event, one line, no newline, no secret. Called from any thread. */
 	void (*log)(void *arg, enum m2m_level level, const char *text);
@@ -27,7 +28,8 @@ static inline int64_t m2m_now(const struct m2m_env *env) /* seconds since the ep
 }
 
 /* Format and log. Texts over 1,023 octets are cut. */
-void m2m_log(const struct m2m_env *env, enum m2m_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void m2m_log(const struct m2m_env *env, enum m2m_level level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* "20271124T000000" (TS-0004 m2m:timestamp, UTC) of a time in seconds, years 1970 to 9999; out has 16 octets. */
 void m2m_time_format(int64_t t, char out[16]);

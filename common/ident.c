@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Forms of identifiers. Each form is a walk over one cursor-like span from left to right; nothing is kept. Thread-safe. */
+/* Forms of identifiers. Each form is a walk over one span from left to right; nothing is kept. Thread-safe. */
 #include "config.h"
 
 #include "common/hex.h"
@@ -7,7 +7,7 @@
 
 #define LABEL_MAX 63 /* RFC 1035 2.3.4 */
 
-/* --- characters ----------------------------------------------------------------------------------------------------- */
+/* --- characters --- */
 
 /* Take one UTF-8 character (RFC 3629: shortest form, no surrogates, at most U+10FFFF) off s. */
 static bool take_utf8(struct m2m_span *s, uint32_t *out)
@@ -101,7 +101,7 @@ static void append(struct m2m_id *id, struct m2m_span s, bool to_lower)
 	id->s[id->n] = '\0';
 }
 
-/* --- FQDN ----------------------------------------------------------------------------------------------------------- */
+/* --- FQDN --- */
 
 /* RFC 1123 2.1; NULL, or what is wrong. */
 static const char *label_wrong(struct m2m_span label)
@@ -156,7 +156,7 @@ bool m2m_fqdn_equal(struct m2m_span a, struct m2m_span b)
 	return true;
 }
 
-/* --- CSE-ID, AE-ID, App-ID ------------------------------------------------------------------------------------------ */
+/* --- CSE-ID, AE-ID, App-ID --- */
 
 struct m2m_span m2m_sp_of(struct m2m_span id)
 {
@@ -193,7 +193,8 @@ enum m2m_rc m2m_cse_id_check(struct m2m_span text, struct m2m_err *err)
 	enum m2m_rc rc = absolute("CSE-ID", text, &cse, err);
 
 	if (rc == M2M_OK && !is_unreserved(cse))
-		return m2m_fail(err, M2M_EINVAL, "CSE-ID: behind the service provider: not 1 or more of letters, digits, - . _ ~");
+		return m2m_fail(err, M2M_EINVAL,
+				"CSE-ID: behind the service provider: not 1 or more of letters, digits, - . _ ~");
 	return rc;
 }
 
@@ -210,7 +211,8 @@ enum m2m_rc m2m_ae_id_check(struct m2m_span text, struct m2m_err *err)
 	if ((with_cse && !is_unreserved(cse)) || !is_unreserved(stem))
 		return m2m_fail(err, M2M_EINVAL, "AE-ID: a part that is not 1 or more of letters, digits, - . _ ~");
 	if (stem.p[0] != (with_cse ? 'C' : 'S'))
-		return m2m_fail(err, M2M_EINVAL, "AE-ID: a stem that does not start with C (behind a CSE) or S (without)");
+		return m2m_fail(err, M2M_EINVAL,
+				"AE-ID: a stem that does not start with C (behind a CSE) or S (without)");
 	return M2M_OK;
 }
 
@@ -253,7 +255,7 @@ enum m2m_rc m2m_app_id_check(struct m2m_span text, struct m2m_err *err)
 	return m2m_fail(err, M2M_EINVAL, "App-ID: neither R authority.reverse-DNS.name nor N with a name");
 }
 
-/* --- KeID, KmID, KI ------------------------------------------------------------------------------------------------- */
+/* --- KeID, KmID, KI --- */
 
 /* hex "@" FQDN, as both kinds of name are built. hex: out, borrowed. */
 static enum m2m_rc name_at_host(const char *what, struct m2m_span text, size_t max, struct m2m_span *hex,

@@ -10,8 +10,8 @@
 #include "common/span.h"
 
 #define M2M_ID_MAX 255
-#define M2M_KI_MAX 128  /* octets of an association key identifier: it is a TLS psk_identity */
-#define M2M_REL_LEN 16  /* octets of a RelativeKeID, the 32 hex of KeID and KmID */
+#define M2M_KI_MAX 128 /* octets of an association key identifier: it is a TLS psk_identity */
+#define M2M_REL_LEN 16 /* octets of a RelativeKeID, the 32 hex of KeID and KmID */
 
 /* An identifier held by value, NUL-terminated. */
 struct m2m_id {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The key chain on HMAC-SHA-256. One hidden static, set once under pthread_once and read only from then on: the MAC context
- * that every computation starts as a copy of, since fetching by name costs more than the computation. HKDF is two lines of
- * HMAC here (RFC 5869 2): the library's own takes no empty salt. */
+/* The key chain on HMAC-SHA-256. One hidden static, set once under pthread_once and read only from then on: the MAC
+ * context that every computation starts as a copy of, since fetching by name costs more than the computation. HKDF is
+ * two lines of HMAC here (RFC 5869 2): the library's own takes no empty salt. */
 #include "config.h"
 
 #include "common/hex.h"
@@ -14,14 +14,15 @@
 
 #define HASH_LEN 32
 #define KM_LABEL "oneM2M Enrolment Key to Master Credential derivation" /* TS-0003 10.3.2 */
-#define KC_LABEL "M2M security association key v1"                       /* with its NUL */
+#define KC_LABEL "M2M security association key v1"			/* with its NUL */
 
 static pthread_once_t mac_once = PTHREAD_ONCE_INIT;
 static EVP_MAC_CTX *mac_template; /* HMAC-SHA-256 without a key; NULL: libcrypto refused */
 
 static void mac_init(void)
 {
-	OSSL_PARAM params[] = { OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){ "SHA256" }, 0), OSSL_PARAM_END };
+	OSSL_PARAM params[] = { OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){ "SHA256" }, 0),
+				OSSL_PARAM_END };
 	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 	EVP_MAC_CTX *ctx = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
 
@@ -34,7 +35,8 @@ static void mac_init(void)
 }
 
 /* HMAC of the parts one after the other. out is zeroed on failure. */
-static enum m2m_rc hmac(struct m2m_span key, const struct m2m_span *part, size_t n, uint8_t out[HASH_LEN], struct m2m_err *err)
+static enum m2m_rc hmac(struct m2m_span key, const struct m2m_span *part, size_t n, uint8_t out[HASH_LEN],
+			struct m2m_err *err)
 {
 	EVP_MAC_CTX *ctx = NULL;
 	size_t len = 0;
@@ -139,8 +141,8 @@ size_t m2m_kdf_info(struct m2m_span ki, struct m2m_span enrolee_id, struct m2m_s
 	return at;
 }
 
-enum m2m_rc m2m_kdf_kc(const struct m2m_key *km, struct m2m_span ki, struct m2m_span enrolee_id, struct m2m_span target_id,
-		       uint32_t suid, struct m2m_key *kc, struct m2m_err *err)
+enum m2m_rc m2m_kdf_kc(const struct m2m_key *km, struct m2m_span ki, struct m2m_span enrolee_id,
+		       struct m2m_span target_id, uint32_t suid, struct m2m_key *kc, struct m2m_err *err)
 {
 	uint8_t info[M2M_KDF_INFO_MAX];
 	size_t n = m2m_kdf_info(ki, enrolee_id, target_id, suid, info);
@@ -152,12 +154,13 @@ enum m2m_rc m2m_kdf_kc(const struct m2m_key *km, struct m2m_span ki, struct m2m_
 	return expand(km, m2m_span(info, n), kc->b, sizeof(kc->b), err);
 }
 
-/* --- known answers -------------------------------------------------------------------------------------------------- */
+/* --- known answers --- */
 
 /* RFC 5869 A.1. */
 static enum m2m_rc selftest_hkdf(struct m2m_err *err)
 {
-	static const char okm[] = "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865";
+	static const char okm[] =
+		"3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865";
 	uint8_t ikm[22], salt[13], info[10], out[42], want[42];
 	enum m2m_rc rc;
 
@@ -168,7 +171,8 @@ static enum m2m_rc selftest_hkdf(struct m2m_err *err)
 		info[i] = (uint8_t)(0xf0 + i);
 	rc = m2m_hkdf(m2m_span(ikm, sizeof(ikm)), m2m_span(salt, sizeof(salt)), m2m_span(info, sizeof(info)), out,
 		      sizeof(out), err);
-	if (rc == M2M_OK && (!m2m_unhex(m2m_span_str(okm), want, sizeof(want)) || !m2m_secret_equal(out, want, sizeof(out))))
+	if (rc == M2M_OK &&
+	    (!m2m_unhex(m2m_span_str(okm), want, sizeof(want)) || !m2m_secret_equal(out, want, sizeof(out))))
 		rc = m2m_fail(err, M2M_ECRYPTO, "HKDF-SHA-256 gave a wrong answer (RFC 5869 A.1)");
 	return rc;
 }
@@ -191,8 +195,10 @@ enum m2m_rc m2m_kdf_selftest(struct m2m_err *err)
 				m2m_span_str("//sp.example.com/in-cse"), M2M_SUID_ASSOCIATION_KEY, &kc, err);
 	if (rc != M2M_OK)
 		return rc;
-	m2m_unhex(m2m_span_str("cbf361033f0891f98efcf5e2cc145856065c860b672dfb41a6d6b56ae3db466a"), want_km.b, M2M_KEY_LEN);
-	m2m_unhex(m2m_span_str("0c3bcc3c67dccc12208869185b880f30e4d9631709c989bab947373c7db7b859"), want_kc.b, M2M_KEY_LEN);
+	m2m_unhex(m2m_span_str("cbf361033f0891f98efcf5e2cc145856065c860b672dfb41a6d6b56ae3db466a"), want_km.b,
+		  M2M_KEY_LEN);
+	m2m_unhex(m2m_span_str("0c3bcc3c67dccc12208869185b880f30e4d9631709c989bab947373c7db7b859"), want_kc.b,
+		  M2M_KEY_LEN);
 	if (!m2m_key_equal(&km, &want_km) || !m2m_key_equal(&kc, &want_kc))
 		return m2m_fail(err, M2M_ECRYPTO, "the key chain gave a wrong answer");
 	return M2M_OK;

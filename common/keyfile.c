@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Key files and KEKs. Checks are made on what was opened, never on a name, so that nothing can be swapped in between. No state. */
+/* Key files and KEKs. Checks are made on what was opened, never on a name, so that nothing can be swapped in between.
+ * No state. */
 #include "config.h"
 
 #include "common/hex.h"
@@ -16,7 +17,7 @@
 
 #define HEX_FILE (2 * M2M_KEY_LEN + 1) /* 64 hex and a newline */
 
-/* --- folders -------------------------------------------------------------------------------------------------------- */
+/* --- folders --- */
 
 static enum m2m_rc check_folder(int fd, const char *path, struct m2m_err *err)
 {
@@ -25,8 +26,9 @@ static enum m2m_rc check_folder(int fd, const char *path, struct m2m_err *err)
 	if (fstat(fd, &st) != 0)
 		return m2m_fail_errno(err, "%s: its folders", path);
 	if ((st.st_mode & 022) != 0 && (st.st_mode & S_ISVTX) == 0)
-		return m2m_fail(err, M2M_EDENIED, "%s: a folder above it is writable by group or others (mode %04o): chmod go-w it",
-				path, (unsigned)st.st_mode & 07777);
+		return m2m_fail(err, M2M_EDENIED,
+				"%s: a folder above it is writable by group or others (mode %04o): chmod go-w it", path,
+				(unsigned)st.st_mode & 07777);
 	return M2M_OK;
 }
 
@@ -74,7 +76,7 @@ static enum m2m_rc open_folder(const char *path, int *fd, const char **name, str
 	return rc;
 }
 
-/* --- reading -------------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static enum m2m_rc check_file(const char *path, const struct stat *st, bool credential, struct m2m_err *err)
 {
@@ -83,14 +85,16 @@ static enum m2m_rc check_file(const char *path, const struct stat *st, bool cred
 	if (!S_ISREG(st->st_mode))
 		return m2m_fail(err, M2M_EDENIED, "%s: not a regular file", path);
 	if (st->st_nlink != 1)
-		return m2m_fail(err, M2M_EDENIED, "%s: has %lu links, must have one", path, (unsigned long)st->st_nlink);
+		return m2m_fail(err, M2M_EDENIED, "%s: has %lu links, must have one", path,
+				(unsigned long)st->st_nlink);
 	if (st->st_uid != 0 && st->st_uid != geteuid())
 		return m2m_fail(err, M2M_EDENIED, "%s: owned by uid %lu, must be owned by root or uid %lu", path,
 				(unsigned long)st->st_uid, (unsigned long)geteuid());
 	if (credential && mode != 0400 && mode != 0440)
 		return m2m_fail(err, M2M_EDENIED, "%s: mode is %04o, a credential has 0400 or 0440", path, mode);
 	if (!credential && (mode & 077) != 0)
-		return m2m_fail(err, M2M_EDENIED, "%s: mode is %04o, must be closed to all but its owner: chmod 0600", path, mode);
+		return m2m_fail(err, M2M_EDENIED, "%s: mode is %04o, must be closed to all but its owner: chmod 0600",
+				path, mode);
 	return M2M_OK;
 }
 
@@ -140,7 +144,7 @@ enum m2m_rc m2m_keyfile_read(const char *path, int fd, void *p, size_t n, struct
 	return M2M_OK;
 }
 
-/* --- making --------------------------------------------------------------------------------------------------------- */
+/* --- making --- */
 
 static bool write_all(int fd, struct m2m_span s)
 {
@@ -180,8 +184,8 @@ static enum m2m_rc put_in_place(const char *tmp, const char *path, int folder, s
 	int fd = -1;
 
 	if (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_NOREPLACE) != 0)
-		return errno == EEXIST ? m2m_fail(err, M2M_EEXIST, "%s: exists already, left as it is", path) :
-					 m2m_fail_errno(err, "%s: rename", path);
+		return errno == EEXIST ? m2m_fail(err, M2M_EEXIST, "%s: exists already, left as it is", path)
+				       : m2m_fail_errno(err, "%s: rename", path);
 	fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fsync(fd) != 0)
 		rc = m2m_fail_errno(err, "%s: sync of its folder", path);
@@ -190,7 +194,8 @@ static enum m2m_rc put_in_place(const char *tmp, const char *path, int folder, s
 	return rc;
 }
 
-enum m2m_rc m2m_keyfile_create(const char *path, struct m2m_span content, m2m_keyfile_prove *prove, void *arg, struct m2m_err *err)
+enum m2m_rc m2m_keyfile_create(const char *path, struct m2m_span content, m2m_keyfile_prove *prove, void *arg,
+			       struct m2m_err *err)
 {
 	char tmp[PATH_MAX];
 	const char *name = NULL;
@@ -218,7 +223,7 @@ enum m2m_rc m2m_keyfile_create(const char *path, struct m2m_span content, m2m_ke
 	return rc;
 }
 
-/* --- KEKs ----------------------------------------------------------------------------------------------------------- */
+/* --- KEKs --- */
 
 enum m2m_rc m2m_kek_create(const char *path, const struct m2m_env *env, struct m2m_err *err)
 {
@@ -243,7 +248,8 @@ static enum m2m_rc credential_path(const char *name, char *out, size_t size, str
 	if (strchr(name, '/') != NULL)
 		return m2m_fail(err, M2M_EINVAL, "credential %s: a name, not a path, is needed", name);
 	if (dir == NULL || dir[0] != '/')
-		return m2m_fail(err, M2M_ENOENT, "credential %s: CREDENTIALS_DIRECTORY is not set (LoadCredential= in the unit)", name);
+		return m2m_fail(err, M2M_ENOENT,
+				"credential %s: CREDENTIALS_DIRECTORY is not set (LoadCredential= in the unit)", name);
 	if (snprintf(out, size, "%s/%s", dir, name) >= (int)size)
 		return m2m_fail(err, M2M_EINVAL, "credential %s: a path too long", name);
 	return M2M_OK;
@@ -268,7 +274,8 @@ static enum m2m_rc read_kek(const char *path, int fd, size_t size, struct m2m_ke
 		rc = m2m_keyfile_read(path, fd, kek->b, sizeof(kek->b), err);
 	} else if (size == HEX_FILE) {
 		rc = m2m_keyfile_read(path, fd, text, sizeof(text), err);
-		good = rc == M2M_OK && text[HEX_FILE - 1] == '\n' && m2m_unhex(m2m_span(text, HEX_FILE - 1), kek->b, sizeof(kek->b));
+		good = rc == M2M_OK && text[HEX_FILE - 1] == '\n' &&
+		       m2m_unhex(m2m_span(text, HEX_FILE - 1), kek->b, sizeof(kek->b));
 		m2m_wipe(text, sizeof(text));
 	} else {
 		good = false;

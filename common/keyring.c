@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Keyrings: making and opening. An open one never changes, so threads share it without a lock; its keys live in the locked heap. */
+/* Keyrings: making and opening. An open one never changes, so threads share it without a lock; its keys live in the
+ * locked heap. */
 #include "config.h"
 
 #include "common/kdf.h"
@@ -41,7 +42,8 @@ static enum m2m_rc new_locked(struct m2m_key **key, struct m2m_err *err)
 }
 
 /* What a box in the file is bound to: its kind, the store, its head. Returns the length, 0 if it is too long. */
-static size_t context(const char *kind, size_t kind_n, const uint8_t *uuid, struct m2m_span head, uint8_t out[CONTEXT_MAX])
+static size_t context(const char *kind, size_t kind_n, const uint8_t *uuid, struct m2m_span head,
+		      uint8_t out[CONTEXT_MAX])
 {
 	if (kind_n + M2M_UUID_LEN + head.n > CONTEXT_MAX)
 		return 0;
@@ -51,8 +53,8 @@ static size_t context(const char *kind, size_t kind_n, const uint8_t *uuid, stru
 	return kind_n + M2M_UUID_LEN + head.n;
 }
 
-static enum m2m_rc subkey(const struct m2m_key *rmk, const uint8_t *uuid, const char *kind, size_t kind_n, const char *label,
-			  struct m2m_key *out, struct m2m_err *err)
+static enum m2m_rc subkey(const struct m2m_key *rmk, const uint8_t *uuid, const char *kind, size_t kind_n,
+			  const char *label, struct m2m_key *out, struct m2m_err *err)
 {
 	uint8_t info[16 + LABEL_MAX];
 	size_t n = strlen(label);
@@ -63,8 +65,8 @@ static enum m2m_rc subkey(const struct m2m_key *rmk, const uint8_t *uuid, const 
 	}
 	memcpy(info, kind, kind_n);
 	memcpy(info + kind_n, label, n);
-	return m2m_hkdf(m2m_span(rmk->b, sizeof(rmk->b)), m2m_span(uuid, M2M_UUID_LEN), m2m_span(info, kind_n + n), out->b,
-			sizeof(out->b), err);
+	return m2m_hkdf(m2m_span(rmk->b, sizeof(rmk->b)), m2m_span(uuid, M2M_UUID_LEN), m2m_span(info, kind_n + n),
+			out->b, sizeof(out->b), err);
 }
 
 static enum m2m_rc file_mac(const struct m2m_key *rmk, const uint8_t *uuid, struct m2m_span covered,
@@ -79,7 +81,7 @@ static enum m2m_rc file_mac(const struct m2m_key *rmk, const uint8_t *uuid, stru
 	return rc;
 }
 
-/* --- making --------------------------------------------------------------------------------------------------------- */
+/* --- making --- */
 
 /* What is being made. */
 struct making {
@@ -203,7 +205,8 @@ enum m2m_rc m2m_keyring_create(const char *path, const struct m2m_kek_source *sr
 	enum m2m_rc rc;
 
 	if (n == 0 || n > M2M_KEYRING_SLOTS)
-		return m2m_fail(err, M2M_EINVAL, "%s: %zu key encryption keys, 1 to %d are possible", path, n, M2M_KEYRING_SLOTS);
+		return m2m_fail(err, M2M_EINVAL, "%s: %zu key encryption keys, 1 to %d are possible", path, n,
+				M2M_KEYRING_SLOTS);
 	if (access(path, F_OK) == 0)
 		return m2m_fail(err, M2M_EEXIST, "%s: exists already, left as it is", path);
 	rc = new_keys(&mk, err);
@@ -218,10 +221,10 @@ enum m2m_rc m2m_keyring_create(const char *path, const struct m2m_kek_source *sr
 	return rc;
 }
 
-/* --- opening -------------------------------------------------------------------------------------------------------- */
+/* --- opening --- */
 
-static enum m2m_rc unwrap(const char *kind, size_t kind_n, const uint8_t *uuid, struct m2m_span head, struct m2m_span box,
-			  const struct m2m_key *under, struct m2m_key *out, struct m2m_err *err)
+static enum m2m_rc unwrap(const char *kind, size_t kind_n, const uint8_t *uuid, struct m2m_span head,
+			  struct m2m_span box, const struct m2m_key *under, struct m2m_key *out, struct m2m_err *err)
 {
 	uint8_t ctx[CONTEXT_MAX];
 	size_t n = context(kind, kind_n, uuid, head, ctx);
@@ -249,9 +252,10 @@ static enum m2m_rc try_slots(const struct m2m_keyring_image *img, const struct m
 	return m2m_fail(err, M2M_ESEALED, "does not fit this keyring");
 }
 
-/* The RMK by the first source that fits; else one text with each source's reason, and M2M_EDENIED if one of them was unsafe. */
-static enum m2m_rc open_rmk(const struct m2m_keyring_image *img, const struct m2m_kek_source *src, size_t n, struct m2m_key *kek,
-			    struct m2m_key *rmk, struct m2m_err *err)
+/* The RMK by the first source that fits; else one text with each source's reason, and M2M_EDENIED if one of them was
+ * unsafe. */
+static enum m2m_rc open_rmk(const struct m2m_keyring_image *img, const struct m2m_kek_source *src, size_t n,
+			    struct m2m_key *kek, struct m2m_key *rmk, struct m2m_err *err)
 {
 	char why[M2M_ERR_TEXT] = "no key encryption key was given";
 	struct m2m_err e = { 0 };
@@ -303,7 +307,8 @@ static enum m2m_rc open_terms(const struct m2m_keyring_image *img, struct m2m_ke
 			continue;
 		rc = new_locked(&to->dek, err);
 		if (rc == M2M_OK)
-			rc = unwrap(TERM_CONTEXT, sizeof(TERM_CONTEXT), kr->uuid, from->head, from->box, kr->rmk, to->dek, err);
+			rc = unwrap(TERM_CONTEXT, sizeof(TERM_CONTEXT), kr->uuid, from->head, from->box, kr->rmk,
+				    to->dek, err);
 		if (rc == M2M_ECORRUPT)
 			m2m_err_prefix(err, "keyring: term %lu", (unsigned long)from->term);
 	}
@@ -386,7 +391,7 @@ void m2m_keyring_close(struct m2m_keyring *kr)
 	free(kr);
 }
 
-/* --- using ---------------------------------------------------------------------------------------------------------- */
+/* --- using --- */
 
 const uint8_t *m2m_keyring_uuid(const struct m2m_keyring *kr)
 {
@@ -406,7 +411,8 @@ const struct m2m_key *m2m_keyring_dek(const struct m2m_keyring *kr, uint32_t ter
 	return NULL;
 }
 
-enum m2m_rc m2m_keyring_subkey(const struct m2m_keyring *kr, const char *label, struct m2m_key *out, struct m2m_err *err)
+enum m2m_rc m2m_keyring_subkey(const struct m2m_keyring *kr, const char *label, struct m2m_key *out,
+			       struct m2m_err *err)
 {
 	return subkey(kr->rmk, kr->uuid, SUBKEY_CONTEXT, sizeof(SUBKEY_CONTEXT), label, out, err);
 }

@@ -4,8 +4,8 @@
  *   KEK slots (1..8; each wraps the same) -> root master key (RMK) -> data encryption keys (DEK), one per term
  *
  * Making and opening need the locked heap: m2m_secret_process first, M2M_ENOMEM without it.
- * A slot has a type and a name, so that PKCS#11, TPM2 and passphrase slots can be added without a new format. The file is
- * replaced whole (write new, fsync, rename, fsync of the folder), 0600, at most 64 KiB. Format: doc/formats.md. */
+ * A slot has a type and a name, so that PKCS#11, TPM2 and passphrase slots can be added without a new format. The file
+ * is replaced whole (write new, fsync, rename, fsync of the folder), 0600, at most 64 KiB. Format: doc/formats.md. */
 #ifndef M2M_KEYRING_H
 #define M2M_KEYRING_H
 
@@ -16,7 +16,7 @@
 #define M2M_KEYRING_SLOTS 8
 
 enum m2m_kek_type {
-	M2M_KEK_FILE = 1,       /* 32 octets, or 64 hex and a newline, in a 0600 file */
+	M2M_KEK_FILE = 1,	/* 32 octets, or 64 hex and a newline, in a 0600 file */
 	M2M_KEK_CREDENTIAL = 2, /* the same, in $CREDENTIALS_DIRECTORY/NAME (systemd LoadCredential) */
 };
 
@@ -33,13 +33,13 @@ enum m2m_rc m2m_kek_create(const char *path, const struct m2m_env *env, struct m
 
 /* Make a keyring with a new store UUID, RMK and one active term, openable by each of the sources (1..8), each proven by
  * opening the keyring through it before the file is in place. M2M_EEXIST if there is one. M2M_EDENIED when a KEK file's
- * owner, mode, kind or parent folders are not safe (the text says which and how it should be). M2M_ENOENT, M2M_EINVAL: a source
- * is not there, or holds no key. */
+ * owner, mode, kind or parent folders are not safe (the text says which and how it should be). M2M_ENOENT, M2M_EINVAL:
+ * a source is not there, or holds no key. */
 enum m2m_rc m2m_keyring_create(const char *path, const struct m2m_kek_source *src, size_t n, const struct m2m_env *env,
 			       struct m2m_err *err);
 
-/* Open by the first source that fits. out: owned by the caller, m2m_keyring_close(). M2M_ENOENT no file | M2M_ESEALED no
- * source opens it (the text tells each source's reason) | M2M_ECORRUPT | M2M_EVERSION | M2M_EDENIED as above. */
+/* Open by the first source that fits. out: owned by the caller, m2m_keyring_close(). M2M_ENOENT no file | M2M_ESEALED
+ * no source opens it (the text tells each source's reason) | M2M_ECORRUPT | M2M_EVERSION | M2M_EDENIED as above. */
 enum m2m_rc m2m_keyring_open(const char *path, const struct m2m_kek_source *src, size_t n, struct m2m_keyring **out,
 			     struct m2m_err *err);
 void m2m_keyring_close(struct m2m_keyring *kr);
@@ -52,7 +52,9 @@ const uint8_t *m2m_keyring_uuid(const struct m2m_keyring *kr);
 uint32_t m2m_keyring_active_term(const struct m2m_keyring *kr);
 /* The DEK of a term, borrowed, in locked memory; NULL if there is none (or it was destroyed). */
 const struct m2m_key *m2m_keyring_dek(const struct m2m_keyring *kr, uint32_t term);
-/* A key of its own for another use (audit, pseudonyms, backups), derived from the RMK by label (at most 64 octets, M2M_EINVAL). */
-enum m2m_rc m2m_keyring_subkey(const struct m2m_keyring *kr, const char *label, struct m2m_key *out, struct m2m_err *err);
+/* A key of its own for another use (audit, pseudonyms, backups), derived from the RMK by label (at most 64 octets,
+ * M2M_EINVAL). */
+enum m2m_rc m2m_keyring_subkey(const struct m2m_keyring *kr, const char *label, struct m2m_key *out,
+			       struct m2m_err *err);
 
 #endif

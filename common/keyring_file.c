@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Parsing and laying out a keyring file. The checksum tells damage from a wrong KEK; the MAC, under a key of the keyring, is what
- * protects it. No state. */
+/* Parsing and laying out a keyring file. The checksum tells damage from a wrong KEK; the MAC, under a key of the
+ * keyring, is what protects it. No state. */
 #include "config.h"
 
 #include "common/ident.h"
@@ -33,7 +33,8 @@ enum m2m_rc m2m_keyring_check(struct m2m_span file, struct m2m_err *err)
 	if (rd.bad || memcmp(tag.p, magic, sizeof(magic)) != 0 || version == 0)
 		return corrupt(err, "not a keyring file");
 	if (version > M2M_KEYRING_VERSION)
-		return m2m_fail(err, M2M_EVERSION, "keyring: format %u, this program knows up to %d", version, M2M_KEYRING_VERSION);
+		return m2m_fail(err, M2M_EVERSION, "keyring: format %u, this program knows up to %d", version,
+				M2M_KEYRING_VERSION);
 	if (length != file.n || file.n > M2M_KEYRING_MAX || file.n < HEAD + M2M_KEYRING_CHECK)
 		return corrupt(err, "it does not have the length that it names: cut short or added to");
 	rc = checksum(m2m_span(file.p, file.n - sizeof(want)), want, err);
@@ -42,7 +43,7 @@ enum m2m_rc m2m_keyring_check(struct m2m_span file, struct m2m_err *err)
 	return rc;
 }
 
-/* --- parsing -------------------------------------------------------------------------------------------------------- */
+/* --- parsing --- */
 
 static void parse_slot(struct m2m_rd *rd, struct m2m_keyring_slot *slot)
 {
@@ -113,7 +114,7 @@ enum m2m_rc m2m_keyring_parse(struct m2m_span file, struct m2m_keyring_image *ou
 	return m2m_rd_done(&rd) ? M2M_OK : corrupt(err, "its parts do not fit together");
 }
 
-/* --- laying out ----------------------------------------------------------------------------------------------------- */
+/* --- laying out --- */
 
 void m2m_keyring_put_begin(struct m2m_wr *wr, const uint8_t uuid[M2M_UUID_LEN], uint8_t n_slots)
 {
@@ -131,7 +132,8 @@ void m2m_keyring_put_slot_head(struct m2m_wr *wr, uint8_t type, struct m2m_span 
 	m2m_wr_lv16(wr, params);
 }
 
-void m2m_keyring_put_term_head(struct m2m_wr *wr, uint32_t term, enum m2m_term_state state, int64_t created, int64_t activate_at)
+void m2m_keyring_put_term_head(struct m2m_wr *wr, uint32_t term, enum m2m_term_state state, int64_t created,
+			       int64_t activate_at)
 {
 	m2m_wr_u32(wr, term);
 	m2m_wr_u8(wr, (uint8_t)state);

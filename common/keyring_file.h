@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The octets of a keyring file, version 1, as parts; nothing here opens anything. Format: doc/formats.md. Thread-safe. */
+/* The octets of a keyring file, version 1, as parts; nothing here opens anything. Format: doc/formats.md. Thread-safe.
+ */
 #ifndef M2M_KEYRING_FILE_H
 #define M2M_KEYRING_FILE_H
 
@@ -36,20 +37,22 @@ struct m2m_keyring_image {
 	size_t n_slots, n_terms;
 	struct m2m_keyring_slot slots[M2M_KEYRING_SLOTS];
 	struct m2m_keyring_term terms[M2M_KEYRING_TERMS]; /* ascending, exactly one active */
-	struct m2m_span covered; /* what the MAC is over */
+	struct m2m_span covered;			  /* what the MAC is over */
 	struct m2m_span mac;
 };
 
 /* Magic, version, length and checksum. M2M_ECORRUPT | M2M_EVERSION | M2M_ECRYPTO. */
 enum m2m_rc m2m_keyring_check(struct m2m_span file, struct m2m_err *err);
-/* The parts of a file. Checks every length and rule, but not the checksum: that was m2m_keyring_check's. M2M_ECORRUPT. */
+/* The parts of a file. Checks every length and rule, but not the checksum: that was m2m_keyring_check's. M2M_ECORRUPT.
+ */
 enum m2m_rc m2m_keyring_parse(struct m2m_span file, struct m2m_keyring_image *out, struct m2m_err *err);
 
-/* Writing, in the file's order: begin; each slot's head and box; the number of terms (2 octets); each term's head and its box as lv16;
- * the length; the MAC; the checksum. The octets of a head are its box's context, see keyring.c. */
+/* Writing, in the file's order: begin; each slot's head and box; the number of terms (2 octets); each term's head and
+ * its box as lv16; the length; the MAC; the checksum. The octets of a head are its box's context, see keyring.c. */
 void m2m_keyring_put_begin(struct m2m_wr *wr, const uint8_t uuid[M2M_UUID_LEN], uint8_t n_slots);
 void m2m_keyring_put_slot_head(struct m2m_wr *wr, uint8_t type, struct m2m_span where, struct m2m_span params);
-void m2m_keyring_put_term_head(struct m2m_wr *wr, uint32_t term, enum m2m_term_state state, int64_t created, int64_t activate_at);
+void m2m_keyring_put_term_head(struct m2m_wr *wr, uint32_t term, enum m2m_term_state state, int64_t created,
+			       int64_t activate_at);
 /* Set the length field to what the file will have with MAC and checksum. False: too long. */
 bool m2m_keyring_put_length(struct m2m_secret *file);
 /* Append the checksum. M2M_ENOMEM | M2M_ECRYPTO. */

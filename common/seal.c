@@ -67,7 +67,8 @@ static size_t context(const struct m2m_keyring *kr, const struct m2m_seal_place 
 
 static enum m2m_rc too_long(const struct m2m_seal_place *at, struct m2m_err *err)
 {
-	return m2m_fail(err, M2M_EINVAL, "table %.64s: the name of the table or the record's key is too long", at->table);
+	return m2m_fail(err, M2M_EINVAL, "table %.64s: the name of the table or the record's key is too long",
+			at->table);
 }
 
 /* Take back what was added past n. */
@@ -100,7 +101,8 @@ enum m2m_rc m2m_seal(const struct m2m_keyring *kr, const struct m2m_env *env, co
 }
 
 /* Read the header and judge it by itself. */
-static enum m2m_rc check_head(const struct m2m_seal_place *at, struct m2m_span record, struct head *h, struct m2m_err *err)
+static enum m2m_rc check_head(const struct m2m_seal_place *at, struct m2m_span record, struct head *h,
+			      struct m2m_err *err)
 {
 	struct m2m_rd rd = m2m_rd(record);
 
@@ -111,10 +113,13 @@ static enum m2m_rc check_head(const struct m2m_seal_place *at, struct m2m_span r
 	h->term = m2m_rd_u32(&rd);
 	h->generation = m2m_rd_u64(&rd);
 	if (h->format > FORMAT || (h->format == FORMAT && h->suite > SUITE))
-		return m2m_fail(err, M2M_EVERSION, "table %s: a record of format %u, suite %u, which this program does not know",
+		return m2m_fail(err, M2M_EVERSION,
+				"table %s: a record of format %u, suite %u, which this program does not know",
 				at->table, h->format, h->suite);
-	if (record.n < M2M_SEAL_OVERHEAD || h->format != FORMAT || h->suite != SUITE || h->flags != 0 || h->rectype != at->rectype)
-		return m2m_fail(err, M2M_ECORRUPT, "table %s: a record that is damaged, or is not of this place", at->table);
+	if (record.n < M2M_SEAL_OVERHEAD || h->format != FORMAT || h->suite != SUITE || h->flags != 0 ||
+	    h->rectype != at->rectype)
+		return m2m_fail(err, M2M_ECORRUPT, "table %s: a record that is damaged, or is not of this place",
+				at->table);
 	return M2M_OK;
 }
 
@@ -135,8 +140,8 @@ enum m2m_rc m2m_unseal(const struct m2m_keyring *kr, const struct m2m_seal_place
 		return too_long(at, err);
 	dek = m2m_keyring_dek(kr, h.term);
 	if (dek == NULL)
-		return m2m_fail(err, M2M_ESEALED, "table %s: a record under term %lu, which the keyring does not hold", at->table,
-				(unsigned long)h.term);
+		return m2m_fail(err, M2M_ESEALED, "table %s: a record under term %lu, which the keyring does not hold",
+				at->table, (unsigned long)h.term);
 	if (m2m_secret_add(out, NULL, record.n - M2M_SEAL_OVERHEAD) != M2M_OK)
 		return m2m_fail(err, M2M_ENOMEM, "table %s: out of memory", at->table);
 	rc = m2m_box_open(dek, m2m_span(ctx, n), m2m_span(record.p + HEAD, record.n - HEAD), out->p + from, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Secrets: wiping, comparing, buffers, the locked heap. The only file that calls OPENSSL_cleanse and CRYPTO_memcmp.
- * The locked heap is OpenSSL's, shared by all who live in this process and guarded by its own lock; nothing else has state. */
+ * The locked heap is OpenSSL's, shared by all who live in this process and guarded by its own lock; nothing else has
+ * state. */
 #include "config.h"
 
 #include "common/secret.h"
@@ -93,7 +94,8 @@ enum m2m_rc m2m_secret_process(struct m2m_err *err)
 	/* Result 2 is a heap that works but is not locked: not good enough. */
 	if (!CRYPTO_secure_malloc_initialized() && CRYPTO_secure_malloc_init(LOCKED_HEAP, LOCKED_MIN) != 1) {
 		CRYPTO_secure_malloc_done();
-		return m2m_fail(err, M2M_EIO, "cannot lock %d KiB of memory for keys: raise RLIMIT_MEMLOCK (LimitMEMLOCK=)",
+		return m2m_fail(err, M2M_EIO,
+				"cannot lock %d KiB of memory for keys: raise RLIMIT_MEMLOCK (LimitMEMLOCK=)",
 				LOCKED_HEAP / 1024);
 	}
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)

@@ -49,7 +49,8 @@ static inline struct m2m_span m2m_secret_span(const struct m2m_secret *s)
 enum m2m_rc m2m_secret_process(struct m2m_err *err);
 
 /* A long-lived key, zeroed, in locked memory that core dumps leave out (one global lock: not for per-request keys).
- * NULL when the locked heap is exhausted or was never prepared by m2m_secret_process. Freeing wipes; NULL does nothing. */
+ * NULL when the locked heap is exhausted or was never prepared by m2m_secret_process. Freeing wipes; NULL does nothing.
+ */
 struct m2m_key *m2m_key_new_locked(void);
 void m2m_key_free_locked(struct m2m_key *key);
 

@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* p may be NULL (absent); an empty but present value has p != NULL and n == 0. Borrowed: the holder says for how long. */
+/* p may be NULL (absent); an empty but present value has p != NULL and n == 0. Borrowed: the holder says for how long.
+ */
 struct m2m_span {
 	const uint8_t *p;
 	size_t n;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Identifiers: whatever the octets, no overrun; what is taken keeps its rules, and what is formatted parses to the same. */
+/* Identifiers: whatever the octets, no overrun; what is taken keeps its rules, and what is formatted parses to the
+ * same. */
 #include "config.h"
 
 #include "common/ident.h"
@@ -21,7 +22,8 @@ static void names(struct m2m_span text)
 	}
 	if (m2m_ki_parse(text, &ki, NULL) == M2M_OK) {
 		m2m_ki_format(&ki, &id);
-		assert(id.n == text.n && id.n <= M2M_KI_MAX && m2m_ki_parse(m2m_id_span(&id), &ki_again, NULL) == M2M_OK);
+		assert(id.n == text.n && id.n <= M2M_KI_MAX &&
+		       m2m_ki_parse(m2m_id_span(&id), &ki_again, NULL) == M2M_OK);
 		assert(memcmp(&ki, &ki_again, sizeof(ki)) == 0);
 	}
 }

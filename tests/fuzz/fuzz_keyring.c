@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Keyring files: whatever the octets, no overrun, and all parts lie inside the file, in order, covering it whole. The checksum is judged
- * apart, so that inputs get past it. */
+/* Keyring files: whatever the octets, no overrun, and all parts lie inside the file, in order, covering it whole. The
+ * checksum is judged apart, so that inputs get past it. */
 #include "config.h"
 
 #include "common/keyring_file.h"
@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (m2m_keyring_parse(m2m_span(data, size), &img, &err) != M2M_OK)
 		return 0;
 	at = follows(at, img.uuid);
-	assert(img.n_slots >= 1 && img.n_slots <= M2M_KEYRING_SLOTS && img.n_terms >= 1 && img.n_terms <= M2M_KEYRING_TERMS);
+	assert(img.n_slots >= 1 && img.n_slots <= M2M_KEYRING_SLOTS && img.n_terms >= 1 &&
+	       img.n_terms <= M2M_KEYRING_TERMS);
 	for (size_t i = 0; i < img.n_slots; i++) {
 		at = follows(at, img.slots[i].head);
 		at = follows(at, img.slots[i].box);

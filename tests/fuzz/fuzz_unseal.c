@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sealed records and boxes: no octets that we did not seal may open, and what does not open leaves nothing. The keyring is a new one in
- * a folder of its own, made at the first input. First octet of the input: what to do with the rest. */
+/* Sealed records and boxes: no octets that we did not seal may open, and what does not open leaves nothing. The keyring
+ * is a new one in a folder of its own, made at the first input. First octet of the input: what to do with the rest. */
 #include "config.h"
 
 #include "common/seal.h"

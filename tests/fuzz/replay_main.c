@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A main for fuzz targets where there is no libFuzzer: runs the target over files, and over the files of folders, given as arguments;
- * without any, over tests/fuzz/seeds/NAME of the source tree, where NAME is this program's. Each input also runs cut short at every
- * length, in a buffer of just that size, so that AddressSanitizer sees a read past the end. Fails if there was no input at all. */
+/* A main for fuzz targets where there is no libFuzzer: runs the target over files, and over the files of folders, given
+ * as arguments; without any, over tests/fuzz/seeds/NAME of the source tree, where NAME is this program's. Each input
+ * also runs cut short at every length, in a buffer of just that size, so that AddressSanitizer sees a read past the
+ * end. Fails if there was no input at all. */
 #include "config.h"
 
 #include <dirent.h>

@@ -14,7 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-/* --- err ------------------------------------------------------------------------------------------------------------ */
+/* --- err --- */
 
 START_TEST(test_fail_records)
 {
@@ -60,8 +60,8 @@ START_TEST(test_fail_errno)
 	static const struct {
 		int e;
 		enum m2m_rc rc;
-	} map[] = { { ENOMEM, M2M_ENOMEM }, { ENOSPC, M2M_EFULL }, { EDQUOT, M2M_EFULL }, { ENOENT, M2M_ENOENT },
-		    { EACCES, M2M_EDENIED }, { EPERM, M2M_EDENIED }, { EIO, M2M_EIO }, { EROFS, M2M_EIO } };
+	} map[] = { { ENOMEM, M2M_ENOMEM },  { ENOSPC, M2M_EFULL },  { EDQUOT, M2M_EFULL }, { ENOENT, M2M_ENOENT },
+		    { EACCES, M2M_EDENIED }, { EPERM, M2M_EDENIED }, { EIO, M2M_EIO },	    { EROFS, M2M_EIO } };
 	struct m2m_err err = { 0 };
 
 	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
@@ -107,7 +107,7 @@ START_TEST(test_rc_texts_and_exits)
 }
 END_TEST
 
-/* --- secret --------------------------------------------------------------------------------------------------------- */
+/* --- secret --- */
 
 START_TEST(test_secret_grows_and_wipes)
 {
@@ -214,7 +214,7 @@ START_TEST(test_key_new_locked_exhausted)
 }
 END_TEST
 
-/* --- cursor --------------------------------------------------------------------------------------------------------- */
+/* --- cursor --- */
 
 START_TEST(test_cursor_round_trip)
 {
@@ -233,7 +233,10 @@ START_TEST(test_cursor_round_trip)
 	m2m_wr_list(&wr, &list);
 	ck_assert(!wr.bad);
 	ck_assert_uint_eq(s.n, 1 + 2 + 4 + 8 + 3 + 2 + 4 + 2 + 2 + 3 + 2);
-	ck_assert_mem_eq(s.p, "\xFE\xFE\xDC\xFE\xDC\xBA\x98\xFE\xDC\xBA\x98\x76\x54\x32\x10" "abc\0\4four", 24);
+	ck_assert_mem_eq(s.p,
+			 "\xFE\xFE\xDC\xFE\xDC\xBA\x98\xFE\xDC\xBA\x98\x76\x54\x32\x10"
+			 "abc\0\4four",
+			 24);
 
 	rd = m2m_rd(m2m_secret_span(&s));
 	ck_assert_uint_eq(m2m_rd_u8(&rd), 0xFE);
@@ -335,7 +338,7 @@ START_TEST(test_cursor_writer_refuses)
 }
 END_TEST
 
-/* --- hex ------------------------------------------------------------------------------------------------------------ */
+/* --- hex --- */
 
 START_TEST(test_hex_every_octet)
 {
@@ -383,7 +386,7 @@ START_TEST(test_unhex_refuses)
 }
 END_TEST
 
-/* --- env ------------------------------------------------------------------------------------------------------------ */
+/* --- env --- */
 
 static void keep_log(void *arg, enum m2m_level level, const char *text)
 {
@@ -458,11 +461,32 @@ START_TEST(test_time_format_out_of_range)
 END_TEST
 
 static const char *const bad_times[] = {
-	"", "now", "20271124", "20271124T0000", "20271124T000000Z", " 20271124T000000", "20271124T000000 ", "20271124t000000",
-	"20271124T240000", "20271124T006000", "20271124T000060", "20271324T000000", "20270024T000000", "20271100T000000",
-	"20271131T000000", "20270229T000000", "21000229T000000", "19691231T235959", "00000101T000000", "2027112+T000000",
-	"2027-11-24T00:00:00", "2027-11-24 00:00:00Z", "2027-11-24T00:00:00+00:00", "2027-02-30T00:00:00Z",
-	"2027-11-24T00:00:00.5Z", "20271124T000000,5",
+	"",
+	"now",
+	"20271124",
+	"20271124T0000",
+	"20271124T000000Z",
+	" 20271124T000000",
+	"20271124T000000 ",
+	"20271124t000000",
+	"20271124T240000",
+	"20271124T006000",
+	"20271124T000060",
+	"20271324T000000",
+	"20270024T000000",
+	"20271100T000000",
+	"20271131T000000",
+	"20270229T000000",
+	"21000229T000000",
+	"19691231T235959",
+	"00000101T000000",
+	"2027112+T000000",
+	"2027-11-24T00:00:00",
+	"2027-11-24 00:00:00Z",
+	"2027-11-24T00:00:00+00:00",
+	"2027-02-30T00:00:00Z",
+	"2027-11-24T00:00:00.5Z",
+	"20271124T000000,5",
 };
 
 START_TEST(test_time_parse_refuses)

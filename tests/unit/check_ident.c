@@ -16,7 +16,10 @@
 enum kind { FQDN, CSE, AE, APP, ENROLEE, NAME, KI };
 
 /* Texts may hold NUL octets: with their length. */
-#define T(kind, text) { kind, text, sizeof(text) - 1 }
+#define T(kind, text)                        \
+	{                                    \
+		kind, text, sizeof(text) - 1 \
+	}
 struct sample {
 	enum kind kind;
 	const char *text;
@@ -24,59 +27,95 @@ struct sample {
 };
 
 static const struct sample good[] = {
-	T(FQDN, "a"), T(FQDN, "mas.example.com"), T(FQDN, "MAS.Example.COM"), T(FQDN, "1.2-3.x"), T(FQDN, L63), T(FQDN, L255),
-	T(CSE, "//sp.example.com/in-cse"), T(CSE, "//sp/a"), T(CSE, "//sp/a.b_c~d-9"), T(CSE, "//sp/" L63 L63 L63 L50 "12345678901"),
-	T(AE, "//sp.example.com/CSE090112/C190XX7T"), T(AE, "//sp.example.com/S563423"), T(AE, "//sp/x/C"), T(AE, "//sp/S.~"),
-	T(APP, "Ra01.com.company.smartcity"), T(APP, "Ra.b.c"), T(APP, "Nx"), T(APP, "N thermostat \xc3\xa9 \xe2\x82\xac \xf0\x9f\x94\x91"),
+	T(FQDN, "a"),
+	T(FQDN, "mas.example.com"),
+	T(FQDN, "MAS.Example.COM"),
+	T(FQDN, "1.2-3.x"),
+	T(FQDN, L63),
+	T(FQDN, L255),
+	T(CSE, "//sp.example.com/in-cse"),
+	T(CSE, "//sp/a"),
+	T(CSE, "//sp/a.b_c~d-9"),
+	T(CSE, "//sp/" L63 L63 L63 L50 "12345678901"),
+	T(AE, "//sp.example.com/CSE090112/C190XX7T"),
+	T(AE, "//sp.example.com/S563423"),
+	T(AE, "//sp/x/C"),
+	T(AE, "//sp/S.~"),
+	T(APP, "Ra01.com.company.smartcity"),
+	T(APP, "Ra.b.c"),
+	T(APP, "Nx"),
+	T(APP, "N thermostat \xc3\xa9 \xe2\x82\xac \xf0\x9f\x94\x91"),
 	T(APP, "Ra01.com.company.\xc3\xa9t\xc3\xa9"),
-	T(ENROLEE, "//sp/node-7"), T(ENROLEE, "//sp/cse/C1"), T(ENROLEE, "//sp/S1"),
-	T(NAME, REL "@mas.example.com"), T(NAME, "000102030405060708090A0B0C0D0E0F@MAS.example.com"),
+	T(ENROLEE, "//sp/node-7"),
+	T(ENROLEE, "//sp/cse/C1"),
+	T(ENROLEE, "//sp/S1"),
+	T(NAME, REL "@mas.example.com"),
+	T(NAME, "000102030405060708090A0B0C0D0E0F@MAS.example.com"),
 	T(NAME, REL "@" L63 "." L63 "." L63 ".a23456789012345678901234567890"),
-	T(KI, REL "." SEQ "@mas.example.com"), T(KI, REL "." "000000006B04EFA008006D6B1AF0C0CB@MAS.example.com"),
+	T(KI, REL "." SEQ "@mas.example.com"),
+	T(KI, REL "."
+		  "000000006B04EFA008006D6B1AF0C0CB@MAS.example.com"),
 	T(KI, REL "." SEQ "@" L50 ".12345678901"),
 };
 
 static const struct sample bad[] = {
 	/* FQDN */
-	T(FQDN, ""), T(FQDN, "."), T(FQDN, "a."), T(FQDN, ".a"), T(FQDN, "a..b"), T(FQDN, "-a"), T(FQDN, "a-"), T(FQDN, "a.-b.c"),
-	T(FQDN, "a_b"), T(FQDN, "a b"), T(FQDN, "*.example.com"), T(FQDN, L63 "x"), T(FQDN, L255 "x"), T(FQDN, L255 ".x"),
-	T(FQDN, "a\0b"), T(FQDN, "a\n"), T(FQDN, "m\xc3\xa4s"), T(FQDN, "a/b"), T(FQDN, "a@b"), T(FQDN, "[::1]"),
+	T(FQDN, ""), T(FQDN, "."), T(FQDN, "a."), T(FQDN, ".a"), T(FQDN, "a..b"), T(FQDN, "-a"), T(FQDN, "a-"),
+	T(FQDN, "a.-b.c"), T(FQDN, "a_b"), T(FQDN, "a b"), T(FQDN, "*.example.com"), T(FQDN, L63 "x"),
+	T(FQDN, L255 "x"), T(FQDN, L255 ".x"), T(FQDN, "a\0b"), T(FQDN, "a\n"), T(FQDN, "m\xc3\xa4s"), T(FQDN, "a/b"),
+	T(FQDN, "a@b"), T(FQDN, "[::1]"),
 	/* CSE-ID: relative forms, empty parts, other characters */
-	T(CSE, ""), T(CSE, "in-cse"), T(CSE, "/in-cse"), T(CSE, "//"), T(CSE, "//sp"), T(CSE, "//sp/"), T(CSE, "///in-cse"),
-	T(CSE, "//sp//in-cse"), T(CSE, "//sp/in/cse"), T(CSE, "//sp/in-cse/"), T(CSE, "//sp./in-cse"), T(CSE, "//.sp/in-cse"),
-	T(CSE, "//sp..x/in-cse"), T(CSE, "//-sp/in-cse"), T(CSE, "//sp/in cse"), T(CSE, "//sp/in%20cse"), T(CSE, "//sp/in@cse"),
-	T(CSE, "//sp/\xc3\xa9"), T(CSE, "//sp/a\0b"), T(CSE, "//sp/a\x7f"), T(CSE, "http://sp/a"), T(CSE, " //sp/a"),
-	T(CSE, "//s p/a"), T(CSE, "//sp/" L63 L63 L63 L50 "123456789012"), T(CSE, "//" L63 "x/a"),
+	T(CSE, ""), T(CSE, "in-cse"), T(CSE, "/in-cse"), T(CSE, "//"), T(CSE, "//sp"), T(CSE, "//sp/"),
+	T(CSE, "///in-cse"), T(CSE, "//sp//in-cse"), T(CSE, "//sp/in/cse"), T(CSE, "//sp/in-cse/"),
+	T(CSE, "//sp./in-cse"), T(CSE, "//.sp/in-cse"), T(CSE, "//sp..x/in-cse"), T(CSE, "//-sp/in-cse"),
+	T(CSE, "//sp/in cse"), T(CSE, "//sp/in%20cse"), T(CSE, "//sp/in@cse"), T(CSE, "//sp/\xc3\xa9"),
+	T(CSE, "//sp/a\0b"), T(CSE, "//sp/a\x7f"), T(CSE, "http://sp/a"), T(CSE, " //sp/a"), T(CSE, "//s p/a"),
+	T(CSE, "//sp/" L63 L63 L63 L50 "123456789012"), T(CSE, "//" L63 "x/a"),
 	/* AE-ID */
 	T(AE, ""), T(AE, "C1"), T(AE, "S1"), T(AE, "/cse/C1"), T(AE, "//sp/C1"), T(AE, "//sp/x1"), T(AE, "//sp/s1"),
-	T(AE, "//sp/cse/S1"), T(AE, "//sp/cse/c1"), T(AE, "//sp/cse/"), T(AE, "//sp//C1"), T(AE, "//sp/cse/x/C1"), T(AE, "//sp/"),
-	T(AE, "//sp/cse/C1/"), T(AE, "//sp/c se/C1"), T(AE, "//sp/cse/C 1"), T(AE, "///S1"), T(AE, "//sp/S\0"), T(AE, "//sp/S\xc2\x80"),
+	T(AE, "//sp/cse/S1"), T(AE, "//sp/cse/c1"), T(AE, "//sp/cse/"), T(AE, "//sp//C1"), T(AE, "//sp/cse/x/C1"),
+	T(AE, "//sp/"), T(AE, "//sp/cse/C1/"), T(AE, "//sp/c se/C1"), T(AE, "//sp/cse/C 1"), T(AE, "///S1"),
+	T(AE, "//sp/S\0"), T(AE, "//sp/S\xc2\x80"),
 	/* App-ID */
-	T(APP, ""), T(APP, "N"), T(APP, "R"), T(APP, "x"), T(APP, "n1"), T(APP, "ra.b.c"), T(APP, "Ra"), T(APP, "Ra.b"), T(APP, "R.b.c"),
-	T(APP, "Ra..c"), T(APP, "Ra.b."), T(APP, "Ra.b..c"), T(APP, "Ra.-b.c"), T(APP, "Ra.b_.c"), T(APP, "Ra b.c.d"),
-	T(APP, "N\x01"), T(APP, "N\0"), T(APP, "N" "a\nb"), T(APP, "N\x7f"), T(APP, "N" L255),
+	T(APP, ""), T(APP, "N"), T(APP, "R"), T(APP, "x"), T(APP, "n1"), T(APP, "ra.b.c"), T(APP, "Ra"), T(APP, "Ra.b"),
+	T(APP, "R.b.c"), T(APP, "Ra..c"), T(APP, "Ra.b."), T(APP, "Ra.b..c"), T(APP, "Ra.-b.c"), T(APP, "Ra.b_.c"),
+	T(APP, "Ra b.c.d"), T(APP, "N\x01"), T(APP, "N\0"),
+	T(APP, "N"
+	       "a\nb"),
+	T(APP, "N\x7f"), T(APP, "N" L255),
 	/* UTF-8: overlong, surrogates, past the end, alone, cut */
-	T(APP, "N\xc0\xaf"), T(APP, "N\xc1\xbf"), T(APP, "N\xe0\x9f\xbf"), T(APP, "N\xf0\x8f\xbf\xbf"), T(APP, "N\xed\xa0\x80"),
-	T(APP, "N\xed\xbf\xbf"), T(APP, "N\xf4\x90\x80\x80"), T(APP, "N\xf5\x80\x80\x80"), T(APP, "N\xff"), T(APP, "N\xfe"),
-	T(APP, "N\x80"), T(APP, "N\xbf"), T(APP, "N\xc3"), T(APP, "N\xe2\x82"), T(APP, "N\xf0\x9f\x94"), T(APP, "N\xc3x"),
-	T(APP, "N\xe2\x82x"), T(APP, "N\xe2\x28\xa1"), T(APP, "N\xc2\x85"), T(APP, "N\xe2\x80\xa8"), T(APP, "N\xf8\x88\x80\x80\x80"),
+	T(APP, "N\xc0\xaf"), T(APP, "N\xc1\xbf"), T(APP, "N\xe0\x9f\xbf"), T(APP, "N\xf0\x8f\xbf\xbf"),
+	T(APP, "N\xed\xa0\x80"), T(APP, "N\xed\xbf\xbf"), T(APP, "N\xf4\x90\x80\x80"), T(APP, "N\xf5\x80\x80\x80"),
+	T(APP, "N\xff"), T(APP, "N\xfe"), T(APP, "N\x80"), T(APP, "N\xbf"), T(APP, "N\xc3"), T(APP, "N\xe2\x82"),
+	T(APP, "N\xf0\x9f\x94"), T(APP, "N\xc3x"), T(APP, "N\xe2\x82x"), T(APP, "N\xe2\x28\xa1"), T(APP, "N\xc2\x85"),
+	T(APP, "N\xe2\x80\xa8"), T(APP, "N\xf8\x88\x80\x80\x80"),
 	/* Enrolee-Id */
 	T(ENROLEE, ""), T(ENROLEE, "node-7"), T(ENROLEE, "//sp/cse/x1"), T(ENROLEE, "Ra.b.c"), T(ENROLEE, "//sp"),
 	/* KeID, KmID */
-	T(NAME, ""), T(NAME, "@"), T(NAME, "@mas"), T(NAME, REL), T(NAME, REL "@"), T(NAME, REL "@mas."), T(NAME, REL "@.mas"),
-	T(NAME, REL "0@mas"), T(NAME, "0" REL "@mas"), T(NAME, "00010203040506070809"  "0a0b0c0d0e0@mas"), T(NAME, REL "@mas@x"),
-	T(NAME, "0001020304050607 8090a0b0c0d0e0f@mas"), T(NAME, "g0010203040506070809"  "0a0b0c0d0e0f@mas"), T(NAME, REL " @mas"),
-	T(NAME, REL "@mas\0"), T(NAME, "0x010203040506070809"  "0a0b0c0d0e0f@mas"), T(NAME, REL "." SEQ "@mas"),
-	T(NAME, REL "@" L63 "." L63 "." L63 ".a234567890123456789012345678901"),
+	T(NAME, ""), T(NAME, "@"), T(NAME, "@mas"), T(NAME, REL), T(NAME, REL "@"), T(NAME, REL "@mas."),
+	T(NAME, REL "@.mas"), T(NAME, REL "0@mas"), T(NAME, "0" REL "@mas"),
+	T(NAME, "00010203040506070809"
+		"0a0b0c0d0e0@mas"),
+	T(NAME, REL "@mas@x"), T(NAME, "0001020304050607 8090a0b0c0d0e0f@mas"),
+	T(NAME, "g0010203040506070809"
+		"0a0b0c0d0e0f@mas"),
+	T(NAME, REL " @mas"), T(NAME, REL "@mas\0"),
+	T(NAME, "0x010203040506070809"
+		"0a0b0c0d0e0f@mas"),
+	T(NAME, REL "." SEQ "@mas"), T(NAME, REL "@" L63 "." L63 "." L63 ".a234567890123456789012345678901"),
 	/* KI */
-	T(KI, ""), T(KI, REL "@mas"), T(KI, REL "." "@mas"), T(KI, "." SEQ "@mas"), T(KI, REL "." SEQ), T(KI, REL "." SEQ "@"),
-	T(KI, REL SEQ "@mas"), T(KI, REL ".." SEQ "@mas"), T(KI, REL "." SEQ ".@mas"), T(KI, REL "." SEQ "0@mas"), T(KI, REL ":" SEQ "@mas"),
-	T(KI, REL "." SEQ "@mas."), T(KI, REL "." SEQ "@ma_s"), T(KI, REL "." SEQ "@mas\n"), T(KI, REL "." SEQ "@mas\0x"),
-	T(KI, REL "." SEQ "@" L50 ".123456789012"), /* 129 octets */
+	T(KI, ""), T(KI, REL "@mas"),
+	T(KI, REL "."
+		  "@mas"),
+	T(KI, "." SEQ "@mas"), T(KI, REL "." SEQ), T(KI, REL "." SEQ "@"), T(KI, REL SEQ "@mas"),
+	T(KI, REL ".." SEQ "@mas"), T(KI, REL "." SEQ ".@mas"), T(KI, REL "." SEQ "0@mas"), T(KI, REL ":" SEQ "@mas"),
+	T(KI, REL "." SEQ "@mas."), T(KI, REL "." SEQ "@ma_s"), T(KI, REL "." SEQ "@mas\n"),
+	T(KI, REL "." SEQ "@mas\0x"), T(KI, REL "." SEQ "@" L50 ".123456789012"), /* 129 octets */
 };
 
-static const char *const kind_text[] = { "FQDN", "CSE-ID", "AE-ID", "App-ID", "Enrolee-Id", "key name",
-					 "association key identifier" };
+static const char *const kind_text[] = {
+	"FQDN", "CSE-ID", "AE-ID", "App-ID", "Enrolee-Id", "key name", "association key identifier"
+};
 
 static enum m2m_rc check(const struct sample *s, struct m2m_err *err)
 {
@@ -160,8 +199,8 @@ START_TEST(test_cse_id_every_octet)
 {
 	for (unsigned c = 0; c < 256; c++) {
 		char text[] = "//sp/xxx";
-		bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-			  c == '_' || c == '~';
+		bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+			  c == '.' || c == '_' || c == '~';
 
 		text[6] = (char)c;
 		ck_assert_int_eq(m2m_cse_id_check(m2m_span(text, 8), NULL) == M2M_OK, ok);
@@ -172,8 +211,11 @@ END_TEST
 /* Code points at the edges of what UTF-8 may say, and what must be refused on each side. */
 START_TEST(test_text_check)
 {
-	ck_assert_int_eq(m2m_text_check("name", m2m_span_str("\xc2\xa0\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80"), 99, NULL), M2M_OK);
-	ck_assert_int_eq(m2m_text_check("name", m2m_span_str("\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"), 99, NULL), M2M_OK);
+	ck_assert_int_eq(
+		m2m_text_check("name", m2m_span_str("\xc2\xa0\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80"), 99, NULL),
+		M2M_OK);
+	ck_assert_int_eq(m2m_text_check("name", m2m_span_str("\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"), 99, NULL),
+			 M2M_OK);
 	ck_assert_int_eq(m2m_text_check("name", m2m_span_str("abc"), 3, NULL), M2M_OK);
 	ck_assert_int_eq(m2m_text_check("name", m2m_span_str("abcd"), 3, NULL), M2M_EINVAL);
 	ck_assert_int_eq(m2m_text_check("name", m2m_span_str(""), 3, NULL), M2M_EINVAL);
@@ -217,7 +259,8 @@ START_TEST(test_key_name_round_trip)
 	uint8_t rel[M2M_REL_LEN];
 
 	ck_assert(m2m_unhex(m2m_span_str(REL), rel, sizeof(rel)));
-	ck_assert_int_eq(m2m_key_name_parse(m2m_span_str("000102030405060708090A0B0C0D0E0F@MTF.Example"), &name, NULL), M2M_OK);
+	ck_assert_int_eq(m2m_key_name_parse(m2m_span_str("000102030405060708090A0B0C0D0E0F@MTF.Example"), &name, NULL),
+			 M2M_OK);
 	ck_assert_mem_eq(name.rel, rel, sizeof(rel));
 	ck_assert_str_eq(name.host.s, "mtf.example");
 	m2m_key_name_format(name.rel, name.host.s, &id);
@@ -237,7 +280,8 @@ START_TEST(test_ki_round_trip)
 	struct m2m_ki ki;
 	struct m2m_id id;
 
-	ck_assert_int_eq(m2m_ki_parse(m2m_span_str(REL ".000000006B04EFA008006D6B1AF0C0CB@MAS.Example"), &ki, NULL), M2M_OK);
+	ck_assert_int_eq(m2m_ki_parse(m2m_span_str(REL ".000000006B04EFA008006D6B1AF0C0CB@MAS.Example"), &ki, NULL),
+			 M2M_OK);
 	ck_assert_uint_eq(ki.sequence, 1795485600);
 	ck_assert_mem_eq(ki.random, "\x08\x00\x6d\x6b\x1a\xf0\xc0\xcb", 8);
 	ck_assert_str_eq(ki.mas.s, "mas.example");

@@ -36,7 +36,8 @@ static void check_vector(const json_t *v)
 	uint8_t exported[M2M_EXPORT_LEN], rel[M2M_REL_LEN], info[M2M_KDF_INFO_MAX];
 	struct m2m_key ke, km, kc;
 	struct m2m_ki ki = { .sequence = strtoull(text_of(v, "sequence"), NULL, 10) }, back;
-	struct m2m_span enrolee = m2m_span_str(text_of(v, "enroleeId")), target = m2m_span_str(text_of(v, "associationTargetId"));
+	struct m2m_span enrolee = m2m_span_str(text_of(v, "enroleeId")),
+			target = m2m_span_str(text_of(v, "associationTargetId"));
 	uint32_t suid = (uint32_t)json_integer_value(json_object_get(v, "suid"));
 	struct m2m_id id;
 
@@ -76,8 +77,8 @@ static void read_vectors(char *out, size_t size)
 	while (fgets(line, sizeof(line), f) != NULL) {
 		at = strstr(line, name);
 		if (at != NULL)
-			n += (size_t)snprintf(out + n, size - n, "%s\"%.*s\",\n", name, (int)strspn(at + sizeof(name) - 1, "0123456789"),
-					      at + sizeof(name) - 1);
+			n += (size_t)snprintf(out + n, size - n, "%s\"%.*s\",\n", name,
+					      (int)strspn(at + sizeof(name) - 1, "0123456789"), at + sizeof(name) - 1);
 		else
 			n += (size_t)snprintf(out + n, size - n, "%s", line);
 		ck_assert_uint_lt(n, size);
@@ -122,13 +123,17 @@ static const struct {
 } hkdf[] = {
 	{ "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "000102030405060708090a0b0c", "f0f1f2f3f4f5f6f7f8f9",
 	  "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865" },
-	{ "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f3031323334353637"
+	{ "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f303132333435"
+	  "3637"
 	  "38393a3b3c3d3e3f404142434445464748494a4b4c4d4e4f",
-	  "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f808182838485868788898a8b8c8d8e8f9091929394959697"
+	  "606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f808182838485868788898a8b8c8d8e8f909192939495"
+	  "9697"
 	  "98999a9b9c9d9e9fa0a1a2a3a4a5a6a7a8a9aaabacadaeaf",
-	  "b0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9dadbdcdddedfe0e1e2e3e4e5e6e7"
+	  "b0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9dadbdcdddedfe0e1e2e3e4e5"
+	  "e6e7"
 	  "e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff",
-	  "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09da3275600c2f09b8"
+	  "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09da3275600c2f"
+	  "09b8"
 	  "367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87" },
 	{ "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "", "",
 	  "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8" },
@@ -139,12 +144,14 @@ START_TEST(test_hkdf_rfc5869)
 	uint8_t ikm[80], salt[80], info[80], out[82];
 	size_t n = strlen(hkdf[_i].okm) / 2;
 
-	ck_assert_int_eq(m2m_hkdf(from_hex(hkdf[_i].ikm, ikm), from_hex(hkdf[_i].salt, salt), from_hex(hkdf[_i].info, info), out,
-				  n, NULL), M2M_OK);
+	ck_assert_int_eq(m2m_hkdf(from_hex(hkdf[_i].ikm, ikm), from_hex(hkdf[_i].salt, salt),
+				  from_hex(hkdf[_i].info, info), out, n, NULL),
+			 M2M_OK);
 	assert_hex(out, n, hkdf[_i].okm);
 	/* a shorter answer is a prefix */
-	ck_assert_int_eq(m2m_hkdf(from_hex(hkdf[_i].ikm, ikm), from_hex(hkdf[_i].salt, salt), from_hex(hkdf[_i].info, info), out,
-				  1, NULL), M2M_OK);
+	ck_assert_int_eq(m2m_hkdf(from_hex(hkdf[_i].ikm, ikm), from_hex(hkdf[_i].salt, salt),
+				  from_hex(hkdf[_i].info, info), out, 1, NULL),
+			 M2M_OK);
 	ck_assert_int_eq(strncmp(hkdf[_i].okm, (char[]){ "0123456789abcdef"[out[0] >> 4], 0 }, 1), 0);
 }
 END_TEST
@@ -154,9 +161,11 @@ START_TEST(test_hkdf_longest)
 	static uint8_t out[255 * 32 + 1];
 	struct m2m_err err = { 0 };
 
-	ck_assert_int_eq(m2m_hkdf(m2m_span_str("k"), m2m_span_str(""), m2m_span_str("i"), out, sizeof(out) - 1, &err), M2M_OK);
+	ck_assert_int_eq(m2m_hkdf(m2m_span_str("k"), m2m_span_str(""), m2m_span_str("i"), out, sizeof(out) - 1, &err),
+			 M2M_OK);
 	memset(out, 0xFF, sizeof(out));
-	ck_assert_int_eq(m2m_hkdf(m2m_span_str("k"), m2m_span_str(""), m2m_span_str("i"), out, sizeof(out), &err), M2M_EINVAL);
+	ck_assert_int_eq(m2m_hkdf(m2m_span_str("k"), m2m_span_str(""), m2m_span_str("i"), out, sizeof(out), &err),
+			 M2M_EINVAL);
 	for (size_t i = 0; i < sizeof(out); i++)
 		ck_assert_int_eq(out[i], 0);
 }
@@ -170,7 +179,8 @@ START_TEST(test_hmac_rfc4231)
 	memset(key, 0x0b, 20);
 	ck_assert_int_eq(m2m_hmac(m2m_span(key, 20), m2m_span_str("Hi There"), out, NULL), M2M_OK);
 	assert_hex(out, 32, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
-	ck_assert_int_eq(m2m_hmac(m2m_span_str("Jefe"), m2m_span_str("what do ya want for nothing?"), out, NULL), M2M_OK);
+	ck_assert_int_eq(m2m_hmac(m2m_span_str("Jefe"), m2m_span_str("what do ya want for nothing?"), out, NULL),
+			 M2M_OK);
 	assert_hex(out, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 	for (size_t i = 0; i < 25; i++)
 		key[i] = (uint8_t)(i + 1);
@@ -179,7 +189,8 @@ START_TEST(test_hmac_rfc4231)
 	assert_hex(out, 32, "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b");
 	memset(key, 0xaa, sizeof(key));
 	ck_assert_int_eq(m2m_hmac(m2m_span(key, sizeof(key)),
-				  m2m_span_str("Test Using Larger Than Block-Size Key - Hash Key First"), out, NULL), M2M_OK);
+				  m2m_span_str("Test Using Larger Than Block-Size Key - Hash Key First"), out, NULL),
+			 M2M_OK);
 	assert_hex(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 	ck_assert_int_eq(m2m_hmac(m2m_span(NULL, 0), m2m_span(NULL, 0), out, NULL), M2M_OK);
 	assert_hex(out, 32, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
@@ -205,22 +216,27 @@ static void run_openssl(const char *cmd, char *out, size_t size)
 START_TEST(test_against_openssl_command)
 {
 	struct m2m_key ke, km, kc;
-	uint8_t info[M2M_KDF_INFO_MAX], data[200] = "oneM2M Enrolment Key to Master Credential derivation" "mas.example.com";
+	uint8_t info[M2M_KDF_INFO_MAX], data[200] = "oneM2M Enrolment Key to Master Credential derivation"
+						    "mas.example.com";
 	char hex[65], info_hex[2 * M2M_KDF_INFO_MAX + 1], cmd[4096], got[128];
 	const char *ki = "00000000000000000000000000000000.00000000000000050000000000000000@mas.example.com";
 
 	ck_assert_int_eq(m2m_env_system.random(NULL, ke.b, sizeof(ke.b)), M2M_OK);
 	ck_assert_int_eq(m2m_kdf_km(&ke, m2m_span_str("Mas.Example.com"), &km, NULL), M2M_OK);
 	m2m_hex(ke.b, sizeof(ke.b), hex);
-	snprintf(cmd, sizeof(cmd), "printf '%%s' '%s' | openssl mac -digest SHA256 -macopt hexkey:%s HMAC", (char *)data, hex);
+	snprintf(cmd, sizeof(cmd), "printf '%%s' '%s' | openssl mac -digest SHA256 -macopt hexkey:%s HMAC",
+		 (char *)data, hex);
 	run_openssl(cmd, got, sizeof(got));
 	assert_hex(km.b, sizeof(km.b), got);
 
 	m2m_hex(info, m2m_kdf_info(m2m_span_str(ki), m2m_span_str(ENROLEE), m2m_span_str(TARGET), 32, info), info_hex);
-	ck_assert_int_eq(m2m_kdf_kc(&km, m2m_span_str(ki), m2m_span_str(ENROLEE), m2m_span_str(TARGET), 32, &kc, NULL), M2M_OK);
+	ck_assert_int_eq(m2m_kdf_kc(&km, m2m_span_str(ki), m2m_span_str(ENROLEE), m2m_span_str(TARGET), 32, &kc, NULL),
+			 M2M_OK);
 	m2m_hex(km.b, sizeof(km.b), hex);
-	snprintf(cmd, sizeof(cmd), "openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt mode:EXPAND_ONLY -kdfopt hexkey:%s"
-		 " -kdfopt hexinfo:%s HKDF", hex, info_hex);
+	snprintf(cmd, sizeof(cmd),
+		 "openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt mode:EXPAND_ONLY -kdfopt hexkey:%s"
+		 " -kdfopt hexinfo:%s HKDF",
+		 hex, info_hex);
 	run_openssl(cmd, got, sizeof(got));
 	assert_hex(kc.b, sizeof(kc.b), got);
 }
@@ -253,8 +269,9 @@ START_TEST(test_kc_depends_on_every_part)
 	struct m2m_key km = { { 7 } }, kc[sizeof(in) / sizeof(in[0])];
 
 	for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
-		ck_assert_int_eq(m2m_kdf_kc(&km, m2m_span_str(in[i].ki), m2m_span_str(in[i].enrolee), m2m_span_str(in[i].target),
-					    in[i].suid, &kc[i], NULL), M2M_OK);
+		ck_assert_int_eq(m2m_kdf_kc(&km, m2m_span_str(in[i].ki), m2m_span_str(in[i].enrolee),
+					    m2m_span_str(in[i].target), in[i].suid, &kc[i], NULL),
+				 M2M_OK);
 		for (size_t j = 0; j < i; j++)
 			ck_assert(!m2m_key_equal(&kc[i], &kc[j]));
 	}

@@ -66,7 +66,7 @@ static const struct {
 	{ "", 0 },
 	{ HEX32, 31 },
 	{ HEX32 "0", 33 },
-	{ HEX32 HEX32, 64 },              /* no newline */
+	{ HEX32 HEX32, 64 }, /* no newline */
 	{ HEX32 HEX32 "\r\n", 66 },
 	{ HEX32 HEX32 "\r", 65 },
 	{ HEX32 HEX32 "0", 65 },

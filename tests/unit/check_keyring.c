@@ -165,8 +165,8 @@ START_TEST(test_ring_every_bit)
 		put_file(ring_path, ring, n, 0600);
 		ring[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		rc = open_ring(ring_path, kek_path, &kr);
-		ck_assert_msg(rc == M2M_ECORRUPT || (rc == M2M_EVERSION && bit / 8 >= 8 && bit / 8 < 10), "bit %zu: %s", bit,
-			      err.text);
+		ck_assert_msg(rc == M2M_ECORRUPT || (rc == M2M_EVERSION && bit / 8 >= 8 && bit / 8 < 10), "bit %zu: %s",
+			      bit, err.text);
 	}
 	put_file(ring_path, ring, n, 0600);
 	ck_assert_int_eq(open_ring(ring_path, kek_path, &kr), M2M_OK);
@@ -176,7 +176,8 @@ END_TEST
 
 static void fix_checksum(uint8_t *ring, size_t n)
 {
-	ck_assert_int_eq(m2m_hmac(m2m_span_str("M2M keyring checksum"), m2m_span(ring, n - 32), ring + n - 32, NULL), M2M_OK);
+	ck_assert_int_eq(m2m_hmac(m2m_span_str("M2M keyring checksum"), m2m_span(ring, n - 32), ring + n - 32, NULL),
+			 M2M_OK);
 }
 
 /* Every bit again, by somebody who can compute the checksum: the keys of the keyring must be what protects it. */
@@ -196,7 +197,8 @@ START_TEST(test_ring_every_bit_checksum_mended)
 		put_file(ring_path, ring, n, 0600);
 		ring[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		rc = open_ring(ring_path, kek_path, &kr);
-		ck_assert_msg(rc == M2M_ECORRUPT || rc == M2M_ESEALED || (rc == M2M_EVERSION && bit / 8 < 10), "bit %zu: %d", bit, rc);
+		ck_assert_msg(rc == M2M_ECORRUPT || rc == M2M_ESEALED || (rc == M2M_EVERSION && bit / 8 < 10),
+			      "bit %zu: %d", bit, rc);
 	}
 	fix_checksum(ring, n);
 	put_file(ring_path, ring, n, 0600);
@@ -268,11 +270,11 @@ static const struct shape shapes[] = {
 	{ 1, 1, "/k\n", 1, 1, 1, { 2 }, 0, false },
 	{ 1, 1, "\xff", 1, 1, 1, { 2 }, 0, false },
 	{ 1, 1, "/k", 0, 1, 1, { 2 }, 0, false },
-	{ 1, 1, "/k", 1, 0, 1, { 2 }, 0, false },        /* term 0 */
-	{ 1, 1, "/k", 2, 5, 0, { 2, 3 }, 0, false },      /* the same twice */
+	{ 1, 1, "/k", 1, 0, 1, { 2 }, 0, false },	      /* term 0 */
+	{ 1, 1, "/k", 2, 5, 0, { 2, 3 }, 0, false },	      /* the same twice */
 	{ 1, 1, "/k", 2, 5, UINT32_MAX, { 2, 3 }, 0, false }, /* descending */
-	{ 1, 1, "/k", 2, 1, 1, { 2, 2 }, 0, false },      /* two active */
-	{ 1, 1, "/k", 2, 1, 1, { 1, 3 }, 0, false },      /* none active */
+	{ 1, 1, "/k", 2, 1, 1, { 2, 2 }, 0, false },	      /* two active */
+	{ 1, 1, "/k", 2, 1, 1, { 1, 3 }, 0, false },	      /* none active */
 	{ 1, 1, "/k", 1, 1, 1, { 0 }, 0, false },
 	{ 1, 1, "/k", 2, 1, 1, { 2, 5 }, 0, false },
 	{ 1, 1, "/k", 1, 1, 1, { 2 }, -1, false },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sealed records: one that was moved, swapped, cut, extended or changed in any bit does not open, and leaves nothing behind. */
+/* Sealed records: one that was moved, swapped, cut, extended or changed in any bit does not open, and leaves nothing
+ * behind. */
 #include "config.h"
 
 #include "common/box.h"
@@ -33,11 +34,13 @@ static struct m2m_seal_place place(const char *table, const char *key, uint8_t r
 
 static void seal_text(const struct m2m_seal_place *at, uint64_t generation, const char *plain, struct m2m_secret *out)
 {
-	ck_assert_msg(m2m_seal(kr, &m2m_env_system, at, generation, m2m_span_str(plain), out, &err) == M2M_OK, "%s", err.text);
+	ck_assert_msg(m2m_seal(kr, &m2m_env_system, at, generation, m2m_span_str(plain), out, &err) == M2M_OK, "%s",
+		      err.text);
 }
 
 /* Refused with this code, nothing added to the buffer, nothing left in its memory. */
-static void refuse(const struct m2m_keyring *ring, const struct m2m_seal_place *at, struct m2m_span record, enum m2m_rc want)
+static void refuse(const struct m2m_keyring *ring, const struct m2m_seal_place *at, struct m2m_span record,
+		   enum m2m_rc want)
 {
 	struct m2m_secret out = { 0 };
 	uint64_t generation = 77;
@@ -51,15 +54,17 @@ static void refuse(const struct m2m_keyring *ring, const struct m2m_seal_place *
 	ck_assert_mem_eq(out.p, "before", 6);
 	/* only what the call may have used */
 	if (record.n >= M2M_SEAL_OVERHEAD && out.cap > 6 && rc != M2M_EVERSION)
-		ck_assert_ptr_null(memmem(out.p, out.cap < 6 + record.n - M2M_SEAL_OVERHEAD ? out.cap : 6 + record.n - M2M_SEAL_OVERHEAD,
-					  "octets", 6));
+		ck_assert_ptr_null(memmem(
+			out.p, out.cap < 6 + record.n - M2M_SEAL_OVERHEAD ? out.cap : 6 + record.n - M2M_SEAL_OVERHEAD,
+			"octets", 6));
 	ck_assert_uint_eq(generation, 77);
 	m2m_secret_wipe(&out);
 }
 
 START_TEST(test_round_trip)
 {
-	static const char *const plains[] = { "", "x", PLAIN, "longer than one block of the cipher, and not a multiple of it" };
+	static const char *const plains[] = { "", "x", PLAIN,
+					      "longer than one block of the cipher, and not a multiple of it" };
 	struct m2m_seal_place at = place("keys", "0001@mas.example.com", 3);
 	struct m2m_secret record = { 0 }, out = { 0 };
 	uint64_t generation = 0;
@@ -164,8 +169,9 @@ START_TEST(test_wrong_place)
 {
 	struct m2m_seal_place at = place("keys", "abc", 1);
 	const struct m2m_seal_place wrong[] = {
-		place("keyz", "abc", 1), place("key", "sabc", 1), place("keysa", "bc", 1), place("", "abc", 1), place("keys", "abd", 1),
-		place("keys", "ab", 1), place("keys", "abcd", 1), place("keys", "", 1), place("keys", "abc", 2), place("keys", "abc", 0),
+		place("keyz", "abc", 1), place("key", "sabc", 1), place("keysa", "bc", 1),  place("", "abc", 1),
+		place("keys", "abd", 1), place("keys", "ab", 1),  place("keys", "abcd", 1), place("keys", "", 1),
+		place("keys", "abc", 2), place("keys", "abc", 0),
 	};
 	struct m2m_secret record = { 0 };
 
@@ -258,7 +264,7 @@ START_TEST(test_seal_without_randomness)
 }
 END_TEST
 
-/* --- the box beneath ------------------------------------------------------------------------------------------------ */
+/* --- the box beneath --- */
 
 START_TEST(test_box_refusals)
 {
@@ -271,7 +277,8 @@ START_TEST(test_box_refusals)
 	ck_assert_mem_eq(out, "secret", 6);
 	ck_assert_int_eq(m2m_box_open(&other, ctx, m2m_span(box, sizeof(box)), out, &err), M2M_ECORRUPT);
 	ck_assert_mem_eq(out, "\0\0\0\0\0\0", 6);
-	ck_assert_int_eq(m2m_box_open(&key, m2m_span_str("contexu"), m2m_span(box, sizeof(box)), out, &err), M2M_ECORRUPT);
+	ck_assert_int_eq(m2m_box_open(&key, m2m_span_str("contexu"), m2m_span(box, sizeof(box)), out, &err),
+			 M2M_ECORRUPT);
 	ck_assert_int_eq(m2m_box_open(&key, ctx, m2m_span(box, M2M_BOX_OVERHEAD - 1), out, &err), M2M_ECORRUPT);
 	for (size_t bit = 0; bit < 8 * sizeof(box); bit++) {
 		memset(out, 0xFF, sizeof(out));
@@ -283,7 +290,7 @@ START_TEST(test_box_refusals)
 }
 END_TEST
 
-/* --- threads -------------------------------------------------------------------------------------------------------- */
+/* --- threads --- */
 
 static void *seal_many(void *arg)
 {
@@ -295,7 +302,8 @@ static void *seal_many(void *arg)
 		m2m_secret_reset(&record);
 		m2m_secret_reset(&out);
 		ok = m2m_seal(kr, &m2m_env_system, &at, 1, m2m_span_str(PLAIN), &record, NULL) == M2M_OK &&
-		     m2m_unseal(kr, &at, m2m_secret_span(&record), &out, NULL, NULL) == M2M_OK && out.n == strlen(PLAIN);
+		     m2m_unseal(kr, &at, m2m_secret_span(&record), &out, NULL, NULL) == M2M_OK &&
+		     out.n == strlen(PLAIN);
 	}
 	m2m_secret_wipe(&record);
 	m2m_secret_wipe(&out);

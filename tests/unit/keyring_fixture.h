@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A folder per test for key files and keyrings, and what can go wrong beneath them. Included by one file per program. */
+/* A folder per test for key files and keyrings, and what can go wrong beneath them. Included by one file per program.
+ */
 #ifndef KEYRING_FIXTURE_H
 #define KEYRING_FIXTURE_H
 
