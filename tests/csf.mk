@@ -48,3 +48,15 @@ tests_unit_check_csf_text_SOURCES = tests/unit/check_csf_text.c
 tests_unit_check_csf_text_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_csf_text_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_csf_text_LDADD = csf/libcsf.la $(CHECK_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_resolver tests/fuzz/fuzz_relay_stream
+tests_fuzz_fuzz_resolver_SOURCES = tests/fuzz/fuzz_resolver.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_resolver_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_resolver_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_fuzz_resolver_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_resolver_LDADD = csf/libcsf.la $(JANSSON_LIBS)
+tests_fuzz_fuzz_relay_stream_SOURCES = tests/fuzz/fuzz_relay_stream.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_relay_stream_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_relay_stream_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_relay_stream_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_relay_stream_LDADD = csf/libcsf.la
