@@ -5,8 +5,9 @@
  * are initialised before the servers start, so the address can be put into the host's list here. */
 #include "config.h"
 
+#include "dict/entry.h"
+
 #include <arpa/inet.h>
-#include <freeDiameter/extension.h>
 
 static int loopback_init(char *conffile)
 {
@@ -14,6 +15,10 @@ static int loopback_init(char *conffile)
 
 	(void)conffile;
 	return fd_ep_add_merge(&fd_g_config->cnf_endpoints, (sSA *)&sin, sizeof sin, EP_FL_CONF | EP_ACCEPTALL);
+}
+
+void fd_ext_fini(void)
+{
 }
 
 EXTENSION_ENTRY("loopback", loopback_init);
