@@ -58,7 +58,7 @@ const struct m2m_conf_item mas_conf_items[] = {
 	{ .name = "root-key-life-max",
 	  .type = M2M_CONF_DURATION,
 	  AT(root_key_life_max),
-	  .def = "5y",
+	  .def = "30y",
 	  .min = 1,
 	  .max = INT64_C(100) * 31536000,
 	  .help = "The most that a root key may live: a push of one that expires later is refused." },

@@ -70,7 +70,8 @@ push_batch(Env) ->
     success(kpr(Env, [new_key(Env, "batch-" ++ integer_to_list(I)) || I <- lists:seq(1, 32)])).
 
 push_33(Env) ->
-    A = kpr(Env, [new_key(Env, "much-" ++ integer_to_list(I)) || I <- lists:seq(1, 33)]),
+    Last = #diameter_avp{data = {m2m_rkm, 'M2M-Key', norm(new_key(Env, "much-33"))}}, % past what the encoder would allow
+    A = kpr(Env, [new_key(Env, "much-" ++ integer_to_list(I)) || I <- lists:seq(1, 32)], #{'AVP' => [Last]}),
     [5009] = codes(A),
     [_] = maps:get('Failed-AVP', A).
 
@@ -219,8 +220,10 @@ now_us() -> erlang:system_time(microsecond) + erlang:unique_integer([positive]).
 
 %% --- requests ---------------------------------------------------------------------------------------------------------------------
 
-kpr(Env = #env{mtf = Mtf}, Keys) ->
-    call(mtf, rkm, 'KPR', Env, Mtf, ?RKM, #{'Destination-Host' => Env#env.mas, 'M2M-Key' => [norm(K) || K <- Keys]}).
+kpr(Env, Keys) -> kpr(Env, Keys, #{}).
+kpr(Env = #env{mtf = Mtf}, Keys, More) ->
+    call(mtf, rkm, 'KPR', Env, Mtf, ?RKM,
+         maps:merge(#{'Destination-Host' => Env#env.mas, 'M2M-Key' => [norm(K) || K <- Keys]}, More)).
 
 norm(K) -> maps:map(fun('Keying-Material', V) when is_binary(V) -> [V]; (_, V) -> V end, K).
 
@@ -262,7 +265,7 @@ refused(Code, A) ->
 connect(Name, Host, Realm, Pki, Mas, Port, Apps) ->
     ok = diameter:start_service(Name,
         [{'Origin-Host', Host}, {'Origin-Realm', Realm}, {'Vendor-Id', 0}, {'Product-Name', "erl"},
-         {'Auth-Application-Id', [Id || {_, _, Id} <- Apps]}, {decode_format, map}, {string_decode, false}, {strict_arities, decode}
+         {'Auth-Application-Id', [Id || {_, _, Id} <- Apps]}, {decode_format, map}, {string_decode, false}
          | [{application, [{alias, A}, {dictionary, D}, {module, ?MODULE}, {answer_errors, report}]} || {A, D, _} <- Apps]]),
     true = diameter:subscribe(Name),
     [Cert | _] = string:split(Host, "."),
