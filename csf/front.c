@@ -83,7 +83,7 @@ static void log_open(const struct conn *c)
 	char apps[512];
 
 	join_apps(c->tls.who, apps, sizeof(apps));
-	m2m_log(c->front->env, M2M_NOTICE, "association %llu open: enrolee %s, apps [%s], key %s, peer %s, %s, lifetime %lld s",
+	m2m_log(c->front->env, M2M_NOTICE, "association %llu open: enroleeId=%s appIds=[%s] ki=%s peer=%s tls=%s lifetime=%lld s",
 		(unsigned long long)c->number, c->tls.who->enrolee.s, apps, c->tls.who->ki.s, c->peer,
 		SSL_get_version(c->tls.ssl), (long long)c->tls.lifetime);
 }
@@ -93,7 +93,7 @@ static void on_pipe_end(void *arg, const char *why, struct front_counts counts)
 	struct conn *c = arg;
 	const struct m2m_env *env = c->front->env;
 
-	m2m_log(env, M2M_NOTICE, "association %llu end: enrolee %s, %s; %llu octets from the node, %llu to it, %lld s",
+	m2m_log(env, M2M_NOTICE, "association %llu end: enroleeId=%s, %s; %llu octets from the node, %llu to it, %lld s",
 		(unsigned long long)c->number, c->tls.who->enrolee.s, why, (unsigned long long)counts.up,
 		(unsigned long long)counts.down, (long long)(env->now_us(env->arg) - c->since_us) / 1000000);
 	conn_free(c);
@@ -101,7 +101,7 @@ static void on_pipe_end(void *arg, const char *why, struct front_counts counts)
 
 static void refuse(struct conn *c, const char *why)
 {
-	m2m_log(c->front->env, M2M_NOTICE, "association %llu refused: peer %s, key %s, %s", (unsigned long long)c->number, c->peer,
+	m2m_log(c->front->env, M2M_NOTICE, "association %llu refused: peer=%s ki=%s, %s", (unsigned long long)c->number, c->peer,
 		c->tls.named ? c->tls.ki.s : "(none)", why);
 	conn_free(c);
 }

@@ -68,13 +68,6 @@ static enum m2m_rc parse(struct m2m_span text, json_t **out, struct m2m_err *err
 	return M2M_OK;
 }
 
-/* The reasons that the MTF gives when the same enrolment may go well later. */
-static bool passes(struct m2m_span reason)
-{
-	return m2m_span_equal(reason, m2m_span_str("try-later")) || m2m_span_equal(reason, m2m_span_str("busy")) ||
-	       m2m_span_equal(reason, m2m_span_str("unavailable"));
-}
-
 static enum m2m_rc refused(json_t *root, struct m2m_err *err)
 {
 	enum m2m_rc rc = M2M_OK;
@@ -84,8 +77,8 @@ static enum m2m_rc refused(json_t *root, struct m2m_err *err)
 		rc = M2M_EPEER;
 	if (rc != M2M_OK)
 		return rc;
-	return m2m_fail(err, passes(reason) ? M2M_EBUSY : M2M_EDENIED, "the MTF refused: %.*s", (int)reason.n,
-			(const char *)reason.p);
+	return m2m_fail(err, m2m_span_equal(reason, m2m_span_str("try-later")) ? M2M_EBUSY : M2M_EDENIED, "the MTF refused: %.*s",
+			(int)reason.n, (const char *)reason.p);
 }
 
 enum m2m_rc node_keys_from_result(struct m2m_span line, struct node_keys **out, struct m2m_err *err)

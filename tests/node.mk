@@ -8,3 +8,10 @@ tests_cli_fake_mtf_LDADD = common/libcommon.la $(SSL_LIBS) $(CRYPTO_LIBS)
 node_cli_tests = tests/cli/test_derive.sh tests/cli/test_enrol.py tests/cli/test_front.py
 TESTS += $(node_cli_tests)
 EXTRA_DIST += $(node_cli_tests)
+
+check_PROGRAMS += tests/unit/check_node_keys
+TESTS += tests/unit/check_node_keys
+tests_unit_check_node_keys_SOURCES = tests/unit/check_node_keys.c
+tests_unit_check_node_keys_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_node_keys_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_node_keys_LDADD = csf/libnode.la $(CHECK_LIBS)

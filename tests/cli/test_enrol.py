@@ -166,7 +166,7 @@ class Enrol(Folder):
     # --- results that are refused
 
     def test_result_refused(self):
-        for reason, status in (("not-allowed", 1), ("try-later", 4)):
+        for reason, status in (("not-authorised", 1), ("no-mas", 1), ("internal", 1), ("try-later", 4)):
             _, run = self.by_psk(json.dumps({"version": 1, "status": "refused", "reason": reason}) + "\n")
             self.assert_refused(run, status, reason)
 

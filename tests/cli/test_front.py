@@ -238,10 +238,10 @@ class Associations(Case):
             p = self.client(name, key, *options)
             self.assertEqual(self.exchange(p), b"echo\n")
             self.assertTrue(self.front.wait_log(
-                rf"open: enrolee //sp\.example\.com/node-7, apps \[Nthermo Nlamp\], key {re.escape(name)}, peer 127\.0\.0\.1:\d+, TLSv1"))
+                rf"open: enroleeId=//sp\.example\.com/node-7 appIds=\[Nthermo Nlamp\] ki={re.escape(name)} peer=127\.0\.0\.1:\d+ tls=TLSv1"))
             p.kill()
             p.wait()
-        self.assertTrue(self.front.wait_log("end: enrolee //sp.example.com/node-7, .*5 octets from the node, 5 to it", 4))
+        self.assertTrue(self.front.wait_log("end: enroleeId=//sp.example.com/node-7, .*5 octets from the node, 5 to it", 4))
 
     def test_hello_retry_request(self):
         name, key = self.resolver.add()
