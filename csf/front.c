@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The table of connections: accept, handshake, association, end. Owns the nodes' sockets and every deadline: first the handshake's, then
- * the key's lifetime. Belongs to the loop's thread. */
+/* The table of connections: accept, handshake, association, end. Owns the nodes' sockets and every deadline: first the
+ * handshake's, then the key's lifetime. Belongs to the loop's thread. */
 #include "csf/front.h"
 
 #include <netdb.h>
@@ -24,11 +24,11 @@ struct conn {
 	int fd;
 	char peer[80];
 	struct front_tls tls;
-	struct event *io;      /* the handshake's */
+	struct event *io; /* the handshake's */
 	struct event *timer;
-	struct front_ask *ask; /* under way; NULL: none */
+	struct front_ask *ask;	 /* under way; NULL: none */
 	struct front_pipe *pipe; /* NULL: handshake */
-	int64_t since_us; /* when the key was told, for its lifetime */
+	int64_t since_us;	 /* when the key was told, for its lifetime */
 };
 
 struct front {
@@ -43,7 +43,7 @@ struct front {
 	struct conn *conns;
 	int64_t n;
 	uint64_t last_number;
-	bool full;     /* the last one to come was turned away */
+	bool full; /* the last one to come was turned away */
 	bool stopping;
 };
 
@@ -83,7 +83,8 @@ static void log_open(const struct conn *c)
 	char apps[512];
 
 	join_apps(c->tls.who, apps, sizeof(apps));
-	m2m_log(c->front->env, M2M_NOTICE, "association %llu open: enroleeId=%s appIds=[%s] ki=%s peer=%s tls=%s lifetime=%lld s",
+	m2m_log(c->front->env, M2M_NOTICE,
+		"association %llu open: enroleeId=%s appIds=[%s] ki=%s peer=%s tls=%s lifetime=%lld s",
 		(unsigned long long)c->number, c->tls.who->enrolee.s, apps, c->tls.who->ki.s, c->peer,
 		SSL_get_version(c->tls.ssl), (long long)c->tls.lifetime);
 }
@@ -93,7 +94,8 @@ static void on_pipe_end(void *arg, const char *why, struct front_counts counts)
 	struct conn *c = arg;
 	const struct m2m_env *env = c->front->env;
 
-	m2m_log(env, M2M_NOTICE, "association %llu end: enroleeId=%s, %s; %llu octets from the node, %llu to it, %lld s",
+	m2m_log(env, M2M_NOTICE,
+		"association %llu end: enroleeId=%s, %s; %llu octets from the node, %llu to it, %lld s",
 		(unsigned long long)c->number, c->tls.who->enrolee.s, why, (unsigned long long)counts.up,
 		(unsigned long long)counts.down, (long long)(env->now_us(env->arg) - c->since_us) / 1000000);
 	conn_free(c);
@@ -101,8 +103,8 @@ static void on_pipe_end(void *arg, const char *why, struct front_counts counts)
 
 static void refuse(struct conn *c, const char *why)
 {
-	m2m_log(c->front->env, M2M_NOTICE, "association %llu refused: peer=%s ki=%s, %s", (unsigned long long)c->number, c->peer,
-		c->tls.named ? c->tls.ki.s : "(none)", why);
+	m2m_log(c->front->env, M2M_NOTICE, "association %llu refused: peer=%s ki=%s, %s", (unsigned long long)c->number,
+		c->peer, c->tls.named ? c->tls.ki.s : "(none)", why);
 	conn_free(c);
 }
 
@@ -127,7 +129,8 @@ static void open_association(struct conn *c)
 	left = c->tls.lifetime - (c->front->env->now_us(c->front->env->arg) - c->since_us) / 1000000;
 	arm_timer(c, left > 0 ? left : 0);
 	log_open(c);
-	if (front_pipe_new(c->front->base, c->tls.ssl, c->fd, &c->front->upstream, on_pipe_end, c, &c->pipe, &err) == M2M_OK)
+	if (front_pipe_new(c->front->base, c->tls.ssl, c->fd, &c->front->upstream, on_pipe_end, c, &c->pipe, &err) ==
+	    M2M_OK)
 		return;
 	SSL_shutdown(c->tls.ssl);
 	on_pipe_end(c, err.text, (struct front_counts){ 0 });
@@ -214,7 +217,8 @@ static void peer_name(int fd, char *out, size_t size)
 	char host[64], port[8];
 
 	if (getpeername(fd, (struct sockaddr *)&sa, &n) != 0 ||
-	    getnameinfo((struct sockaddr *)&sa, n, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+	    getnameinfo((struct sockaddr *)&sa, n, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		snprintf(out, size, "(gone)");
 	else
 		snprintf(out, size, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
@@ -295,8 +299,8 @@ static enum m2m_rc find_upstream(struct front *f, struct m2m_err *err)
 	return M2M_OK;
 }
 
-enum m2m_rc front_open(struct event_base *base, const struct front_conf *conf, const struct m2m_env *env, struct front **out,
-		       struct m2m_err *err)
+enum m2m_rc front_open(struct event_base *base, const struct front_conf *conf, const struct m2m_env *env,
+		       struct front **out, struct m2m_err *err)
 {
 	struct csf_host_port listen_at;
 	struct front *f = calloc(1, sizeof(*f));
@@ -308,7 +312,8 @@ enum m2m_rc front_open(struct event_base *base, const struct front_conf *conf, c
 	f->conf = conf;
 	f->env = env;
 	f->grace = evtimer_new(base, on_grace, f);
-	rc = f->grace != NULL ? csf_host_port_parse(conf->listen, &listen_at, err) : m2m_fail(err, M2M_ENOMEM, "out of memory");
+	rc = f->grace != NULL ? csf_host_port_parse(conf->listen, &listen_at, err)
+			      : m2m_fail(err, M2M_ENOMEM, "out of memory");
 	if (rc == M2M_OK)
 		rc = find_upstream(f, err);
 	if (rc == M2M_OK)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* m2m-front: the association endpoint in front of an IN-CSE's plain port. Owns the command line, the loop, the signals. */
+/* m2m-front: the association endpoint in front of an IN-CSE's plain port. Owns the command line, the loop, the signals.
+ */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,12 +15,14 @@
 
 static const char usage[] =
 	"usage: m2m-front --listen HOST:PORT --upstream HOST:PORT --resolver SOCKET [options]\n"
-	"Ends security associations (TLS-PSK): takes the key of every psk_identity from the resolver, passes octets to the upstream.\n"
+	"Ends security associations (TLS-PSK): takes the key of every psk_identity from the resolver, passes octets to "
+	"the upstream.\n"
 	"  --listen HOST:PORT       where nodes connect; port 0 takes a free one, told on standard error\n"
 	"  --upstream HOST:PORT     the plain port behind\n"
 	"  --resolver SOCKET        the resolver's unix socket\n"
 	"  --tls1.2                 accept TLS 1.2 too (ECDHE-PSK with extended master secret)\n"
-	"  --handshake-timeout S    seconds for a handshake, for the resolver and for the upstream to answer (default 10)\n"
+	"  --handshake-timeout S    seconds for a handshake, for the resolver and for the upstream to answer (default "
+	"10)\n"
 	"  --max N                  connections at once (default 1000)\n"
 	"SIGTERM, SIGINT: no new associations, 5 s for those there are, then exit 0. A second one: at once.\n"
 	"Exit status: 0 stopped, 2 usage, 3 system.\n";
@@ -52,19 +55,28 @@ static int complain(const char *text)
 static int read_options(int argc, char **argv, struct front_conf *conf)
 {
 	static const struct option longs[] = {
-		{ "help", no_argument, NULL, 'h' }, { "listen", required_argument, NULL, 'l' },
+		{ "help", no_argument, NULL, 'h' },	      { "listen", required_argument, NULL, 'l' },
 		{ "upstream", required_argument, NULL, 'u' }, { "resolver", required_argument, NULL, 'r' },
-		{ "tls1.2", no_argument, NULL, '2' }, { "handshake-timeout", required_argument, NULL, 't' },
-		{ "max", required_argument, NULL, 'm' }, { NULL, 0, NULL, 0 },
+		{ "tls1.2", no_argument, NULL, '2' },	      { "handshake-timeout", required_argument, NULL, 't' },
+		{ "max", required_argument, NULL, 'm' },      { NULL, 0, NULL, 0 },
 	};
 
 	for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
 		switch (c) {
-		case 'h': return fputs(usage, stdout) < 0 ? 3 : 0;
-		case 'l': conf->listen = optarg; break;
-		case 'u': conf->upstream = optarg; break;
-		case 'r': conf->resolver = optarg; break;
-		case '2': conf->tls12 = true; break;
+		case 'h':
+			return fputs(usage, stdout) < 0 ? 3 : 0;
+		case 'l':
+			conf->listen = optarg;
+			break;
+		case 'u':
+			conf->upstream = optarg;
+			break;
+		case 'r':
+			conf->resolver = optarg;
+			break;
+		case '2':
+			conf->tls12 = true;
+			break;
 		case 't':
 			if (!read_number(optarg, 3600, &conf->handshake_timeout))
 				return complain("--handshake-timeout is not a number from 1 to 3600");
@@ -73,7 +85,8 @@ static int read_options(int argc, char **argv, struct front_conf *conf)
 			if (!read_number(optarg, 1000000, &conf->max))
 				return complain("--max is not a number from 1 to 1000000");
 			break;
-		default: return 2; /* getopt told why */
+		default:
+			return 2; /* getopt told why */
 		}
 	}
 	if (optind != argc)
@@ -94,8 +107,8 @@ static enum m2m_rc reserve_files(int64_t max, struct m2m_err *err)
 	if (limit.rlim_cur >= need)
 		return M2M_OK;
 	if (limit.rlim_max < need)
-		return m2m_fail(err, M2M_EINVAL, "--max %lld needs %llu open files, the limit (LimitNOFILE=) is %llu", (long long)max,
-				(unsigned long long)need, (unsigned long long)limit.rlim_max);
+		return m2m_fail(err, M2M_EINVAL, "--max %lld needs %llu open files, the limit (LimitNOFILE=) is %llu",
+				(long long)max, (unsigned long long)need, (unsigned long long)limit.rlim_max);
 	limit.rlim_cur = need;
 	return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? M2M_OK : m2m_fail_errno(err, "limit of open files");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Octets both ways between a TLS connection and the upstream. Owns the upstream's socket. Belongs to the loop's thread. */
+/* Octets both ways between a TLS connection and the upstream. Owns the upstream's socket. Belongs to the loop's thread.
+ */
 #include "csf/front_pipe.h"
 
 #include <errno.h>
@@ -26,15 +27,15 @@ struct front_pipe {
 	front_pipe_ended *ended;
 	void *arg;
 	struct front_counts counts;
-	bool connected;            /* to the upstream */
-	bool node_over, up_over;   /* nothing more comes from there */
-	bool node_told, up_told;   /* and it knows that nothing more comes to it */
-	bool tls_broken;           /* OpenSSL must not be asked to send anything any more */
+	bool connected;		       /* to the upstream */
+	bool node_over, up_over;       /* nothing more comes from there */
+	bool node_told, up_told;       /* and it knows that nothing more comes to it */
+	bool tls_broken;	       /* OpenSSL must not be asked to send anything any more */
 	short read_wants, write_wants; /* what SSL_read and SSL_write wait for; 0: nothing, try */
 	bool moved;
-	char why[200];             /* not empty: it is over */
-	const char *first;         /* who ended first */
-	struct buffer up, down;    /* node -> upstream, upstream -> node */
+	char why[200];		/* not empty: it is over */
+	const char *first;	/* who ended first */
+	struct buffer up, down; /* node -> upstream, upstream -> node */
 };
 
 static bool empty(const struct buffer *b)
@@ -76,8 +77,9 @@ static short tls_trouble(struct front_pipe *p, int ret)
 	else if (e == SSL_ERROR_SYSCALL)
 		over(p, "node", saved != 0 ? strerror(saved) : "closed without close_notify");
 	else
-		over(p, "node", ERR_reason_error_string(ERR_peek_error()) != NULL ? ERR_reason_error_string(ERR_peek_error())
-										  : "TLS error");
+		over(p, "node",
+		     ERR_reason_error_string(ERR_peek_error()) != NULL ? ERR_reason_error_string(ERR_peek_error())
+								       : "TLS error");
 	return 0;
 }
 
@@ -195,7 +197,8 @@ static void arm(struct event *ev, short *armed, short want)
 	*armed = want;
 	if (want == 0)
 		return;
-	event_assign(ev, base, event_get_fd(ev), (short)(want | EV_PERSIST), event_get_callback(ev), event_get_callback_arg(ev));
+	event_assign(ev, base, event_get_fd(ev), (short)(want | EV_PERSIST), event_get_callback(ev),
+		     event_get_callback_arg(ev));
 	event_add(ev, NULL);
 }
 
@@ -305,13 +308,14 @@ static enum m2m_rc dial(struct front_pipe *p, struct m2m_err *err)
 		return m2m_fail_errno(err, "%s", p->upstream->name);
 	setsockopt(p->up_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(p->up_fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	if (connect(p->up_fd, (const struct sockaddr *)&p->upstream->address, p->upstream->n) != 0 && errno != EINPROGRESS)
+	if (connect(p->up_fd, (const struct sockaddr *)&p->upstream->address, p->upstream->n) != 0 &&
+	    errno != EINPROGRESS)
 		return m2m_fail_errno(err, "%s", p->upstream->name);
 	return M2M_OK;
 }
 
-enum m2m_rc front_pipe_new(struct event_base *base, SSL *ssl, int fd, const struct front_upstream *up, front_pipe_ended *ended,
-			   void *arg, struct front_pipe **out, struct m2m_err *err)
+enum m2m_rc front_pipe_new(struct event_base *base, SSL *ssl, int fd, const struct front_upstream *up,
+			   front_pipe_ended *ended, void *arg, struct front_pipe **out, struct m2m_err *err)
 {
 	const struct timeval patience = { (time_t)up->patience, 0 };
 	struct front_pipe *p = malloc(sizeof(*p));

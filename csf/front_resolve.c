@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The resolver's client. Owns the connection, its input (which holds keys, and is wiped) and the queue of what was asked: answers come in
- * the order of the questions, so a cancelled ask keeps its place. Belongs to the loop's thread. */
+/* The resolver's client. Owns the connection, its input (which holds keys, and is wiped) and the queue of what was
+ * asked: answers come in the order of the questions, so a cancelled ask keeps its place. Belongs to the loop's thread.
+ */
 #include "csf/front_resolve.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One line of the resolver's answers. Pure; the process's jansson must wipe (csf/wipejson.h), since a key passes through it. */
+/* One line of the resolver's answers. Pure; the process's jansson must wipe (csf/wipejson.h), since a key passes
+ * through it. */
 #include "csf/front_resolve.h"
 
 #include <jansson.h>

@@ -9,8 +9,8 @@
 
 static const unsigned char tls_aes_128_gcm_sha256[2] = { 0x13, 0x01 };
 
-/* The key for an identity, from within a job: the first time it waits until it is known. Out of the callbacks' reach is only the loop, so
- * it is the loop that asks. False: no random octets. */
+/* The key for an identity, from within a job: the first time it waits until it is known. Out of the callbacks' reach is
+ * only the loop, so it is the loop that asks. False: no random octets. */
 static bool key_for(struct front_tls *h, const void *identity, size_t n)
 {
 	struct m2m_ki ki;
@@ -76,15 +76,15 @@ static unsigned psk_server(SSL *ssl, const char *identity, unsigned char *key, u
 static bool set_up(SSL_CTX *ctx, bool tls12)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-				 SSL_OP_CIPHER_SERVER_PREFERENCE);
+					 SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ASYNC | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-			      SSL_MODE_RELEASE_BUFFERS);
+				      SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_psk_find_session_callback(ctx, psk_find_session);
 	if (tls12)
 		SSL_CTX_set_psk_server_callback(ctx, psk_server);
-	/* The keys are for SHA-256: no other suite can work with them, so none is offered. The old ones are the two with a hash of that
-	 * length and forward secrecy. */
+	/* The keys are for SHA-256: no other suite can work with them, so none is offered. The old ones are the two
+	 * with a hash of that length and forward secrecy. */
 	return SSL_CTX_set_min_proto_version(ctx, tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) &&
 	       SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) && SSL_CTX_set_num_tickets(ctx, 0) &&
 	       SSL_CTX_set_max_early_data(ctx, 0) &&
@@ -147,7 +147,8 @@ static const char *failure(const struct front_tls *h, int e)
 		return "the key does not fit";
 	if (reason == SSL_R_NO_SHARED_CIPHER || h->state == FRONT_KEY_NONE)
 		return "no pre-shared key offered, or no TLS version or suite in common";
-	return ERR_reason_error_string(ERR_peek_error()) != NULL ? ERR_reason_error_string(ERR_peek_error()) : "TLS error";
+	return ERR_reason_error_string(ERR_peek_error()) != NULL ? ERR_reason_error_string(ERR_peek_error())
+								 : "TLS error";
 }
 
 enum front_tls_next front_tls_step(struct front_tls *h)

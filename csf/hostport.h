@@ -14,7 +14,8 @@ struct csf_host_port {
 	char port[6];
 };
 
-/* Split "127.0.0.1:4444", "[::1]:4444" or "name:4444"; port 0 is taken too. M2M_EINVAL names the text and what is wrong. */
+/* Split "127.0.0.1:4444", "[::1]:4444" or "name:4444"; port 0 is taken too. M2M_EINVAL names the text and what is
+ * wrong. */
 enum m2m_rc csf_host_port_parse(const char *text, struct csf_host_port *out, struct m2m_err *err);
 
 /* Look the parts up for TCP. passive: for bind. out: owned by the caller, freeaddrinfo(). M2M_EINVAL no such host |

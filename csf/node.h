@@ -12,14 +12,14 @@ struct node_enrol {
 	const char *keys;   /* file that is made or replaced */
 	const char *psk_identity, *psk_file;
 	const char *certificate, *private_key; /* PEM files */
-	const char *ca;     /* PEM file; NULL: the system's */
+	const char *ca;			       /* PEM file; NULL: the system's */
 	bool tls12;
 	int64_t timeout; /* s, for all of it */
 };
 
-/* Enrol once. On success one line about it goes to standard output. M2M_EDENIED refused by the MTF, or the MTF is not who it should be |
- * M2M_EBUSY, M2M_ETIMEOUT try later | M2M_EPEER nonsense from the other side | M2M_EINVAL, M2M_ENOENT a file or argument | M2M_EIO |
- * M2M_ECRYPTO. The keys file is touched on success only. */
+/* Enrol once. On success one line about it goes to standard output. M2M_EDENIED refused by the MTF, or the MTF is not
+ * who it should be | M2M_EBUSY, M2M_ETIMEOUT try later | M2M_EPEER nonsense from the other side | M2M_EINVAL,
+ * M2M_ENOENT a file or argument | M2M_EIO | M2M_ECRYPTO. The keys file is touched on success only. */
 enum m2m_rc node_enrol(const struct node_enrol *arg, struct m2m_err *err);
 
 struct node_associate {
@@ -30,8 +30,8 @@ struct node_associate {
 	int64_t timeout; /* s, until the handshake is done */
 };
 
-/* Set up one association and copy standard input to it and it to standard output until the other side ends. Errors as for node_enrol, and
- * those of node_keys_next_sequence. */
+/* Set up one association and copy standard input to it and it to standard output until the other side ends. Errors as
+ * for node_enrol, and those of node_keys_next_sequence. */
 enum m2m_rc node_associate(const struct node_associate *arg, const struct m2m_env *env, struct m2m_err *err);
 
 struct node_derive {
@@ -39,7 +39,8 @@ struct node_derive {
 	const char *mtf_id, *mas_id, *enrolee_id, *target_id, *sequence, *random;
 };
 
-/* Print the whole key chain as one JSON object. This is the one place where keys are printed: it is for those who build other nodes. */
+/* Print the whole key chain as one JSON object. This is the one place where keys are printed: it is for those who build
+ * other nodes. */
 enum m2m_rc node_derive(const struct node_derive *arg, struct m2m_err *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* m2m-node associate: a security association with an IN-CSE (protocol section 5.3), standard input and output copied through it. One
- * thread; a bounded buffer each way. */
+/* m2m-node associate: a security association with an IN-CSE (protocol section 5.3), standard input and output copied
+ * through it. One thread; a bounded buffer each way. */
 #include <errno.h>
 #include <openssl/err.h>
 #include <poll.h>
@@ -161,8 +161,8 @@ static enum m2m_rc copy_both_ways(struct node_tls *tls, struct m2m_err *err)
 }
 
 /* KI and Kc of the next sequence, which is in the keys file then. */
-static enum m2m_rc next_key(const struct node_associate *arg, const struct m2m_env *env, struct m2m_id *name, struct m2m_key *kc,
-			    struct m2m_err *err)
+static enum m2m_rc next_key(const struct node_associate *arg, const struct m2m_env *env, struct m2m_id *name,
+			    struct m2m_key *kc, struct m2m_err *err)
 {
 	struct node_keys *keys = NULL;
 	const struct node_root_key *root = NULL;

@@ -87,7 +87,8 @@ static enum m2m_rc read_arguments(const struct node_derive *arg, struct chain *c
 	if (rc != M2M_OK)
 		return rc;
 	if (!m2m_unhex(m2m_span_str(arg->random), c->ki.random, sizeof(c->ki.random)))
-		return m2m_fail(err, M2M_EINVAL, "--random: '%s' is not %zu hex characters", arg->random, 2 * sizeof(c->ki.random));
+		return m2m_fail(err, M2M_EINVAL, "--random: '%s' is not %zu hex characters", arg->random,
+				2 * sizeof(c->ki.random));
 	return read_export(arg->exported, c->exported, err);
 }
 
@@ -104,8 +105,8 @@ static enum m2m_rc derive(const struct node_derive *arg, struct chain *c, struct
 				 M2M_SUID_ASSOCIATION_KEY, c->info);
 	rc = m2m_kdf_km(&c->ke, m2m_id_span(&c->mas), &c->km, err);
 	if (rc == M2M_OK)
-		rc = m2m_kdf_kc(&c->km, m2m_id_span(&c->ki_name), m2m_span_str(arg->enrolee_id), m2m_span_str(arg->target_id),
-				M2M_SUID_ASSOCIATION_KEY, &c->kc, err);
+		rc = m2m_kdf_kc(&c->km, m2m_id_span(&c->ki_name), m2m_span_str(arg->enrolee_id),
+				m2m_span_str(arg->target_id), M2M_SUID_ASSOCIATION_KEY, &c->kc, err);
 	return rc;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* m2m-node enrol: TLS through the relay to the MTF, the result, the root keys into their file (TS-0003 8.3.1, 10.3). One thread. */
+/* m2m-node enrol: TLS through the relay to the MTF, the result, the root keys into their file (TS-0003 8.3.1, 10.3).
+ * One thread. */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@ static enum m2m_rc expect_mtf(struct node_tls *tls, const struct node_enrol *arg
 				 : SSL_CTX_set_default_verify_paths(tls->ctx);
 
 	if (!ok)
-		return m2m_fail(err, M2M_EINVAL, "%s: no trust anchor can be read from it", arg->ca != NULL ? arg->ca : "the system");
+		return m2m_fail(err, M2M_EINVAL, "%s: no trust anchor can be read from it",
+				arg->ca != NULL ? arg->ca : "the system");
 	SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, NULL);
 	SSL_set_hostflags(tls->ssl, X509_CHECK_FLAG_NO_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 	if (!SSL_set1_host(tls->ssl, arg->mtf_id) || !SSL_set_tlsext_host_name(tls->ssl, arg->mtf_id))
@@ -40,7 +42,8 @@ static enum m2m_rc use_certificate(struct node_tls *tls, const struct node_enrol
 	}
 	if (SSL_use_PrivateKey_file(tls->ssl, arg->private_key, SSL_FILETYPE_PEM) != 1) {
 		ERR_clear_error();
-		return m2m_fail(err, M2M_EINVAL, "%s: not the private key (PEM) of %s", arg->private_key, arg->certificate);
+		return m2m_fail(err, M2M_EINVAL, "%s: not the private key (PEM) of %s", arg->private_key,
+				arg->certificate);
 	}
 	return expect_mtf(tls, arg, err);
 }
@@ -55,8 +58,8 @@ static enum m2m_rc talk(struct node_tls *tls, const struct node_enrol *arg, stru
 
 	if (rc != M2M_OK)
 		goto out;
-	if (SSL_export_keying_material(tls->ssl, exported, sizeof(exported), M2M_EXPORT_LABEL, sizeof(M2M_EXPORT_LABEL) - 1,
-				       NULL, 0, 0) != 1) {
+	if (SSL_export_keying_material(tls->ssl, exported, sizeof(exported), M2M_EXPORT_LABEL,
+				       sizeof(M2M_EXPORT_LABEL) - 1, NULL, 0, 0) != 1) {
 		rc = m2m_fail_openssl(err, "the enrolment key cannot be exported");
 		goto out;
 	}

@@ -31,10 +31,11 @@ enum m2m_rc node_file_open(const char *path, int *fd, struct m2m_err *err)
 	else if (!S_ISREG(st.st_mode))
 		rc = m2m_fail(err, M2M_EDENIED, "%s: not a regular file", path);
 	else if (st.st_uid != geteuid() && st.st_uid != 0)
-		rc = m2m_fail(err, M2M_EDENIED, "%s: belongs to user %lu, not to this one", path, (unsigned long)st.st_uid);
+		rc = m2m_fail(err, M2M_EDENIED, "%s: belongs to user %lu, not to this one", path,
+			      (unsigned long)st.st_uid);
 	else if ((st.st_mode & 077) != 0)
-		rc = m2m_fail(err, M2M_EDENIED, "%s: mode %04o lets others at a secret, it must be 0600 or stricter", path,
-			      (unsigned)st.st_mode & 07777);
+		rc = m2m_fail(err, M2M_EDENIED, "%s: mode %04o lets others at a secret, it must be 0600 or stricter",
+			      path, (unsigned)st.st_mode & 07777);
 	if (rc != M2M_OK) {
 		close(*fd);
 		*fd = -1;

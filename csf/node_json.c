@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* struct node_keys <-> JSON. Everything that comes in is checked by the identifiers' own rules, since it is printed, stored and derived
- * from later. No state. */
+/* struct node_keys <-> JSON. Everything that comes in is checked by the identifiers' own rules, since it is printed,
+ * stored and derived from later. No state. */
 #include "csf/node_json.h"
 
 #include <stdio.h>
@@ -77,8 +77,8 @@ static enum m2m_rc member_array(json_t *object, const char *name, size_t min, js
 	if (!json_is_array(a))
 		return m2m_fail(err, M2M_EPEER, "%s: %s", name, a == NULL ? "missing" : "not an array");
 	if (json_array_size(a) < min || json_array_size(a) > M2M_LIST_MAX)
-		return m2m_fail(err, M2M_EPEER, "%s: %zu entries, %zu to %d are possible", name, json_array_size(a), min,
-				M2M_LIST_MAX);
+		return m2m_fail(err, M2M_EPEER, "%s: %zu entries, %zu to %d are possible", name, json_array_size(a),
+				min, M2M_LIST_MAX);
 	*out = a;
 	return M2M_OK;
 }
@@ -91,7 +91,8 @@ static enum m2m_rc read_apps(json_t *root, struct node_keys *keys, struct m2m_er
 	for (size_t i = 0; rc == M2M_OK && i < json_array_size(a); i++) {
 		json_t *v = json_array_get(a, i);
 
-		rc = take_id(m2m_span(json_string_value(v), json_string_length(v)), m2m_app_id_check, &keys->apps[i], err);
+		rc = take_id(m2m_span(json_string_value(v), json_string_length(v)), m2m_app_id_check, &keys->apps[i],
+			     err);
 		if (rc != M2M_OK)
 			return m2m_err_prefix(err, "appIds[%zu]", i);
 		keys->n_apps = i + 1;
@@ -204,14 +205,15 @@ static json_t *write_root_key(const struct node_root_key *key)
 
 	for (size_t i = 0; i < key->n; i++) {
 		bad |= json_array_append_new(targets, json_stringn(key->targets[i].id.s, key->targets[i].id.n));
-		bad |= json_object_set_new(sequences, key->targets[i].id.s, json_integer(key->targets[i].last_sequence));
+		bad |= json_object_set_new(sequences, key->targets[i].id.s,
+					   json_integer(key->targets[i].last_sequence));
 	}
 	m2m_time_format(key->expires, expires);
 	m2m_hex(key->km.b, sizeof(key->km.b), km);
 	if (!bad)
-		out = json_pack("{s:s, s:s, s:s, s:i, s:s, s:O, s:O}", "masId", key->mas_id.s, "kmId", key->km_id.s, "km", km,
-				"suid", M2M_SUID_ROOT_KEY, "expires", expires, "associationTargets", targets, "lastSequence",
-				sequences);
+		out = json_pack("{s:s, s:s, s:s, s:i, s:s, s:O, s:O}", "masId", key->mas_id.s, "kmId", key->km_id.s,
+				"km", km, "suid", M2M_SUID_ROOT_KEY, "expires", expires, "associationTargets", targets,
+				"lastSequence", sequences);
 	m2m_wipe(km, sizeof(km));
 	json_decref(targets);
 	json_decref(sequences);

@@ -7,8 +7,8 @@
 
 #include "csf/node_keys.h"
 
-/* Read the members that result and file share, and, of a file, km and lastSequence. root: borrowed. keys: zeroed by the caller.
- * M2M_EPEER with a text that names the member. */
+/* Read the members that result and file share, and, of a file, km and lastSequence. root: borrowed. keys: zeroed by the
+ * caller. M2M_EPEER with a text that names the member. */
 enum m2m_rc node_json_read(json_t *root, bool file, struct node_keys *keys, struct m2m_err *err);
 
 /* The string member `name` of an object, borrowed; absent span and *rc = M2M_EPEER when it is missing or no string. */

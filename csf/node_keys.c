@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A node's root keys: made from a result and an export, kept in a file. Owns the file's format and its locking: the lock is on the file
- * itself, and counts only if the path still names that file when it is got (the file is replaced, not rewritten). No threads. */
+/* A node's root keys: made from a result and an export, kept in a file. Owns the file's format and its locking: the
+ * lock is on the file itself, and counts only if the path still names that file when it is got (the file is replaced,
+ * not rewritten). No threads. */
 #include "csf/node_keys.h"
 
 #include <errno.h>
@@ -31,7 +32,8 @@ static enum m2m_rc check_version(json_t *root, struct m2m_err *err)
 	if (!json_is_integer(v))
 		return m2m_fail(err, M2M_EPEER, "version: missing, or not a number");
 	if (json_integer_value(v) != 1)
-		return m2m_fail(err, M2M_EVERSION, "version %lld, this program knows 1", (long long)json_integer_value(v));
+		return m2m_fail(err, M2M_EVERSION, "version %lld, this program knows 1",
+				(long long)json_integer_value(v));
 	return M2M_OK;
 }
 
@@ -77,8 +79,8 @@ static enum m2m_rc refused(json_t *root, struct m2m_err *err)
 		rc = M2M_EPEER;
 	if (rc != M2M_OK)
 		return rc;
-	return m2m_fail(err, m2m_span_equal(reason, m2m_span_str("try-later")) ? M2M_EBUSY : M2M_EDENIED, "the MTF refused: %.*s",
-			(int)reason.n, (const char *)reason.p);
+	return m2m_fail(err, m2m_span_equal(reason, m2m_span_str("try-later")) ? M2M_EBUSY : M2M_EDENIED,
+			"the MTF refused: %.*s", (int)reason.n, (const char *)reason.p);
 }
 
 enum m2m_rc node_keys_from_result(struct m2m_span line, struct node_keys **out, struct m2m_err *err)
@@ -118,11 +120,13 @@ static enum m2m_rc derive_one(struct node_root_key *key, const uint8_t rel[M2M_R
 
 	m2m_key_name_format(rel, key->mas_id.s, &name);
 	if (strcmp(name.s, key->km_id.s) != 0)
-		return m2m_fail(err, M2M_EPEER, "the MTF's result: kmId of %s is not the one of this TLS session", key->mas_id.s);
+		return m2m_fail(err, M2M_EPEER, "the MTF's result: kmId of %s is not the one of this TLS session",
+				key->mas_id.s);
 	return m2m_kdf_km(ke, m2m_id_span(&key->mas_id), &key->km, err);
 }
 
-enum m2m_rc node_keys_derive(struct node_keys *keys, const uint8_t exported[48], const char *mtf_id, struct m2m_err *err)
+enum m2m_rc node_keys_derive(struct node_keys *keys, const uint8_t exported[48], const char *mtf_id,
+			     struct m2m_err *err)
 {
 	struct m2m_key ke;
 	struct m2m_key_name told;
@@ -261,15 +265,15 @@ static enum m2m_rc several(const struct node_keys *keys, const char *mas_id, con
 			const struct node_target *t = &keys->keys[i].targets[j];
 
 			if (fits(&keys->keys[i], t, mas_id, target))
-				at += (size_t)snprintf(list + at, sizeof(list) - at, "%s %s by %s", at > 0 ? "," : "", t->id.s,
-						       keys->keys[i].mas_id.s);
+				at += (size_t)snprintf(list + at, sizeof(list) - at, "%s %s by %s", at > 0 ? "," : "",
+						       t->id.s, keys->keys[i].mas_id.s);
 		}
 	}
 	return m2m_fail(err, M2M_EINVAL, "say which (--target, --mas-id):%s", list);
 }
 
-enum m2m_rc node_keys_choose(const struct node_keys *keys, const char *mas_id, const char *target, int64_t now, size_t *key,
-			     size_t *target_index, struct m2m_err *err)
+enum m2m_rc node_keys_choose(const struct node_keys *keys, const char *mas_id, const char *target, int64_t now,
+			     size_t *key, size_t *target_index, struct m2m_err *err)
 {
 	char when[16];
 	size_t found = 0;
@@ -284,13 +288,14 @@ enum m2m_rc node_keys_choose(const struct node_keys *keys, const char *mas_id, c
 		}
 	}
 	if (found == 0)
-		return m2m_fail(err, M2M_ENOENT, "no root key for target %s by MAS %s", target != NULL ? target : "(any)",
-				mas_id != NULL ? mas_id : "(any)");
+		return m2m_fail(err, M2M_ENOENT, "no root key for target %s by MAS %s",
+				target != NULL ? target : "(any)", mas_id != NULL ? mas_id : "(any)");
 	if (found > 1)
 		return several(keys, mas_id, target, err);
 	if (keys->keys[*key].expires <= now) {
 		m2m_time_format(keys->keys[*key].expires, when);
-		return m2m_fail(err, M2M_EEXPIRED, "root key %s expired at %s: enrol again", keys->keys[*key].km_id.s, when);
+		return m2m_fail(err, M2M_EEXPIRED, "root key %s expired at %s: enrol again", keys->keys[*key].km_id.s,
+				when);
 	}
 	return M2M_OK;
 }
@@ -306,7 +311,8 @@ enum m2m_rc node_keys_next_sequence(const char *path, const char *mas_id, const 
 
 	if (rc == M2M_OK)
 		rc = load_fd(fd, path, &keys, err);
-	if (rc == M2M_OK && (rc = node_keys_choose(keys, mas_id, target, m2m_now(env), key, target_index, err)) != M2M_OK)
+	if (rc == M2M_OK &&
+	    (rc = node_keys_choose(keys, mas_id, target, m2m_now(env), key, target_index, err)) != M2M_OK)
 		m2m_err_prefix(err, "%s", path);
 	if (rc != M2M_OK)
 		goto out;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a node keeps of its enrolments: root keys, in one 0600 file of JSON. Not thread-safe; processes may share a file (it is locked
- * while it is changed, and replaced whole: written new, fsync, rename, fsync of the folder). */
+/* What a node keeps of its enrolments: root keys, in one 0600 file of JSON. Not thread-safe; processes may share a file
+ * (it is locked while it is changed, and replaced whole: written new, fsync, rename, fsync of the folder). */
 #ifndef NODE_KEYS_H
 #define NODE_KEYS_H
 
@@ -8,8 +8,9 @@
 #include "common/ident.h"
 #include "common/secret.h"
 
-#define NODE_KEYS_FILE_MAX (4U << 20)  /* octets of a keys file: 32 root keys with 32 targets of 255 octets, and room */
-#define NODE_RESULT_MAX (64U << 10)    /* octets of an enrolment's result line */
+#define NODE_KEYS_FILE_MAX (4U << 20) /* octets of a keys file: 32 root keys with 32 targets of 255 octets, and room \
+				       */
+#define NODE_RESULT_MAX (64U << 10)   /* octets of an enrolment's result line */
 
 struct node_target {
 	struct m2m_id id;      /* a CSE-ID */
@@ -36,21 +37,22 @@ struct node_keys {
 /* Wipe and free. NULL does nothing. */
 void node_keys_free(struct node_keys *keys);
 
-/* Read the result line that the MTF sent, without its newline (protocol.md's section 4 object). out: set on M2M_OK only, owned by the
- * caller, every km zero: see node_keys_derive. M2M_EDENIED status "refused" (the text holds the reason) | M2M_EBUSY refused for now: try
- * later | M2M_EPEER not such a result | M2M_EVERSION | M2M_ENOMEM. */
+/* Read the result line that the MTF sent, without its newline (protocol.md's section 4 object). out: set on M2M_OK
+ * only, owned by the caller, every km zero: see node_keys_derive. M2M_EDENIED status "refused" (the text holds the
+ * reason) | M2M_EBUSY refused for now: try later | M2M_EPEER not such a result | M2M_EVERSION | M2M_ENOMEM. */
 enum m2m_rc node_keys_from_result(struct m2m_span line, struct node_keys **out, struct m2m_err *err);
 
-/* Fill in every km from what the TLS session exported. M2M_EPEER when a keId or kmId is not the one that follows from it; mtf_id: NULL
- * takes the domain of the keId told. Touches secrets; on failure every km is wiped. */
-enum m2m_rc node_keys_derive(struct node_keys *keys, const uint8_t exported[48], const char *mtf_id, struct m2m_err *err);
+/* Fill in every km from what the TLS session exported. M2M_EPEER when a keId or kmId is not the one that follows from
+ * it; mtf_id: NULL takes the domain of the keId told. Touches secrets; on failure every km is wiped. */
+enum m2m_rc node_keys_derive(struct node_keys *keys, const uint8_t exported[48], const char *mtf_id,
+			     struct m2m_err *err);
 
-/* Read FILE. M2M_ENOENT | M2M_EDENIED a mode looser than 0600, another owner, not a regular file | M2M_ECORRUPT not what
- * node_keys_store writes | M2M_EVERSION | M2M_EIO | M2M_ENOMEM. */
+/* Read FILE. M2M_ENOENT | M2M_EDENIED a mode looser than 0600, another owner, not a regular file | M2M_ECORRUPT not
+ * what node_keys_store writes | M2M_EVERSION | M2M_EIO | M2M_ENOMEM. */
 enum m2m_rc node_keys_load(const char *path, struct node_keys **out, struct m2m_err *err);
 
-/* Replace FILE. On failure what was there is still there. M2M_EDENIED what is there may not hold secrets (as for load) | M2M_EIO and the
- * other codes of m2m_fail_errno | M2M_ENOMEM. */
+/* Replace FILE. On failure what was there is still there. M2M_EDENIED what is there may not hold secrets (as for load)
+ * | M2M_EIO and the other codes of m2m_fail_errno | M2M_ENOMEM. */
 enum m2m_rc node_keys_store(const char *path, const struct node_keys *keys, struct m2m_err *err);
 
 /* Would node_keys_store work? Asked before an enrolment, which would be lost otherwise. Errors as there. */
@@ -58,12 +60,13 @@ enum m2m_rc node_keys_probe(const char *path, struct m2m_err *err);
 
 /* Which root key and target: mas_id and target may be NULL when there is only one choice (indexes out).
  * M2M_EINVAL several fit, the text names them | M2M_ENOENT none does | M2M_EEXPIRED it is over at `now` (s). */
-enum m2m_rc node_keys_choose(const struct node_keys *keys, const char *mas_id, const char *target, int64_t now, size_t *key,
-			     size_t *target_index, struct m2m_err *err);
+enum m2m_rc node_keys_choose(const struct node_keys *keys, const char *mas_id, const char *target, int64_t now,
+			     size_t *key, size_t *target_index, struct m2m_err *err);
 
-/* The next sequence of a root key and target: the clock in microseconds, or the last + 1 when the clock is not past it. It is in FILE,
- * durably, when this returns, so that it is never used twice, whatever happens to the clock. out: the file's content, owned by the
- * caller; key and target as of node_keys_choose, the sequence is in there. Errors: those of load, choose and store. */
+/* The next sequence of a root key and target: the clock in microseconds, or the last + 1 when the clock is not past it.
+ * It is in FILE, durably, when this returns, so that it is never used twice, whatever happens to the clock. out: the
+ * file's content, owned by the caller; key and target as of node_keys_choose, the sequence is in there. Errors: those
+ * of load, choose and store. */
 enum m2m_rc node_keys_next_sequence(const char *path, const char *mas_id, const char *target, const struct m2m_env *env,
 				    struct node_keys **out, size_t *key, size_t *target_index, struct m2m_err *err);
 

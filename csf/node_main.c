@@ -33,7 +33,8 @@ static const char help_enrol[] =
 	"  --ca FILE              who may have signed the MTF's certificate (PEM; default: the system's)\n"
 	"  --tls1.2               TLS 1.2 instead of 1.3\n"
 	"  --timeout SECONDS      for all of it (default 60)\n"
-	"Exit status: 0 enrolled, 1 refused, 2 usage or a file that does not do, 3 system or protocol error, 4 try later.\n";
+	"Exit status: 0 enrolled, 1 refused, 2 usage or a file that does not do, 3 system or protocol error, 4 try "
+	"later.\n";
 
 static const char help_associate[] =
 	"usage: m2m-node associate HOST:PORT --keys FILE [options]\n"
@@ -46,7 +47,8 @@ static const char help_associate[] =
 	"Exit status: 0 ended by the other side, 1 refused, 2 usage, 3 system or protocol error, 4 try later.\n";
 
 static const char help_derive[] =
-	"usage: m2m-node derive --export HEX --mtf-id FQDN --mas-id FQDN --enrolee-id ID --target-id CSE-ID --sequence N --random HEX\n"
+	"usage: m2m-node derive --export HEX --mtf-id FQDN --mas-id FQDN --enrolee-id ID --target-id CSE-ID --sequence "
+	"N --random HEX\n"
 	"Prints the whole key chain as one JSON object, keys included: for those who build other nodes.\n"
 	"  --export HEX           48 octets of the TLS exporter; - reads them from standard input\n"
 	"  --mtf-id FQDN          the MTF\n"
@@ -60,7 +62,7 @@ static const char help_derive[] =
 struct option_place {
 	const char *name;
 	const char **text; /* takes a value */
-	bool *flag;        /* takes none */
+	bool *flag;	   /* takes none */
 	bool required;
 };
 
@@ -72,16 +74,19 @@ static int complain(const char *verb, const char *text, const char *name)
 	return 2;
 }
 
-/* Read a verb's options. Returns -1 to go on, or an exit status. rest: the words that are no options, exactly n of them. */
-static int read_options(int argc, char **argv, const struct option_place *place, const char *help, size_t n, char ***rest)
+/* Read a verb's options. Returns -1 to go on, or an exit status. rest: the words that are no options, exactly n of
+ * them. */
+static int read_options(int argc, char **argv, const struct option_place *place, const char *help, size_t n,
+			char ***rest)
 {
 	struct option longs[OPTIONS_MAX + 2] = { { "help", no_argument, NULL, 'h' } };
 	size_t count = 0;
 	int c = 0;
 
 	for (; place[count].name != NULL && count < OPTIONS_MAX; count++)
-		longs[count + 1] = (struct option){ place[count].name, place[count].text ? required_argument : no_argument, NULL,
-						    (int)(256 + count) };
+		longs[count + 1] =
+			(struct option){ place[count].name, place[count].text ? required_argument : no_argument, NULL,
+					 (int)(256 + count) };
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (c == 'h')
 			return fputs(help, stdout) < 0 ? 3 : 0;
@@ -134,7 +139,8 @@ static const char *enrol_conflict(const struct node_enrol *a)
 	if ((a->certificate == NULL) != (a->private_key == NULL))
 		return "--cert and --key go together";
 	if ((a->psk_file == NULL) == (a->certificate == NULL))
-		return "either a pre-provisioned key (--psk-identity, --psk-file) or a certificate (--cert, --key) is needed";
+		return "either a pre-provisioned key (--psk-identity, --psk-file) or a certificate (--cert, --key) is "
+		       "needed";
 	if (a->certificate != NULL && a->mtf_id == NULL)
 		return "--mtf-id is required with a certificate";
 	return NULL;
@@ -147,10 +153,17 @@ static int enrol(int argc, char **argv)
 	char **rest = NULL;
 	struct m2m_err err = { 0 };
 	const struct option_place place[] = {
-		{ "relay", &a.relay, NULL, true }, { "keys", &a.keys, NULL, true }, { "mtf-id", &a.mtf_id, NULL, false },
-		{ "psk-identity", &a.psk_identity, NULL, false }, { "psk-file", &a.psk_file, NULL, false },
-		{ "cert", &a.certificate, NULL, false }, { "key", &a.private_key, NULL, false }, { "ca", &a.ca, NULL, false },
-		{ "tls1.2", NULL, &a.tls12, false }, { "timeout", &timeout, NULL, false }, { NULL, NULL, NULL, false },
+		{ "relay", &a.relay, NULL, true },
+		{ "keys", &a.keys, NULL, true },
+		{ "mtf-id", &a.mtf_id, NULL, false },
+		{ "psk-identity", &a.psk_identity, NULL, false },
+		{ "psk-file", &a.psk_file, NULL, false },
+		{ "cert", &a.certificate, NULL, false },
+		{ "key", &a.private_key, NULL, false },
+		{ "ca", &a.ca, NULL, false },
+		{ "tls1.2", NULL, &a.tls12, false },
+		{ "timeout", &timeout, NULL, false },
+		{ NULL, NULL, NULL, false },
 	};
 	int status = read_options(argc, argv, place, help_enrol, 0, &rest);
 
@@ -170,8 +183,9 @@ static int associate(int argc, char **argv)
 	char **rest = NULL;
 	struct m2m_err err = { 0 };
 	const struct option_place place[] = {
-		{ "keys", &a.keys, NULL, true }, { "target", &a.target, NULL, false }, { "mas-id", &a.mas_id, NULL, false },
-		{ "tls1.2", NULL, &a.tls12, false }, { "timeout", &timeout, NULL, false }, { NULL, NULL, NULL, false },
+		{ "keys", &a.keys, NULL, true },      { "target", &a.target, NULL, false },
+		{ "mas-id", &a.mas_id, NULL, false }, { "tls1.2", NULL, &a.tls12, false },
+		{ "timeout", &timeout, NULL, false }, { NULL, NULL, NULL, false },
 	};
 	int status = read_options(argc, argv, place, help_associate, 1, &rest);
 
@@ -189,9 +203,10 @@ static int derive(int argc, char **argv)
 	char **rest = NULL;
 	struct m2m_err err = { 0 };
 	const struct option_place place[] = {
-		{ "export", &a.exported, NULL, true }, { "mtf-id", &a.mtf_id, NULL, true }, { "mas-id", &a.mas_id, NULL, true },
-		{ "enrolee-id", &a.enrolee_id, NULL, true }, { "target-id", &a.target_id, NULL, true },
-		{ "sequence", &a.sequence, NULL, true }, { "random", &a.random, NULL, true }, { NULL, NULL, NULL, false },
+		{ "export", &a.exported, NULL, true },	   { "mtf-id", &a.mtf_id, NULL, true },
+		{ "mas-id", &a.mas_id, NULL, true },	   { "enrolee-id", &a.enrolee_id, NULL, true },
+		{ "target-id", &a.target_id, NULL, true }, { "sequence", &a.sequence, NULL, true },
+		{ "random", &a.random, NULL, true },	   { NULL, NULL, NULL, false },
 	};
 	int status = read_options(argc, argv, place, help_derive, 0, &rest);
 

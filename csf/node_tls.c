@@ -36,8 +36,8 @@ static int psk_use_session(SSL *ssl, const EVP_MD *md, const unsigned char **id,
 	if (cipher == NULL || (md != NULL && SSL_CIPHER_get_handshake_digest(cipher) != md))
 		return 1;
 	sess = SSL_SESSION_new();
-	if (sess == NULL || !SSL_SESSION_set1_master_key(sess, psk->key.p, psk->key.n) || !SSL_SESSION_set_cipher(sess, cipher) ||
-	    !SSL_SESSION_set_protocol_version(sess, TLS1_3_VERSION)) {
+	if (sess == NULL || !SSL_SESSION_set1_master_key(sess, psk->key.p, psk->key.n) ||
+	    !SSL_SESSION_set_cipher(sess, cipher) || !SSL_SESSION_set_protocol_version(sess, TLS1_3_VERSION)) {
 		SSL_SESSION_free(sess);
 		return 0;
 	}
@@ -47,7 +47,8 @@ static int psk_use_session(SSL *ssl, const EVP_MD *md, const unsigned char **id,
 	return 1;
 }
 
-static unsigned psk_client(SSL *ssl, const char *hint, char *identity, unsigned max_identity, unsigned char *key, unsigned max_key)
+static unsigned psk_client(SSL *ssl, const char *hint, char *identity, unsigned max_identity, unsigned char *key,
+			   unsigned max_key)
 {
 	const struct node_psk *psk = SSL_get_app_data(ssl);
 	size_t n = strlen(psk->identity);
@@ -66,11 +67,13 @@ static bool set_psk(SSL_CTX *ctx, bool tls12, const struct node_psk *psk)
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	if (tls12) {
 		SSL_CTX_set_psk_client_callback(ctx, psk_client);
-		return SSL_CTX_set_cipher_list(ctx, "ECDHE-PSK-AES128-CBC-SHA256:ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES128-GCM-SHA256");
+		return SSL_CTX_set_cipher_list(
+			ctx, "ECDHE-PSK-AES128-CBC-SHA256:ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES128-GCM-SHA256");
 	}
 	SSL_CTX_set_psk_use_session_callback(ctx, psk_use_session);
-	return SSL_CTX_set_ciphersuites(ctx, psk->strict_sha256 ? "TLS_AES_128_GCM_SHA256"
-								: "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256");
+	return SSL_CTX_set_ciphersuites(ctx, psk->strict_sha256
+						     ? "TLS_AES_128_GCM_SHA256"
+						     : "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256");
 }
 
 enum m2m_rc node_tls_init(struct node_tls *tls, bool tls12, const struct node_psk *psk, struct m2m_err *err)

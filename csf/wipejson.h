@@ -3,8 +3,8 @@
 #ifndef CSF_WIPEJSON_H
 #define CSF_WIPEJSON_H
 
-/* Make jansson wipe what it frees. Call once, in main, before any other use of jansson in the process (it replaces the process's
- * jansson allocator). Not thread-safe; the allocator itself is. */
+/* Make jansson wipe what it frees. Call once, in main, before any other use of jansson in the process (it replaces the
+ * process's jansson allocator). Not thread-safe; the allocator itself is. */
 void csf_wipejson_init(void);
 
 #endif

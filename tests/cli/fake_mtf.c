@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An MTF for tests of m2m-node enrol: one TLS connection, then a result line made from a template on standard input, in which every
- * "REL" becomes the hex of the session's RelativeKeID. Prints "port N" at start, "export HEX" after the handshake (the test's own
- * throw-away key). One thread, exits after one connection; alarm() ends it if nobody comes. */
+/* An MTF for tests of m2m-node enrol: one TLS connection, then a result line made from a template on standard input, in
+ * which every "REL" becomes the hex of the session's RelativeKeID. Prints "port N" at start, "export HEX" after the
+ * handshake (the test's own throw-away key). One thread, exits after one connection; alarm() ends it if nobody comes.
+ */
 #include "config.h"
 
 #include <arpa/inet.h>
@@ -90,7 +91,8 @@ static int listen_and_accept(void)
 	socklen_t n = sizeof(a);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (bind(fd, (struct sockaddr *)&a, n) != 0 || listen(fd, 4) != 0 || getsockname(fd, (struct sockaddr *)&a, &n) != 0)
+	if (bind(fd, (struct sockaddr *)&a, n) != 0 || listen(fd, 4) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&a, &n) != 0)
 		die("bind");
 	printf("port %d\n", ntohs(a.sin_port));
 	fflush(stdout);
@@ -118,24 +120,49 @@ static void result(const char *rel, char *out, size_t size)
 static void options(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "psk-identity", required_argument, NULL, 'i' }, { "psk", required_argument, NULL, 'p' },
-		{ "cert", required_argument, NULL, 'c' }, { "key", required_argument, NULL, 'k' },
-		{ "ca", required_argument, NULL, 'a' }, { "tls1.2", no_argument, NULL, '2' }, { "no-ems", no_argument, NULL, 'e' },
-		{ "cut", no_argument, NULL, 't' }, { "silent", no_argument, NULL, 's' }, { NULL, 0, NULL, 0 },
+		{ "psk-identity", required_argument, NULL, 'i' },
+		{ "psk", required_argument, NULL, 'p' },
+		{ "cert", required_argument, NULL, 'c' },
+		{ "key", required_argument, NULL, 'k' },
+		{ "ca", required_argument, NULL, 'a' },
+		{ "tls1.2", no_argument, NULL, '2' },
+		{ "no-ems", no_argument, NULL, 'e' },
+		{ "cut", no_argument, NULL, 't' },
+		{ "silent", no_argument, NULL, 's' },
+		{ NULL, 0, NULL, 0 },
 	};
 
 	for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
 		switch (c) {
-		case 'i': opt.psk_identity = optarg; break;
-		case 'p': opt.psk = optarg; break;
-		case 'c': opt.cert = optarg; break;
-		case 'k': opt.key = optarg; break;
-		case 'a': opt.ca = optarg; break;
-		case '2': opt.tls12 = true; break;
-		case 'e': opt.no_ems = true; break;
-		case 't': opt.cut = true; break;
-		case 's': opt.silent = true; break;
-		default: die("options");
+		case 'i':
+			opt.psk_identity = optarg;
+			break;
+		case 'p':
+			opt.psk = optarg;
+			break;
+		case 'c':
+			opt.cert = optarg;
+			break;
+		case 'k':
+			opt.key = optarg;
+			break;
+		case 'a':
+			opt.ca = optarg;
+			break;
+		case '2':
+			opt.tls12 = true;
+			break;
+		case 'e':
+			opt.no_ems = true;
+			break;
+		case 't':
+			opt.cut = true;
+			break;
+		case 's':
+			opt.silent = true;
+			break;
+		default:
+			die("options");
 		}
 	}
 }
@@ -157,7 +184,8 @@ int main(int argc, char **argv)
 	ssl = SSL_new(ctx);
 	SSL_set_fd(ssl, fd);
 	if (!opt.silent && SSL_accept(ssl) == 1) {
-		SSL_export_keying_material(ssl, exported, sizeof(exported), M2M_EXPORT_LABEL, strlen(M2M_EXPORT_LABEL), NULL, 0, 0);
+		SSL_export_keying_material(ssl, exported, sizeof(exported), M2M_EXPORT_LABEL, strlen(M2M_EXPORT_LABEL),
+					   NULL, 0, 0);
 		m2m_hex(exported, sizeof(exported), hex);
 		m2m_hex(exported, M2M_REL_LEN, rel);
 		printf("export %s\n", hex);

@@ -16,10 +16,12 @@
 #include "tests/unit/check_common.h"
 
 #define REL "000102030405060708090a0b0c0d0e0f"
-#define KEY(mas, expires, targets)                                                                                       \
-	"{\"masId\":\"" mas "\",\"kmId\":\"" REL "@" mas "\",\"suid\":21,\"expires\":\"" expires "\",\"associationTargets\":[" targets "]}"
-#define RESULT(keys)                                                                                                     \
-	"{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL "@mtf.example.com\",\"enroleeId\":\"//sp.example.com/node-7\","  \
+#define KEY(mas, expires, targets)                                                               \
+	"{\"masId\":\"" mas "\",\"kmId\":\"" REL "@" mas "\",\"suid\":21,\"expires\":\"" expires \
+	"\",\"associationTargets\":[" targets "]}"
+#define RESULT(keys)                                                    \
+	"{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL        \
+	"@mtf.example.com\",\"enroleeId\":\"//sp.example.com/node-7\"," \
 	"\"appIds\":[\"Nthermo\"],\"keys\":[" keys "]}"
 #define T1 "\"//sp.example.com/in-cse\""
 #define T2 "\"//sp.example.com/in-2\""
@@ -82,7 +84,8 @@ static void write_file(const char *name, const char *text, mode_t mode)
 	close(fd);
 }
 
-/* --- results --------------------------------------------------------------------------------------------------------------- */
+/* --- results
+ * --------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_result_good)
 {
@@ -94,7 +97,8 @@ START_TEST(test_result_good)
 	ck_assert_uint_eq(keys->n, 2);
 	ck_assert_uint_eq(keys->keys[1].n, 2);
 	/* The first vector of the public set. */
-	ck_assert(m2m_unhex(m2m_span_str("cbf361033f0891f98efcf5e2cc145856065c860b672dfb41a6d6b56ae3db466a"), km.b, sizeof(km.b)));
+	ck_assert(m2m_unhex(m2m_span_str("cbf361033f0891f98efcf5e2cc145856065c860b672dfb41a6d6b56ae3db466a"), km.b,
+			    sizeof(km.b)));
 	ck_assert(m2m_key_equal(&km, &keys->keys[0].km));
 	node_keys_free(keys);
 	node_keys_free(NULL);
@@ -130,12 +134,16 @@ static const struct {
 	{ RESULT(KEY("mas.example", "20300101T000000", "7")), M2M_EPEER, "associationTargets" },
 	{ "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"x\"}", M2M_EPEER, "keId" },
 	{ "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL "@m.example\"}", M2M_EPEER, "enroleeId" },
-	{ "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL "@m.example\",\"enroleeId\":\"/n\"}", M2M_EPEER, "enroleeId" },
-	{ "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL "@m.example\",\"enroleeId\":\"//s.example/n\",\"appIds\":[\"z\"]}",
+	{ "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL "@m.example\",\"enroleeId\":\"/n\"}", M2M_EPEER,
+	  "enroleeId" },
+	{ "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL
+	  "@m.example\",\"enroleeId\":\"//s.example/n\",\"appIds\":[\"z\"]}",
 	  M2M_EPEER, "appIds[0]" },
-	{ "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL "@m.example\",\"enroleeId\":\"//s.example/n\",\"appIds\":{}}",
+	{ "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL
+	  "@m.example\",\"enroleeId\":\"//s.example/n\",\"appIds\":{}}",
 	  M2M_EPEER, "appIds" },
-	{ "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL "@m.example\",\"enroleeId\":\"//s.example/n\",\"appIds\":[]}",
+	{ "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"" REL
+	  "@m.example\",\"enroleeId\":\"//s.example/n\",\"appIds\":[]}",
 	  M2M_EPEER, "keys" },
 };
 
@@ -170,7 +178,8 @@ START_TEST(test_derive_wrong_session)
 }
 END_TEST
 
-/* --- the file --------------------------------------------------------------------------------------------------------------- */
+/* --- the file
+ * --------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_store_and_load)
 {
@@ -191,8 +200,13 @@ END_TEST
 START_TEST(test_load_refusals)
 {
 	static const char *const damaged[] = {
-		"", "nonsense", "[]", "{\"version\":1}", RESULT(ONE) /* no km, no lastSequence */,
-		"{\"version\":1,\"keId\":\"" REL "@m.example\",\"enroleeId\":\"//s.example/n\",\"appIds\":[],\"keys\":[]}",
+		"",
+		"nonsense",
+		"[]",
+		"{\"version\":1}",
+		RESULT(ONE) /* no km, no lastSequence */,
+		"{\"version\":1,\"keId\":\"" REL
+		"@m.example\",\"enroleeId\":\"//s.example/n\",\"appIds\":[],\"keys\":[]}",
 	};
 	struct node_keys *keys = NULL;
 
@@ -231,7 +245,8 @@ START_TEST(test_store_refusals)
 }
 END_TEST
 
-/* --- choice and sequence ------------------------------------------------------------------------------------------------------ */
+/* --- choice and sequence
+ * ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(test_choose)
 {
@@ -293,11 +308,13 @@ START_TEST(test_sequence_grows)
 }
 END_TEST
 
-/* --- small things ---------------------------------------------------------------------------------------------------------- */
+/* --- small things
+ * ---------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_hex_key)
 {
-	static const char *const bad[] = { "", "\n", "00", "0g0102030405060708090a0b0c0d0e0f", REL "0", REL "\n\n", REL " ", REL REL REL REL "0" };
+	static const char *const bad[] = { "",	    "\n",	"00",	 "0g0102030405060708090a0b0c0d0e0f",
+					   REL "0", REL "\n\n", REL " ", REL REL REL REL "0" };
 	struct m2m_secret key = { 0 };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -336,7 +353,8 @@ END_TEST
 
 START_TEST(test_host_port)
 {
-	static const char *const bad[] = { "", ":", "a", ":1", "a:", "a:x", "a:65536", "a:123456", "a:-1", "::1:80", "[]:1", "a:1 " };
+	static const char *const bad[] = { "",	      ":",	  "a",	  ":1",	    "a:",   "a:x",
+					   "a:65536", "a:123456", "a:-1", "::1:80", "[]:1", "a:1 " };
 	struct csf_host_port hp;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
