@@ -29,23 +29,25 @@ static struct avp *example(const struct m2m_codec *codec, enum m2m_avp which)
 	return avp;
 }
 
-/* An AVP that the dictionary does not know: its header, zeros as long as its value. */
-static struct avp *copy_unknown(struct avp *from, const struct avp_hdr *hdr)
+/* An AVP that the dictionary does not know: its header, zeros as long as its value (the host cannot write an empty one). */
+static struct avp *copy_unknown(struct avp *from, struct avp_hdr *hdr)
 {
+	uint32_t len = hdr->avp_len, header = hdr->avp_flags & AVP_FLAG_VENDOR ? 12 : 8;
 	struct avp *avp = from;
 	struct avp_hdr *to = NULL;
+	int ret;
 
-	if (fd_msg_avp_new(NULL, AVPFL_SET_BLANK_VALUE | AVPFL_SET_RAWDATA_FROM_AVP, &avp))
-		return NULL;
-	if (fd_msg_avp_hdr(avp, &to)) {
-		fd_msg_free(avp);
-		return NULL;
+	if (len < header + 4)
+		hdr->avp_len = header + 4;
+	ret = fd_msg_avp_new(NULL, AVPFL_SET_BLANK_VALUE | AVPFL_SET_RAWDATA_FROM_AVP, &avp);
+	if (ret == 0 && fd_msg_avp_hdr(avp, &to) == 0) {
+		to->avp_code = hdr->avp_code;
+		to->avp_flags = hdr->avp_flags;
+		to->avp_len = hdr->avp_len;
+		to->avp_vendor = hdr->avp_vendor;
 	}
-	to->avp_code = hdr->avp_code;
-	to->avp_flags = hdr->avp_flags;
-	to->avp_len = hdr->avp_len;
-	to->avp_vendor = hdr->avp_vendor;
-	return avp;
+	hdr->avp_len = len;
+	return ret ? NULL : avp;
 }
 
 static struct avp *copy(const struct m2m_codec *codec, struct avp *from);

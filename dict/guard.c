@@ -17,6 +17,7 @@
 struct walk {
 	m2m_guard_look *look;
 	void *arg;
+	bool strict; /* every value must be one that the host can read */
 	bool mended;
 };
 
@@ -62,15 +63,17 @@ static void disarm(struct walk *w, uint8_t *p)
 }
 
 /* Is its value one that the host cannot read as the type that it knows? Groups are looked into elsewhere. */
-static bool unreadable(const struct avp_at *a, enum m2m_guard_kind kind, bool known_only)
+static bool unreadable(const struct avp_at *a, enum m2m_guard_kind kind)
 {
 	size_t n = a->len - a->header;
 
-	if (kind == M2M_GUARD_4)
-		return n != 4;
-	if (kind == M2M_GUARD_8)
-		return n != 8;
-	return kind == M2M_GUARD_UNKNOWN && known_only && a->flags & FLAG_MANDATORY;
+	return (kind == M2M_GUARD_4 && n != 4) || (kind == M2M_GUARD_8 && n != 8);
+}
+
+/* A vendor's AVP of no vendor, or a code that is not one. */
+static bool nameless(const struct avp_at *a)
+{
+	return a->code == 0 || (a->flags & FLAG_VENDOR && a->vendor == 0);
 }
 
 /* The host keys sessions by this string and cannot stand a NUL in it; 0xff is not UTF-8, so the codec will refuse it. */
@@ -84,36 +87,56 @@ static void mend_session_id(struct walk *w, const struct avp_at *a)
 	}
 }
 
-/* strict: every value must be readable. Deeper levels. False: broken, and too short an end to hold a harmless AVP. */
-static bool walk_group(struct walk *w, uint8_t *p, size_t n, bool strict, bool known_only, int depth);
+/* The host copies Proxy-Info into its answers, octets that it does not know included, and fails if one of them is not as it
+ * should be. Reads only. */
+static bool copies_well(struct walk *w, uint8_t *p, size_t n, int depth)
+{
+	while (n > 0) {
+		struct avp_at a;
+		enum m2m_guard_kind kind;
+
+		if (!read_avp(p, n, &a) || nameless(&a))
+			return false;
+		kind = w->look(w->arg, a.code, a.vendor);
+		if (unreadable(&a, kind) || (kind == M2M_GUARD_UNKNOWN && a.len == a.header))
+			return false;
+		if (kind == M2M_GUARD_GROUP &&
+		    (depth >= DEPTH_MAX || !copies_well(w, a.p + a.header, a.len - a.header, depth + 1)))
+			return false;
+		p += a.padded;
+		n -= a.padded;
+	}
+	return true;
+}
+
+static bool walk_group(struct walk *w, uint8_t *p, size_t n, int depth);
 
 /* One AVP whose frame is good. */
-static void look_at(struct walk *w, const struct avp_at *a, bool strict, bool known_only, int depth)
+static void look_at(struct walk *w, const struct avp_at *a, int depth)
 {
 	enum m2m_guard_kind kind;
+	bool ok = true;
 
-	if (a->code == 0 || (a->flags & FLAG_VENDOR && a->vendor == 0)) {
+	if (nameless(a)) {
 		if (u32(a->p) != 0 || a->flags != 0)
 			disarm(w, a->p);
 		return;
 	}
 	kind = w->look(w->arg, a->code, a->vendor);
-	if (kind == M2M_GUARD_GROUP) {
-		/* The host copies Proxy-Info into its answers, and stops if it cannot read it. */
-		bool proxy = a->code == CODE_PROXY_INFO && a->vendor == 0;
-
-		if (depth >= DEPTH_MAX ||
-		    !walk_group(w, a->p + a->header, a->len - a->header, strict || proxy, known_only, depth + 1))
-			disarm(w, a->p);
-		return;
-	}
-	if (strict && unreadable(a, kind, known_only))
+	if (a->code == CODE_PROXY_INFO && a->vendor == 0)
+		ok = copies_well(w, a->p + a->header, a->len - a->header, depth + 1);
+	else if (kind == M2M_GUARD_GROUP)
+		ok = depth < DEPTH_MAX && walk_group(w, a->p + a->header, a->len - a->header, depth + 1);
+	else if (w->strict)
+		ok = !unreadable(a, kind) && !(kind == M2M_GUARD_UNKNOWN && a->flags & FLAG_MANDATORY);
+	if (!ok)
 		disarm(w, a->p);
 	else if (a->code == CODE_SESSION_ID && a->vendor == 0)
 		mend_session_id(w, a);
 }
 
-static bool walk_group(struct walk *w, uint8_t *p, size_t n, bool strict, bool known_only, int depth)
+/* False: broken, and too short an end to hold a harmless AVP. */
+static bool walk_group(struct walk *w, uint8_t *p, size_t n, int depth)
 {
 	while (n > 0) {
 		struct avp_at a;
@@ -128,7 +151,7 @@ static bool walk_group(struct walk *w, uint8_t *p, size_t n, bool strict, bool k
 			p[7] = (uint8_t)n;
 			return true;
 		}
-		look_at(w, &a, strict, known_only, depth);
+		look_at(w, &a, depth);
 		p += a.padded;
 		n -= a.padded;
 	}
@@ -139,18 +162,18 @@ static bool walk_message(struct walk *w, uint8_t *msg, size_t n)
 {
 	uint32_t app = u32(msg + 8);
 	bool ours = app == 0 || (app >= M2M_APP_RP && app < M2M_APP_RP + M2M_APPS);
-	/* An answer to us that the host cannot read would be dropped without a word, or worse. Answers of other applications may only
-	 * pass through this host. */
-	bool strict = !(msg[4] & FLAG_REQUEST) && ours;
 	uint8_t *p = msg + MSG_HEADER;
 
+	/* An answer to us that the host cannot read would be dropped without a word, or worse. Answers of other applications may only
+	 * pass through this host. */
+	w->strict = !(msg[4] & FLAG_REQUEST) && ours;
 	n -= MSG_HEADER;
 	while (n > 0) {
 		struct avp_at a;
 
 		if (!read_avp(p, n, &a))
 			return false;
-		look_at(w, &a, strict, strict, 0);
+		look_at(w, &a, 0);
 		p += a.padded;
 		n -= a.padded;
 	}
@@ -159,7 +182,7 @@ static bool walk_message(struct walk *w, uint8_t *msg, size_t n)
 
 enum m2m_guard_verdict m2m_guard(uint8_t *msg, size_t n, m2m_guard_look *look, void *arg)
 {
-	struct walk w = { look, arg, false };
+	struct walk w = { look, arg, false, false };
 	bool good = n >= MSG_HEADER && msg[0] == 1 && (u32(msg) & 0xffffff) == n && walk_message(&w, msg, n);
 
 	if (good)

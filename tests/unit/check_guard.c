@@ -242,8 +242,17 @@ START_TEST(test_proxy_info)
 	begin(REQUEST, APP);
 	at = proxy_info(258, M, 3);
 	ck_assert_int_eq(run(), M2M_GUARD_MENDED);
-	ck_assert_uint_eq(msg[at + 3], 284 & 0xff);
-	harmless(at + 24);
+	harmless(at);
+	begin(REQUEST, APP);
+	at = proxy_info(999, 0, 0); /* unknown and empty: the host cannot write it */
+	ck_assert_int_eq(run(), M2M_GUARD_MENDED);
+	harmless(at);
+	begin(REQUEST, APP);
+	at = avp_open(284, M, 0);
+	avp(258, V | M, 0, "1234", 4);
+	avp_close(at);
+	ck_assert_int_eq(run(), M2M_GUARD_MENDED);
+	harmless(at);
 	begin(REQUEST, APP);
 	at = avp(284, M, 0, "12345678", 6);
 	ck_assert_int_eq(run(), M2M_GUARD_MENDED);
