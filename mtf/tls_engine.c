@@ -16,12 +16,17 @@
 
 /* SHA-256 first: an external PSK without another hash in its name is one of SHA-256 (RFC 8446 4.2.11). */
 #define SUITES13 "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
-#define SUITES12 \
-	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:" \
-	"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:" \
+/* PSK first: a node that offers one means it; it may offer certificates' suites beside it without having one. */
+#define SUITES12_PSK \
 	"ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES128-GCM-SHA256:DHE-PSK-AES256-GCM-SHA384:DHE-PSK-CHACHA20-POLY1305:" \
-	"ECDHE-ECDSA-AES128-SHA256:ECDHE-PSK-AES128-CBC-SHA256:DHE-PSK-AES128-CBC-SHA256"
-#define SUITE_PSK_ONLY ":PSK-AES128-CBC-SHA256" /* TS-0003 10.2.2 */
+	"ECDHE-PSK-AES128-CBC-SHA256:DHE-PSK-AES128-CBC-SHA256:"
+#define SUITES12_CERT \
+	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:" \
+	"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA256"
+#define SUITE_PSK_ONLY "PSK-AES128-CBC-SHA256:" /* TS-0003 10.2.2 */
+
+/* libssl takes an external PSK for a resumed session, and wants those marked where certificates are verified. */
+static const unsigned char context_id[] = { 'm', 't', 'f' };
 
 struct tls_server {
 	struct tls_server_conf conf;
@@ -80,7 +85,8 @@ static int on_psk13(SSL *ssl, const unsigned char *identity, size_t n, SSL_SESSI
 		goto out;
 	session = SSL_SESSION_new();
 	if (!session || !SSL_SESSION_set1_master_key(session, key.p, key.n) || !SSL_SESSION_set_cipher(session, cipher) ||
-	    !SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION))
+	    !SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) ||
+	    !SSL_SESSION_set1_id_context(session, context_id, sizeof(context_id)))
 		goto out;
 	*out = session;
 	session = NULL;
@@ -162,7 +168,8 @@ static enum m2m_rc load_certificates(SSL_CTX *ctx, const struct tls_server_conf 
 
 static enum m2m_rc set_versions_and_suites(SSL_CTX *ctx, const struct tls_server_conf *conf, struct m2m_err *err)
 {
-	const char *suites12 = conf->psk_without_forward_secrecy ? SUITES12 SUITE_PSK_ONLY : SUITES12;
+	const char *suites12 = conf->psk_without_forward_secrecy ? SUITES12_PSK SUITE_PSK_ONLY SUITES12_CERT :
+								     SUITES12_PSK SUITES12_CERT;
 
 	SSL_CTX_set_security_level(ctx, 2);
 	if (!SSL_CTX_set_min_proto_version(ctx, conf->tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) ||
@@ -178,7 +185,8 @@ static enum m2m_rc set_options(SSL_CTX *ctx, struct m2m_err *err)
 			    SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_clear_options(ctx, SSL_OP_ALLOW_NO_DHE_KEX);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	if (!SSL_CTX_set_num_tickets(ctx, 0) || !SSL_CTX_set_max_early_data(ctx, 0) || !SSL_CTX_set_recv_max_early_data(ctx, 0))
+	if (!SSL_CTX_set_session_id_context(ctx, context_id, sizeof(context_id)) || !SSL_CTX_set_num_tickets(ctx, 0) ||
+	    !SSL_CTX_set_max_early_data(ctx, 0) || !SSL_CTX_set_recv_max_early_data(ctx, 0))
 		return m2m_fail_openssl(err, "TLS: libssl does not take our options");
 	SSL_CTX_set_psk_find_session_callback(ctx, on_psk13);
 	SSL_CTX_set_psk_server_callback(ctx, on_psk12);
