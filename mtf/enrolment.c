@@ -538,6 +538,8 @@ static void on_pushed(struct mtf *mtf, struct handshake *h)
 	struct enrolment *en = h->en;
 	bool all = true, refused = false;
 	struct commit *c = NULL;
+	struct m2m_err why = { 0 };
+	enum m2m_rc rc = M2M_OK;
 
 	for (size_t i = 0; i < en->in.mas_ids.n; i++) {
 		all = all && en->sent[i] == ANSWERED && en->code[i] == DIAMETER_SUCCESS;
@@ -550,11 +552,13 @@ static void on_pushed(struct mtf *mtf, struct handshake *h)
 	c = mtf->store.st ? calloc(1, sizeof(*c)) : NULL; /* none when the MTF is closing */
 	if (c)
 		*c = (struct commit){ mtf, h };
-	en->committed = c ? store_submit(mtf->store.st, apply_commit, committed, c, &en->why) : M2M_EBUSY;
-	if (en->committed != M2M_OK) {
-		free(c);
-		on_committed(mtf, h);
-	}
+	rc = c ? store_submit(mtf->store.st, apply_commit, committed, c, &why) : M2M_EBUSY;
+	if (rc == M2M_OK)
+		return; /* from here on `committed` writes to en */
+	free(c);
+	en->committed = rc;
+	en->why = why;
+	on_committed(mtf, h);
 }
 
 void enrolment_run(struct mtf *mtf, struct handshake *h, enum hs_event ev)

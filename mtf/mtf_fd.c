@@ -92,7 +92,7 @@ static void on_kra(void *arg, enum m2m_rc rc, const void *answer, const struct m
 		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: the MAS says %u", a->head.result);
 }
 
-static void revoke(void *ctx, const struct m2m_krr *req)
+static void take_back(void *ctx, const struct m2m_krr *req)
 {
 	const struct server *s = ctx;
 	struct m2m_err err = { 0 };
@@ -152,7 +152,7 @@ static void stop(struct server *s)
 
 static enum m2m_rc begin(struct server *s, struct m2m_err *err)
 {
-	const struct mtf_out out = { .push = push, .revoke = revoke, .ctx = s };
+	const struct mtf_out out = { .push = push, .revoke = take_back, .ctx = s };
 	enum m2m_rc rc = mtf_open(&s->conf, dict_node_identity(s->node), &out, &dict_env, &s->mtf, err);
 
 	if (rc != M2M_OK)

@@ -13,3 +13,29 @@ tests_fuzz_fuzz_mtf_records_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fuzz_fuzz_mtf_records_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_mtf_records_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_mtf_records_LDADD = mtf/libmtf.la
+
+check_PROGRAMS += tests/unit/check_tls_engine tests/unit/check_mtf tests/unit/check_mtf_rounds tests/unit/check_mtf_admin
+TESTS += tests/unit/check_tls_engine tests/unit/check_mtf tests/unit/check_mtf_rounds tests/unit/check_mtf_admin
+
+tests_unit_check_tls_engine_SOURCES = tests/unit/check_tls_engine.c tests/unit/tls_node.c tests/unit/tls_node.h
+tests_unit_check_tls_engine_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_tls_engine_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_tls_engine_LDADD = mtf/libmtf.la $(CHECK_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+
+MTF_RIG = tests/unit/mtf_rig.c tests/unit/mtf_rig.h tests/unit/tls_node.c tests/unit/tls_node.h
+MTF_RIG_LIBS = mtf/libmtf.la $(CHECK_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_mtf_SOURCES = tests/unit/check_mtf.c $(MTF_RIG)
+tests_unit_check_mtf_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_LDADD = $(MTF_RIG_LIBS)
+
+tests_unit_check_mtf_rounds_SOURCES = tests/unit/check_mtf_rounds.c $(MTF_RIG)
+tests_unit_check_mtf_rounds_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_rounds_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_rounds_LDADD = $(MTF_RIG_LIBS)
+
+tests_unit_check_mtf_admin_SOURCES = tests/unit/check_mtf_admin.c $(MTF_RIG)
+tests_unit_check_mtf_admin_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_admin_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_admin_LDADD = $(MTF_RIG_LIBS)

@@ -196,10 +196,9 @@ bool node_feed(struct node *n, struct m2m_span in)
 
 struct m2m_span node_drain(struct node *n)
 {
-	static uint8_t buf[65536];
-	int r = BIO_read(n->out, buf, sizeof(buf));
+	int r = BIO_read(n->out, n->drained, sizeof(n->drained));
 
-	return m2m_span(buf, r > 0 ? (size_t)r : 0);
+	return m2m_span(n->drained, r > 0 ? (size_t)r : 0);
 }
 
 void node_export(struct node *n, uint8_t out[48])

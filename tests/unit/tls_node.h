@@ -43,6 +43,7 @@ struct node {
 	bool done;
 	int alert;        /* fatal alert that came in, or -1 */
 	int new_sessions; /* tickets that came in */
+	uint8_t drained[65536];
 };
 
 void node_init(struct node *n, const struct node_conf *conf);
