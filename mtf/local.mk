@@ -8,3 +8,8 @@ mtf_libmtf_la_SOURCES = \
 mtf_libmtf_la_CFLAGS = $(AM_CFLAGS) $(SSL_CFLAGS) $(JANSSON_CFLAGS)
 mtf_libmtf_la_LIBADD = dict/libm2mmsg.la store/libstore.la common/libcommon.la $(SSL_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS) \
 	$(AX_PTHREAD_LIBS)
+
+extension_LTLIBRARIES += mtf/mtf.la
+mtf_mtf_la_SOURCES = mtf/mtf_fd.c
+mtf_mtf_la_LDFLAGS = $(EXTENSION_LDFLAGS)
+mtf_mtf_la_LIBADD = mtf/libmtf.la dict/libdict.la $(FD_LIBS)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* For tests: the MTF core between fake MASs and a CSF. `lock` guards clock and MASs; one lock more all answers. */
+#include "config.h"
+
 #include "mtf_rig.h"
 
 #include <check.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -269,24 +272,19 @@ static void await_threads(struct rig *r)
 	}
 }
 
-static void remove_files(const struct rig *r)
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
-	static const char *const files[] = { "store/enrolments/data.mdb", "store/enrolments/lock.mdb", "store/enrolments",
-					     "store/keyring", "store", "kek", "cert.pem", "key.pem", "anchors.pem", "." };
-	char path[160];
-
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", r->dir, files[i]);
-		(void)remove(path);
-	}
-	(void)rmdir(r->dir);
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
 }
 
 void rig_free(struct rig *r)
 {
 	rig_close(r);
 	await_threads(r);
-	remove_files(r);
+	(void)nftw(r->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	pki_free(&r->ca);
 	pki_free(&r->other_ca);
 	pki_free(&r->server);
