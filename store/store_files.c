@@ -17,6 +17,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#define CHECK_TRIES 8
+
 /* --- LMDB 0.9's meta page, in host order and size ------------------------------------------------------------------ */
 
 #define PAGE_META 0x08u
@@ -88,12 +90,17 @@ static enum m2m_rc root_check(const char *path, int fd, const struct meta *m, co
 }
 
 /* Cheap, whatever the size of the store. A walk over all pages has its place here, in a child process. */
-static enum m2m_rc data_check(const char *path, int fd, uint64_t size, struct m2m_err *err)
+static enum m2m_rc data_check(const char *path, int fd, struct m2m_err *err)
 {
 	struct meta m[2] = { 0 };
 	const struct meta *newest = NULL;
+	struct stat sb = { 0 };
+	uint64_t size = 0;
 	enum m2m_rc rc = M2M_OK;
 
+	if (fstat(fd, &sb) != 0)
+		return m2m_fail_errno(err, "%s", path);
+	size = (uint64_t)sb.st_size;
 	if (pread(fd, &m[0], sizeof(m[0]), 0) != (ssize_t)sizeof(m[0]))
 		return cut(path, "truncated: shorter than a meta page", err);
 	rc = meta_check(path, &m[0], size, err);
@@ -212,7 +219,10 @@ enum m2m_rc store_files_check(const char *dir, bool *found, struct m2m_err *err)
 		rc = file_open(path, &fd, &sb, err);
 	if (rc == M2M_OK && fd >= 0 && sb.st_size > 0) {
 		*found = true;
-		rc = data_check(path, fd, (uint64_t)sb.st_size, err);
+		/* Another process may write while we read: what is damaged is so each time. */
+		rc = M2M_ECORRUPT;
+		for (int tries = 0; tries < CHECK_TRIES && rc == M2M_ECORRUPT; tries++)
+			rc = data_check(path, fd, err);
 	}
 	if (fd >= 0)
 		close(fd);

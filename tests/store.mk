@@ -1,9 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-check_PROGRAMS += tests/unit/check_store
-TESTS += tests/unit/check_store
+check_PROGRAMS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open
+TESTS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open
 EXTRA_DIST += tests/unit/store_fixture.h
 
 tests_unit_check_store_SOURCES = tests/unit/check_store.c
 tests_unit_check_store_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_store_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_store_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+# LMDB too, for environments that are not ours.
+tests_unit_check_store_open_SOURCES = tests/unit/check_store_open.c
+tests_unit_check_store_open_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_store_open_CFLAGS = $(TEST_CFLAGS) $(LMDB_CFLAGS)
+tests_unit_check_store_open_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(LMDB_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_store_faults_SOURCES = tests/unit/check_store_faults.c
+tests_unit_check_store_faults_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_store_faults_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_store_faults_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
