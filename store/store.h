@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The store contract: named tables of octets, read views, and write jobs with group commit.
  *
- * Nothing here knows what a root key is. Reads run on the caller's thread in a view, a consistent snapshot. Writes are jobs: a
- * function that the store's one writer thread runs inside a transaction, so that it can look before it writes; many jobs
- * share one commit, and each job's completion is called after that commit. A job that fails writes nothing and does not
- * harm its neighbours. Several processes may have the same store open (the operator's tool beside the daemon), each once.
+ * Nothing here knows what a root key is. Reads run on the caller's thread in a view, a consistent snapshot. Writes are
+ * jobs: a function that the store's one writer thread runs inside a transaction, so that it can look before it writes;
+ * many jobs share one commit, and each job's completion is called after that commit. A job that fails writes nothing
+ * and does not harm its neighbours. Several processes may have the same store open (the operator's tool beside the
+ * daemon), each once.
  *
  * All functions are thread-safe. */
 #ifndef STORE_H
@@ -25,19 +26,20 @@ enum store_sync {
 };
 
 struct store_conf {
-	const char *dir;            /* folder of the environment; must exist, not on a network file system */
-	const char *const *tables;  /* names, NULL-terminated; a table is known by its index here */
-	size_t map_size;            /* octets; the file is sparse */
+	const char *dir;	   /* folder of the environment; must exist, not on a network file system */
+	const char *const *tables; /* names, NULL-terminated; a table is known by its index here */
+	size_t map_size;	   /* octets; the file is sparse */
 	enum store_sync sync;
-	bool create;                /* make the environment if the folder has none; else M2M_ENOENT */
+	bool create; /* make the environment if the folder has none; else M2M_ENOENT */
 	bool read_only;
-	uint32_t schema;            /* version of what the tables hold; a store of a newer one is refused untouched */
-	unsigned batch_max;         /* most jobs a commit; 0: 256 */
+	uint32_t schema;    /* version of what the tables hold; a store of a newer one is refused untouched */
+	unsigned batch_max; /* most jobs a commit; 0: 256 */
 };
 
-/* Open. out: owned by the caller, store_close(). M2M_ENOENT | M2M_EVERSION a newer schema | M2M_EDENIED folder or file mode unsafe,
- * network file system | M2M_ECORRUPT | M2M_EIO. The text names the path. */
-enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env, struct store **out, struct m2m_err *err);
+/* Open. out: owned by the caller, store_close(). M2M_ENOENT | M2M_EVERSION a newer schema | M2M_EDENIED folder or file
+ * mode unsafe, network file system | M2M_ECORRUPT | M2M_EIO. The text names the path. */
+enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env, struct store **out,
+		       struct m2m_err *err);
 
 /* Runs what is queued, calls every completion, joins the writer, closes. store_close(NULL) does nothing. */
 void store_close(struct store *st);
@@ -50,40 +52,45 @@ enum m2m_rc store_view_begin(struct store *st, struct store_view **out, struct m
 void store_view_end(struct store_view *v); /* NULL does nothing */
 
 /* val: borrowed until the view ends. M2M_ENOENT. */
-enum m2m_rc store_get(struct store_view *v, unsigned table, struct m2m_span key, struct m2m_span *val, struct m2m_err *err);
+enum m2m_rc store_get(struct store_view *v, unsigned table, struct m2m_span key, struct m2m_span *val,
+		      struct m2m_err *err);
 
-/* Call each(arg, key, val) for every record whose key is >= from and starts with prefix (both may be empty), in key order,
- * until it returns false. Spans are borrowed until each returns. */
+/* Call each(arg, key, val) for every record whose key is >= from and starts with prefix (both may be empty), in key
+ * order, until it returns false. Spans are borrowed until each returns. */
 typedef bool store_each(void *arg, struct m2m_span key, struct m2m_span val);
-enum m2m_rc store_scan(struct store_view *v, unsigned table, struct m2m_span prefix, struct m2m_span from, store_each *each,
-		       void *arg, struct m2m_err *err);
+enum m2m_rc store_scan(struct store_view *v, unsigned table, struct m2m_span prefix, struct m2m_span from,
+		       store_each *each, void *arg, struct m2m_err *err);
 
 /* How many records a table has. */
 enum m2m_rc store_count(struct store_view *v, unsigned table, uint64_t *n, struct m2m_err *err);
 
 /* get in a view of its own: val is copied to out (appended). For callers that want one record. */
-enum m2m_rc store_fetch(struct store *st, unsigned table, struct m2m_span key, struct m2m_secret *out, struct m2m_err *err);
+enum m2m_rc store_fetch(struct store *st, unsigned table, struct m2m_span key, struct m2m_secret *out,
+			struct m2m_err *err);
 
 /* --- writing --------------------------------------------------------------------------------------------------- */
 
 /* The transaction as a job sees it, with the writes of the jobs before it. */
 struct store_txn;
 /* val: borrowed until the next write of this job or its end. */
-enum m2m_rc store_txn_get(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span *val, struct m2m_err *err);
+enum m2m_rc store_txn_get(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span *val,
+			  struct m2m_err *err);
 /* key and val are copied. */
-enum m2m_rc store_txn_put(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span val, struct m2m_err *err);
+enum m2m_rc store_txn_put(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span val,
+			  struct m2m_err *err);
 /* Deleting what is not there is no error. */
 enum m2m_rc store_txn_del(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_err *err);
 
-/* Runs on the writer thread; may run more than once (a commit that failed is tried again job by job), so it must work from its
- * input alone. Any result but M2M_OK discards this job's writes. Must not block, must not call store_run. */
+/* Runs on the writer thread; may run more than once (a commit that failed is tried again job by job), so it must work
+ * from its input alone. Any result but M2M_OK discards this job's writes. Must not block, must not call store_run. */
 typedef enum m2m_rc store_apply(void *arg, struct store_txn *t, struct m2m_err *err);
-/* Called exactly once per job, on the writer thread, after the commit: rc and err are apply's, or of the commit: M2M_EFULL,
- * M2M_EIO: nothing of the job was written. May call store_submit, must not block, must not call store_run. */
+/* Called exactly once per job, on the writer thread, after the commit: rc and err are apply's, or of the commit:
+ * M2M_EFULL, M2M_EIO: nothing of the job was written. May call store_submit, must not block, must not call store_run.
+ */
 typedef void store_done(void *arg, enum m2m_rc rc, const struct m2m_err *err);
 
-/* Hand a job to the writer; returns at once. done may be NULL. M2M_ENOMEM, M2M_EBUSY (the queue is full, or the store is
- * closing), M2M_EDENIED (opened for reading only): done is not called then. */
+/* Hand a job to the writer; returns at once. done may be NULL. M2M_ENOMEM, M2M_EBUSY (the queue is full, or the store
+ * is closing), M2M_EDENIED (opened for reading only): done is not called then. */
 enum m2m_rc store_submit(struct store *st, store_apply *apply, store_done *done, void *arg, struct m2m_err *err);
 
 /* Submit and wait: for tools, start-up and tests; never on a dispatch thread. */
@@ -93,9 +100,9 @@ enum m2m_rc store_run(struct store *st, store_apply *apply, void *arg, struct m2
 
 struct store_stat {
 	uint64_t map_size, used; /* octets */
-	uint64_t commits, jobs;  /* since this process opened it */
+	uint64_t commits, jobs;	 /* since this process opened it */
 	uint32_t schema;
-	bool durable;            /* as the library reports the flags it really runs with */
+	bool durable; /* as the library reports the flags it really runs with */
 };
 enum m2m_rc store_stat(struct store *st, struct store_stat *out, struct m2m_err *err);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The checks before an environment is opened. LMDB maps its file and has no checksums: a page that is not there is a SIGBUS, and
- * a page that is not one is followed. No state, thread-safe.
+/* The checks before an environment is opened. LMDB maps its file and has no checksums: a page that is not there is a
+ * SIGBUS, and a page that is not one is followed. No state, thread-safe.
  *
  * The data file is as long as the map from the start (it is sparse). So a file shorter than the map that its meta pages
- * name was cut, and a page that the disk did not take reads as zeros, which LMDB refuses, instead of killing the process. */
+ * name was cut, and a page that the disk did not take reads as zeros, which LMDB refuses, instead of killing the
+ * process. */
 #include "config.h"
 
 #include "store/store_files.h"
@@ -19,7 +20,8 @@
 
 #define CHECK_TRIES 8
 
-/* --- LMDB 0.9's meta page, in host order and size ------------------------------------------------------------------ */
+/* --- LMDB 0.9's meta page, in host order and size ------------------------------------------------------------------
+ */
 
 #define PAGE_META 0x08u
 #define PAGE_BRANCH 0x01u
@@ -63,7 +65,8 @@ static enum m2m_rc meta_check(const char *path, const struct meta *m, uint64_t f
 	if (m->magic != META_MAGIC || (m->page.flags & PAGE_META) == 0)
 		return cut(path, "not an LMDB data file, or its meta pages are damaged", err);
 	if (m->version != META_VERSION)
-		return m2m_fail(err, M2M_EVERSION, "%s: LMDB data format %u, this program knows %u", path, m->version, META_VERSION);
+		return m2m_fail(err, M2M_EVERSION, "%s: LMDB data format %u, this program knows %u", path, m->version,
+				META_VERSION);
 	if (psize < 512 || psize > 65536 || (psize & (psize - 1)) != 0)
 		return cut(path, "damaged: no such page size", err);
 	if (m->last_page >= UINT64_MAX / psize - 1 || m->last_page + 1 > m->map_size / psize)
@@ -118,17 +121,19 @@ static enum m2m_rc data_check(const char *path, int fd, struct m2m_err *err)
 	return rc == M2M_OK ? root_check(path, fd, newest, &newest->main, err) : rc;
 }
 
-/* --- folder and files ------------------------------------------------------------------------------------------------ */
+/* --- folder and files ------------------------------------------------------------------------------------------------
+ */
 
 /* File systems whose files may change under us, or whose locks and maps are not those of one machine. */
 static const struct {
 	uint32_t type;
 	const char *name;
 } networks[] = {
-	{ 0x6969, "NFS" },       { 0xff534d42, "CIFS" },  { 0xfe534d42, "SMB2" },  { 0x517b, "SMB" },      { 0x65735546, "FUSE" },
-	{ 0x01021997, "9p" },    { 0x00c36400, "Ceph" },  { 0x0bd00bd0, "Lustre" }, { 0x01161970, "GFS2" }, { 0x7461636f, "OCFS2" },
-	{ 0x5346414f, "AFS" },   { 0x6b414653, "AFS" },   { 0x73757245, "Coda" },  { 0x564c, "NCP" },      { 0x786f4256, "VirtualBox" },
-	{ 0x47504653, "GPFS" },  { 0xaad7aaea, "PanFS" },
+	{ 0x6969, "NFS" },	 { 0xff534d42, "CIFS" },  { 0xfe534d42, "SMB2" },	{ 0x517b, "SMB" },
+	{ 0x65735546, "FUSE" },	 { 0x01021997, "9p" },	  { 0x00c36400, "Ceph" },	{ 0x0bd00bd0, "Lustre" },
+	{ 0x01161970, "GFS2" },	 { 0x7461636f, "OCFS2" }, { 0x5346414f, "AFS" },	{ 0x6b414653, "AFS" },
+	{ 0x73757245, "Coda" },	 { 0x564c, "NCP" },	  { 0x786f4256, "VirtualBox" }, { 0x47504653, "GPFS" },
+	{ 0xaad7aaea, "PanFS" },
 };
 
 static enum m2m_rc local_check(const char *dir, int fd, struct m2m_err *err)

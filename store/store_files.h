@@ -8,8 +8,8 @@
 
 #include "common/err.h"
 
-/* Check folder, data file and lock file: kinds, modes (0700, 0600), no network file system; and that the data file is a whole
- * LMDB file as far as its two meta pages tell. found: out, whether there is a data file with something in it.
+/* Check folder, data file and lock file: kinds, modes (0700, 0600), no network file system; and that the data file is a
+ * whole LMDB file as far as its two meta pages tell. found: out, whether there is a data file with something in it.
  * M2M_ENOENT no folder | M2M_EDENIED | M2M_ECORRUPT | M2M_EVERSION another LMDB format | M2M_EIO. Thread-safe. */
 enum m2m_rc store_files_check(const char *dir, bool *found, struct m2m_err *err);
 

@@ -1,75 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The store on LMDB: the one file that knows lmdb.h. Owns the environment, its writer thread and a pool of read transactions.
+/* The store on LMDB: its transactions. Owns the pool of read transactions and what a job does to the database.
  *
- * Writing. The writer (store_writer.c) hands over its jobs, up to batch_max, for one transaction and one commit. A job's writes
- * are kept in a list and put into the transaction when the job has succeeded, so that a job that fails needs no undoing; its
- * reads look there first. (LMDB's nested transactions would do too, but each copies the list of free pages: with 85,000
- * of them a job took 24 us instead of 6, and the list grows with what is deleted.)
+ * Writing. The writer (store_writer.c) hands over its jobs, up to batch_max, for one transaction and one commit. A
+ * job's writes are kept in a list and put into the transaction when the job has succeeded, so that a job that fails
+ * needs no undoing; its reads look there first. (LMDB's nested transactions would do too, but each copies the list of
+ * free pages: with 85,000 of them a job took 24 us instead of 6, and the list grows with what is deleted.)
  *
- * Durability. Default flags: a commit is two synced writes, pages and then the meta page. STORE_SOFT leaves out the syncs: the
- * octets are the kernel's when the commit returns, so they survive this process. MDB_WRITEMAP (our stray writes would be
- * the file's) and MDB_NOMEMINIT (our heap would be in the file) are never set.
+ * Durability. Default flags: a commit is two synced writes, pages and then the meta page. STORE_SOFT leaves out the
+ * syncs: the octets are the kernel's when the commit returns, so they survive this process. MDB_WRITEMAP (our stray
+ * writes would be the file's) and MDB_NOMEMINIT (our heap would be in the file) are never set.
  *
- * Threading. MDB_NOTLS: a read transaction belongs to its view and not to a thread; views are reset and renewed, a renewal takes
- * well under a microsecond. map_lock is held shared by each transaction and exclusively to follow another process that
- * made the map larger, the only time when LMDB wants no transaction at all. pool_lock is held for a few instructions. */
+ * Threading. MDB_NOTLS: a read transaction belongs to its view and not to a thread; views are reset and renewed, a
+ * renewal takes well under a microsecond. map_lock is held shared by each transaction and exclusively to follow another
+ * process that made the map larger, the only time when LMDB wants no transaction at all. pool_lock is held for a few
+ * instructions. */
 #include "config.h"
 
-#include "store/store.h"
+#include "store/store_lmdb.h"
 
 #include <errno.h>
-#include <lmdb.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
-#include "common/cursor.h"
-#include "store/store_files.h"
-#include "store/store_writer.h"
-#include "store/store_writes.h"
-
-#define BATCH_MAX 256
-#define READERS_MAX 1024
-#define POOL_MAX 64           /* views kept for reuse */
-#define MAP_WAIT_S 2          /* for the views of this process to end when the map must follow */
+#define POOL_MAX 64	      /* views kept for reuse */
+#define MAP_WAIT_S 2	      /* for the views of this process to end when the map must follow */
 #define FULL_BELOW (1u << 20) /* octets: an I/O error on a file system with less room than this is a full one */
-#define META_TABLE "store.meta"
-#define META_KEY "schema"
-#define META_MAGIC 0x4d324d53u /* "M2MS" */
-
-struct store_view {
-	struct store *st;
-	MDB_txn *txn;
-	struct store_view *next; /* in the pool */
-};
-
-struct store_txn {
-	struct store *st;
-	MDB_txn *txn;
-	struct store_writes writes; /* of the job that runs */
-	enum m2m_rc bad;            /* of a write that failed: the job may not succeed any more */
-};
-
-struct store {
-	char *dir;
-	const struct m2m_env *menv;
-	MDB_env *env;
-	MDB_dbi dbi[STORE_TABLES_MAX];
-	unsigned tables;
-	uint32_t schema;
-	pthread_rwlock_t map_lock;
-	pthread_mutex_t pool_lock;
-	struct store_view *pool; /* under pool_lock, with their number */
-	unsigned pooled;
-	atomic_bool broken; /* LMDB said MDB_PANIC: nothing goes until the environment is opened anew */
-
-	struct store_writer *writer; /* NULL: read only */
-	struct store_writer_ops writer_ops;
-	struct store_txn job_txn; /* the writer's */
-	atomic_uint_least64_t commits;
-};
 
 static int64_t monotonic_s(void)
 {
@@ -79,7 +35,8 @@ static int64_t monotonic_s(void)
 	return ts.tv_sec;
 }
 
-/* --- LMDB's codes ---------------------------------------------------------------------------------------------------- */
+/* --- LMDB's codes ----------------------------------------------------------------------------------------------------
+ */
 
 /* LMDB reports a write cut short by a full disk as EIO. */
 static bool disk_full(const struct store *st)
@@ -130,14 +87,15 @@ static enum m2m_rc code_of(const struct store *st, int rc)
 	}
 }
 
-static enum m2m_rc fail(struct store *st, int rc, const char *what, struct m2m_err *err)
+enum m2m_rc store_lmdb_fail(struct store *st, int rc, const char *what, struct m2m_err *err)
 {
 	if (rc == MDB_PANIC)
 		atomic_store(&st->broken, true);
 	return m2m_fail(err, code_of(st, rc), "%s: %s: %s", st->dir, what, mdb_strerror(rc));
 }
 
-/* --- transactions ---------------------------------------------------------------------------------------------------- */
+/* --- transactions ----------------------------------------------------------------------------------------------------
+ */
 
 /* Another process made the map larger. This process's transactions must end before ours may follow. */
 static int map_follow(struct store *st)
@@ -152,9 +110,7 @@ static int map_follow(struct store *st)
 	return rc;
 }
 
-/* Begin *txn, or renew it if there is one. On success map_lock is held shared until txn_over. On failure *txn is still the
- * caller's to abort. */
-static int txn_open(struct store *st, unsigned flags, MDB_txn **txn)
+int store_lmdb_begin(struct store *st, unsigned flags, MDB_txn **txn)
 {
 	int rc = MDB_SUCCESS, dead = 0;
 
@@ -176,12 +132,13 @@ static int txn_open(struct store *st, unsigned flags, MDB_txn **txn)
 	return EBUSY;
 }
 
-static void txn_over(struct store *st)
+void store_lmdb_over(struct store *st)
 {
 	pthread_rwlock_unlock(&st->map_lock);
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------------------------------
+ */
 
 static enum m2m_rc place_check(const struct store *st, unsigned table, struct m2m_span key, struct m2m_err *err)
 {
@@ -213,12 +170,12 @@ static enum m2m_rc get(struct store *st, MDB_txn *txn, unsigned table, struct m2
 	if (rc == MDB_NOTFOUND)
 		return m2m_fail(err, M2M_ENOENT, "%s: no such record", st->dir);
 	if (rc != MDB_SUCCESS)
-		return fail(st, rc, "get", err);
+		return store_lmdb_fail(st, rc, "get", err);
 	*val = span_of(v);
 	return M2M_OK;
 }
 
-static void view_free(struct store_view *v)
+void store_lmdb_view_free(struct store_view *v)
 {
 	if (v != NULL && v->txn != NULL)
 		mdb_txn_abort(v->txn);
@@ -242,10 +199,10 @@ enum m2m_rc store_view_begin(struct store *st, struct store_view **out, struct m
 	if (v == NULL)
 		return m2m_fail(err, M2M_ENOMEM, "%s: out of memory", st->dir);
 	v->st = st;
-	rc = txn_open(st, MDB_RDONLY, &v->txn);
+	rc = store_lmdb_begin(st, MDB_RDONLY, &v->txn);
 	if (rc != MDB_SUCCESS) {
-		view_free(v);
-		return fail(st, rc, "read transaction", err);
+		store_lmdb_view_free(v);
+		return store_lmdb_fail(st, rc, "read transaction", err);
 	}
 	*out = v;
 	return M2M_OK;
@@ -259,7 +216,7 @@ void store_view_end(struct store_view *v)
 		return;
 	st = v->st;
 	mdb_txn_reset(v->txn);
-	txn_over(st);
+	store_lmdb_over(st);
 	pthread_mutex_lock(&st->pool_lock);
 	if (st->pooled < POOL_MAX) {
 		v->next = st->pool;
@@ -268,10 +225,11 @@ void store_view_end(struct store_view *v)
 		v = NULL;
 	}
 	pthread_mutex_unlock(&st->pool_lock);
-	view_free(v);
+	store_lmdb_view_free(v);
 }
 
-enum m2m_rc store_get(struct store_view *v, unsigned table, struct m2m_span key, struct m2m_span *val, struct m2m_err *err)
+enum m2m_rc store_get(struct store_view *v, unsigned table, struct m2m_span key, struct m2m_span *val,
+		      struct m2m_err *err)
 {
 	enum m2m_rc rc = place_check(v->st, table, key, err);
 
@@ -292,8 +250,8 @@ static bool before(struct m2m_span a, struct m2m_span b)
 	return c < 0 || (c == 0 && a.n < b.n);
 }
 
-enum m2m_rc store_scan(struct store_view *v, unsigned table, struct m2m_span prefix, struct m2m_span from, store_each *each,
-		       void *arg, struct m2m_err *err)
+enum m2m_rc store_scan(struct store_view *v, unsigned table, struct m2m_span prefix, struct m2m_span from,
+		       store_each *each, void *arg, struct m2m_err *err)
 {
 	struct m2m_span start = before(from, prefix) ? prefix : from;
 	MDB_val k = val_of(start), val = { 0 };
@@ -301,7 +259,8 @@ enum m2m_rc store_scan(struct store_view *v, unsigned table, struct m2m_span pre
 	int rc = MDB_SUCCESS;
 
 	if (table >= v->st->tables || prefix.n > STORE_KEY_MAX || from.n > STORE_KEY_MAX)
-		return m2m_fail(err, M2M_EINVAL, "%s: scan of table %u from a key of %zu octets", v->st->dir, table, start.n);
+		return m2m_fail(err, M2M_EINVAL, "%s: scan of table %u from a key of %zu octets", v->st->dir, table,
+				start.n);
 	rc = mdb_cursor_open(v->txn, v->st->dbi[table], &cur);
 	if (rc == MDB_SUCCESS)
 		rc = mdb_cursor_get(cur, &k, &val, start.n > 0 ? MDB_SET_RANGE : MDB_FIRST);
@@ -309,7 +268,7 @@ enum m2m_rc store_scan(struct store_view *v, unsigned table, struct m2m_span pre
 		rc = mdb_cursor_get(cur, &k, &val, MDB_NEXT);
 	if (cur != NULL)
 		mdb_cursor_close(cur);
-	return rc == MDB_SUCCESS || rc == MDB_NOTFOUND ? M2M_OK : fail(v->st, rc, "scan", err);
+	return rc == MDB_SUCCESS || rc == MDB_NOTFOUND ? M2M_OK : store_lmdb_fail(v->st, rc, "scan", err);
 }
 
 enum m2m_rc store_count(struct store_view *v, unsigned table, uint64_t *n, struct m2m_err *err)
@@ -321,12 +280,13 @@ enum m2m_rc store_count(struct store_view *v, unsigned table, uint64_t *n, struc
 		return m2m_fail(err, M2M_EINVAL, "%s: no table %u", v->st->dir, table);
 	rc = mdb_stat(v->txn, v->st->dbi[table], &ms);
 	if (rc != MDB_SUCCESS)
-		return fail(v->st, rc, "count", err);
+		return store_lmdb_fail(v->st, rc, "count", err);
 	*n = ms.ms_entries;
 	return M2M_OK;
 }
 
-enum m2m_rc store_fetch(struct store *st, unsigned table, struct m2m_span key, struct m2m_secret *out, struct m2m_err *err)
+enum m2m_rc store_fetch(struct store *st, unsigned table, struct m2m_span key, struct m2m_secret *out,
+			struct m2m_err *err)
 {
 	struct store_view *v = NULL;
 	struct m2m_span val = { 0 };
@@ -340,9 +300,11 @@ enum m2m_rc store_fetch(struct store *st, unsigned table, struct m2m_span key, s
 	return rc;
 }
 
-/* --- a job's transaction --------------------------------------------------------------------------------------------- */
+/* --- a job's transaction ---------------------------------------------------------------------------------------------
+ */
 
-enum m2m_rc store_txn_get(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span *val, struct m2m_err *err)
+enum m2m_rc store_txn_get(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span *val,
+			  struct m2m_err *err)
 {
 	const struct store_write *w = NULL;
 	enum m2m_rc rc = place_check(t->st, table, key, err);
@@ -373,7 +335,8 @@ static enum m2m_rc txn_write(struct store_txn *t, unsigned table, bool del, stru
 	return rc;
 }
 
-enum m2m_rc store_txn_put(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span val, struct m2m_err *err)
+enum m2m_rc store_txn_put(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span val,
+			  struct m2m_err *err)
 {
 	return txn_write(t, table, false, key, val, err);
 }
@@ -383,7 +346,8 @@ enum m2m_rc store_txn_del(struct store_txn *t, unsigned table, struct m2m_span k
 	return txn_write(t, table, true, key, m2m_span(NULL, 0), err);
 }
 
-/* --- commits, on the writer's thread --------------------------------------------------------------------------------- */
+/* --- commits, on the writer's thread ---------------------------------------------------------------------------------
+ */
 
 static int writes_apply(struct store_txn *t)
 {
@@ -393,7 +357,8 @@ static int writes_apply(struct store_txn *t)
 		const struct store_write *w = &t->writes.v[i];
 		MDB_val k = val_of(store_write_key(w)), v = val_of(store_write_val(w));
 
-		rc = w->del ? mdb_del(t->txn, t->st->dbi[w->table], &k, NULL) : mdb_put(t->txn, t->st->dbi[w->table], &k, &v, 0);
+		rc = w->del ? mdb_del(t->txn, t->st->dbi[w->table], &k, NULL)
+			    : mdb_put(t->txn, t->st->dbi[w->table], &k, &v, 0);
 		if (w->del && rc == MDB_NOTFOUND)
 			rc = MDB_SUCCESS;
 	}
@@ -409,7 +374,8 @@ static int job_run(struct store_txn *t, struct store_job *job)
 	job->err = (struct m2m_err){ 0 };
 	job->rc = job->apply(job->arg, t, &job->err);
 	if (job->rc == M2M_OK && t->bad != M2M_OK)
-		job->rc = m2m_fail(&job->err, t->bad, "%s: a write of the job failed: %s", t->st->dir, m2m_rc_text(t->bad));
+		job->rc = m2m_fail(&job->err, t->bad, "%s: a write of the job failed: %s", t->st->dir,
+				   m2m_rc_text(t->bad));
 	if (job->rc == M2M_OK)
 		rc = writes_apply(t);
 	else if (job->err.rc != job->rc)
@@ -418,16 +384,16 @@ static int job_run(struct store_txn *t, struct store_job *job)
 	return rc;
 }
 
-static enum m2m_rc jobs_commit(void *ctx, struct store_job **jobs, unsigned n, struct m2m_err *err)
+enum m2m_rc store_lmdb_commit(void *ctx, struct store_job **jobs, unsigned n, struct m2m_err *err)
 {
 	struct store *st = ctx;
 	struct store_txn *t = &st->job_txn;
 	int rc = MDB_SUCCESS;
 
 	t->txn = NULL;
-	rc = txn_open(st, 0, &t->txn);
+	rc = store_lmdb_begin(st, 0, &t->txn);
 	if (rc != MDB_SUCCESS)
-		return fail(st, rc, "write transaction", err);
+		return store_lmdb_fail(st, rc, "write transaction", err);
 	for (unsigned i = 0; i < n && rc == MDB_SUCCESS; i++)
 		rc = job_run(t, jobs[i]);
 	if (rc == MDB_SUCCESS) {
@@ -436,281 +402,15 @@ static enum m2m_rc jobs_commit(void *ctx, struct store_job **jobs, unsigned n, s
 	} else {
 		mdb_txn_abort(t->txn);
 	}
-	txn_over(st);
-	return rc == MDB_SUCCESS ? M2M_OK : fail(st, rc, "write", err);
+	store_lmdb_over(st);
+	return rc == MDB_SUCCESS ? M2M_OK : store_lmdb_fail(st, rc, "write", err);
 }
 
 /* Slots of readers that died are freed: they pin pages. */
-static void tick(void *ctx)
+void store_lmdb_tick(void *ctx)
 {
 	struct store *st = ctx;
 	int dead = 0;
 
 	mdb_reader_check(st->env, &dead);
-}
-
-static enum m2m_rc writable(const struct store *st, struct m2m_err *err)
-{
-	return st->writer != NULL ? M2M_OK : m2m_fail(err, M2M_EDENIED, "%s: opened for reading only", st->dir);
-}
-
-enum m2m_rc store_submit(struct store *st, store_apply *apply, store_done *done, void *arg, struct m2m_err *err)
-{
-	enum m2m_rc rc = writable(st, err);
-
-	return rc == M2M_OK ? store_writer_submit(st->writer, apply, done, arg, err) : rc;
-}
-
-enum m2m_rc store_run(struct store *st, store_apply *apply, void *arg, struct m2m_err *err)
-{
-	enum m2m_rc rc = writable(st, err);
-
-	return rc == M2M_OK ? store_writer_run(st->writer, apply, arg, err) : rc;
-}
-
-/* --- looking after it ------------------------------------------------------------------------------------------------ */
-
-/* Pages that wait for reuse: each record of LMDB's own first tree is a count and that many page numbers. */
-static int free_pages(MDB_txn *txn, uint64_t *n)
-{
-	MDB_cursor *cur = NULL;
-	MDB_val k = { 0 }, v = { 0 };
-	size_t count = 0;
-	int rc = mdb_cursor_open(txn, 0, &cur);
-
-	for (*n = 0; rc == MDB_SUCCESS; *n += count) {
-		rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT);
-		count = 0;
-		if (rc == MDB_SUCCESS && v.mv_size >= sizeof(count))
-			memcpy(&count, v.mv_data, sizeof(count));
-	}
-	if (cur != NULL)
-		mdb_cursor_close(cur);
-	return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
-}
-
-enum m2m_rc store_stat(struct store *st, struct store_stat *out, struct m2m_err *err)
-{
-	struct store_view *v = NULL;
-	MDB_envinfo info = { 0 };
-	MDB_stat ms = { 0 };
-	uint64_t freed = 0;
-	unsigned flags = 0;
-	int rc = MDB_SUCCESS;
-	enum m2m_rc code = store_view_begin(st, &v, err);
-
-	if (code != M2M_OK)
-		return code;
-	rc = mdb_env_info(st->env, &info);
-	if (rc == MDB_SUCCESS)
-		rc = mdb_env_stat(st->env, &ms);
-	if (rc == MDB_SUCCESS)
-		rc = mdb_env_get_flags(st->env, &flags);
-	if (rc == MDB_SUCCESS)
-		rc = free_pages(v->txn, &freed);
-	store_view_end(v);
-	if (rc != MDB_SUCCESS)
-		return fail(st, rc, "stat", err);
-	*out = (struct store_stat){
-		.map_size = info.me_mapsize,
-		.used = (info.me_last_pgno + 1 - freed) * ms.ms_psize,
-		.commits = atomic_load(&st->commits),
-		.jobs = st->writer != NULL ? store_writer_jobs(st->writer) : 0,
-		.schema = st->schema,
-		.durable = (flags & (MDB_NOSYNC | MDB_NOMETASYNC | MDB_MAPASYNC | MDB_WRITEMAP)) == 0,
-	};
-	return M2M_OK;
-}
-
-/* --- opening and closing --------------------------------------------------------------------------------------------- */
-
-static enum m2m_rc meta_read(struct store *st, MDB_txn *txn, MDB_dbi meta, uint32_t newest, struct m2m_err *err)
-{
-	MDB_val k = { sizeof(META_KEY) - 1, (void *)META_KEY }, v = { 0 };
-	struct m2m_rd rd = { 0 };
-	int rc = mdb_get(txn, meta, &k, &v);
-
-	if (rc != MDB_SUCCESS)
-		return m2m_fail(err, M2M_ECORRUPT, "%s: not a store of this program: %s", st->dir, mdb_strerror(rc));
-	rd = m2m_rd(span_of(v));
-	if (m2m_rd_u32(&rd) != META_MAGIC)
-		return m2m_fail(err, M2M_ECORRUPT, "%s: not a store of this program", st->dir);
-	st->schema = m2m_rd_u32(&rd);
-	if (!rd.bad && st->schema > newest)
-		return m2m_fail(err, M2M_EVERSION, "%s: has schema %u, this program knows %u", st->dir, st->schema, newest);
-	m2m_rd_u64(&rd); /* when it was made */
-	return m2m_rd_done(&rd) ? M2M_OK : m2m_fail(err, M2M_ECORRUPT, "%s: its schema record is damaged", st->dir);
-}
-
-static enum m2m_rc meta_write(struct store *st, MDB_txn *txn, MDB_dbi meta, uint32_t schema, struct m2m_err *err)
-{
-	struct m2m_secret record = { 0 };
-	struct m2m_wr wr = m2m_wr(&record);
-	MDB_val k = { sizeof(META_KEY) - 1, (void *)META_KEY }, v = { 0 };
-	int rc = ENOMEM;
-
-	m2m_wr_u32(&wr, META_MAGIC);
-	m2m_wr_u32(&wr, schema);
-	m2m_wr_u64(&wr, (uint64_t)m2m_now(st->menv));
-	v = val_of(m2m_secret_span(&record));
-	if (!wr.bad)
-		rc = mdb_put(txn, meta, &k, &v, 0);
-	m2m_secret_wipe(&record);
-	st->schema = schema;
-	return rc == MDB_SUCCESS ? M2M_OK : fail(st, rc, "schema record", err);
-}
-
-/* Nothing in it at all: the process that made it did not come further. */
-static bool is_new(MDB_txn *txn)
-{
-	MDB_dbi main_dbi = 0;
-	MDB_stat ms = { 0 };
-
-	return mdb_dbi_open(txn, NULL, 0, &main_dbi) == MDB_SUCCESS && mdb_stat(txn, main_dbi, &ms) == MDB_SUCCESS && ms.ms_entries == 0;
-}
-
-static enum m2m_rc tables_open(struct store *st, MDB_txn *txn, const struct store_conf *conf, struct m2m_err *err)
-{
-	unsigned flags = conf->read_only ? 0 : MDB_CREATE;
-	MDB_dbi meta = 0;
-	bool fresh = is_new(txn);
-	enum m2m_rc rc = M2M_OK;
-	int mrc = MDB_SUCCESS;
-
-	if (fresh && (!conf->create || conf->read_only))
-		return m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", st->dir);
-	mrc = mdb_dbi_open(txn, META_TABLE, fresh ? MDB_CREATE : 0, &meta);
-	if (mrc == MDB_NOTFOUND || mrc == MDB_INCOMPATIBLE)
-		return m2m_fail(err, M2M_ECORRUPT, "%s: not a store of this program", st->dir);
-	if (mrc != MDB_SUCCESS)
-		return fail(st, mrc, META_TABLE, err);
-	rc = fresh ? meta_write(st, txn, meta, conf->schema, err) : meta_read(st, txn, meta, conf->schema, err);
-	for (; rc == M2M_OK && conf->tables[st->tables] != NULL; st->tables++) {
-		mrc = mdb_dbi_open(txn, conf->tables[st->tables], flags, &st->dbi[st->tables]);
-		if (mrc == MDB_NOTFOUND)
-			rc = m2m_fail(err, M2M_ECORRUPT, "%s: table %s is missing", st->dir, conf->tables[st->tables]);
-		else if (mrc != MDB_SUCCESS)
-			rc = fail(st, mrc, conf->tables[st->tables], err);
-	}
-	return rc;
-}
-
-/* Check the schema, make what is missing. Nothing is written before the schema is known to be ours. */
-static enum m2m_rc content_open(struct store *st, const struct store_conf *conf, struct m2m_err *err)
-{
-	MDB_envinfo info = { 0 };
-	MDB_txn *txn = NULL;
-	int mrc = txn_open(st, conf->read_only ? MDB_RDONLY : 0, &txn);
-	enum m2m_rc rc = M2M_OK;
-
-	if (mrc != MDB_SUCCESS)
-		return fail(st, mrc, "first transaction", err);
-	rc = tables_open(st, txn, conf, err);
-	if (rc == M2M_OK && !conf->read_only) {
-		mdb_env_info(st->env, &info);
-		rc = store_files_extend(st->dir, info.me_mapsize, err);
-	}
-	if (rc == M2M_OK) {
-		mrc = mdb_txn_commit(txn);
-		if (mrc != MDB_SUCCESS)
-			rc = fail(st, mrc, "first commit", err);
-	} else {
-		mdb_txn_abort(txn);
-	}
-	txn_over(st);
-	return rc;
-}
-
-static enum m2m_rc env_open(struct store *st, const struct store_conf *conf, struct m2m_err *err)
-{
-	unsigned flags = MDB_NOTLS | (conf->sync == STORE_SOFT ? MDB_NOSYNC : 0) | (conf->read_only ? MDB_RDONLY : 0);
-	int dead = 0, rc = mdb_env_create(&st->env);
-
-	if (rc == MDB_SUCCESS)
-		rc = mdb_env_set_mapsize(st->env, conf->map_size);
-	if (rc == MDB_SUCCESS)
-		rc = mdb_env_set_maxreaders(st->env, READERS_MAX);
-	if (rc == MDB_SUCCESS)
-		rc = mdb_env_set_maxdbs(st->env, STORE_TABLES_MAX + 1);
-	if (rc == MDB_SUCCESS)
-		rc = mdb_env_open(st->env, st->dir, flags, 0600);
-	if (rc == MDB_SUCCESS)
-		rc = mdb_reader_check(st->env, &dead);
-	return rc == MDB_SUCCESS ? M2M_OK : fail(st, rc, "open", err);
-}
-
-static struct store *store_new(const struct store_conf *conf, const struct m2m_env *env)
-{
-	struct store *st = calloc(1, sizeof(*st));
-
-	if (st == NULL)
-		return NULL;
-	st->menv = env;
-	st->job_txn.st = st;
-	st->writer_ops = (struct store_writer_ops){ .commit = jobs_commit, .tick = tick, .ctx = st };
-	pthread_rwlock_init(&st->map_lock, NULL);
-	pthread_mutex_init(&st->pool_lock, NULL);
-	st->dir = strdup(conf->dir);
-	if (st->dir == NULL) {
-		store_close(st);
-		return NULL;
-	}
-	return st;
-}
-
-static enum m2m_rc conf_check(const struct store_conf *conf, struct m2m_err *err)
-{
-	unsigned n = 0;
-
-	if (conf->dir == NULL || conf->tables == NULL || conf->map_size == 0)
-		return m2m_fail(err, M2M_EINVAL, "a store needs a folder, tables and a map size");
-	while (conf->tables[n] != NULL)
-		n++;
-	return n <= STORE_TABLES_MAX ? M2M_OK : m2m_fail(err, M2M_EINVAL, "%s: more than %d tables", conf->dir, STORE_TABLES_MAX);
-}
-
-enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env, struct store **out, struct m2m_err *err)
-{
-	struct store *st = NULL;
-	bool found = false;
-	enum m2m_rc rc = conf_check(conf, err);
-
-	if (rc == M2M_OK)
-		rc = store_files_check(conf->dir, &found, err);
-	if (rc == M2M_OK && !found && (!conf->create || conf->read_only))
-		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", conf->dir);
-	if (rc != M2M_OK)
-		return rc;
-	st = store_new(conf, env);
-	if (st == NULL)
-		return m2m_fail(err, M2M_ENOMEM, "%s: out of memory", conf->dir);
-	rc = env_open(st, conf, err);
-	if (rc == M2M_OK)
-		rc = content_open(st, conf, err);
-	if (rc == M2M_OK && !conf->read_only)
-		rc = store_writer_start(st->dir, &st->writer_ops, conf->batch_max > 0 ? conf->batch_max : BATCH_MAX, &st->writer, err);
-	if (rc == M2M_OK) {
-		*out = st;
-		st = NULL;
-	}
-	store_close(st);
-	return rc;
-}
-
-void store_close(struct store *st)
-{
-	if (st == NULL)
-		return;
-	store_writer_stop(st->writer);
-	for (struct store_view *v = st->pool; v != NULL; v = st->pool) {
-		st->pool = v->next;
-		view_free(v);
-	}
-	if (st->env != NULL)
-		mdb_env_close(st->env);
-	store_writes_free(&st->job_txn.writes);
-	pthread_mutex_destroy(&st->pool_lock);
-	pthread_rwlock_destroy(&st->map_lock);
-	free(st->dir);
-	free(st);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The writer: takes all jobs that wait, commits them together, calls their completions. There is no timer that makes a job wait
- * for company: jobs come together while the commit before theirs is being synced.
+/* The writer: takes all jobs that wait, commits them together, calls their completions. There is no timer that makes a
+ * job wait for company: jobs come together while the commit before theirs is being synced.
  *
  * A batch whose commit fails is run again job by job: what has no room fails alone, and its neighbours go through.
  *
@@ -41,7 +41,8 @@ static int64_t monotonic_s(void)
 	return ts.tv_sec;
 }
 
-/* --- the thread ------------------------------------------------------------------------------------------------------ */
+/* --- the thread ------------------------------------------------------------------------------------------------------
+ */
 
 static void commit(struct store_writer *w, struct store_job **jobs, unsigned n)
 {
@@ -109,7 +110,8 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* --- the callers' side ----------------------------------------------------------------------------------------------- */
+/* --- the callers' side -----------------------------------------------------------------------------------------------
+ */
 
 static bool queue(struct store_writer *w, struct store_job *job)
 {
@@ -130,7 +132,8 @@ static bool queue(struct store_writer *w, struct store_job *job)
 	return taken;
 }
 
-enum m2m_rc store_writer_submit(struct store_writer *w, store_apply *apply, store_done *done, void *arg, struct m2m_err *err)
+enum m2m_rc store_writer_submit(struct store_writer *w, store_apply *apply, store_done *done, void *arg,
+				struct m2m_err *err)
 {
 	struct store_job *job = calloc(1, sizeof(*job));
 
@@ -200,7 +203,8 @@ uint64_t store_writer_jobs(const struct store_writer *w)
 	return atomic_load(&w->jobs);
 }
 
-/* --- start and stop -------------------------------------------------------------------------------------------------- */
+/* --- start and stop --------------------------------------------------------------------------------------------------
+ */
 
 static void writer_free(struct store_writer *w)
 {
@@ -223,8 +227,8 @@ static int thread_start(struct store_writer *w)
 	return rc;
 }
 
-enum m2m_rc store_writer_start(const char *name, const struct store_writer_ops *ops, unsigned batch_max, struct store_writer **out,
-			       struct m2m_err *err)
+enum m2m_rc store_writer_start(const char *name, const struct store_writer_ops *ops, unsigned batch_max,
+			       struct store_writer **out, struct m2m_err *err)
 {
 	struct store_writer *w = calloc(1, sizeof(*w));
 	int rc = 0;

@@ -11,13 +11,14 @@ struct store_job {
 	store_apply *apply;
 	store_done *done; /* NULL: nobody waits */
 	void *arg;
-	enum m2m_rc rc;     /* what apply said, or why its batch could not be committed */
+	enum m2m_rc rc;	    /* what apply said, or why its batch could not be committed */
 	struct m2m_err err; /* the same in words */
 	struct store_job *next;
 };
 
 struct store_writer_ops {
-	/* Run n jobs in one transaction, set rc and err of each, and commit. Any result but M2M_OK, in err too: nothing was written. */
+	/* Run n jobs in one transaction, set rc and err of each, and commit. Any result but M2M_OK, in err too: nothing
+	 * was written. */
 	enum m2m_rc (*commit)(void *ctx, struct store_job **jobs, unsigned n, struct m2m_err *err);
 	/* Every ten seconds. */
 	void (*tick)(void *ctx);
@@ -26,14 +27,16 @@ struct store_writer_ops {
 
 struct store_writer;
 
-/* Start the thread; it takes at most batch_max jobs at once. ops, name (for error texts): borrowed until stop. M2M_ENOMEM, M2M_EIO. */
-enum m2m_rc store_writer_start(const char *name, const struct store_writer_ops *ops, unsigned batch_max, struct store_writer **out,
-			       struct m2m_err *err);
+/* Start the thread; it takes at most batch_max jobs at once. ops, name (for error texts): borrowed until stop.
+ * M2M_ENOMEM, M2M_EIO. */
+enum m2m_rc store_writer_start(const char *name, const struct store_writer_ops *ops, unsigned batch_max,
+			       struct store_writer **out, struct m2m_err *err);
 /* Run what is queued, call every completion, join. NULL does nothing. */
 void store_writer_stop(struct store_writer *w);
 
 /* As store_submit and store_run. Thread-safe. */
-enum m2m_rc store_writer_submit(struct store_writer *w, store_apply *apply, store_done *done, void *arg, struct m2m_err *err);
+enum m2m_rc store_writer_submit(struct store_writer *w, store_apply *apply, store_done *done, void *arg,
+				struct m2m_err *err);
 enum m2m_rc store_writer_run(struct store_writer *w, store_apply *apply, void *arg, struct m2m_err *err);
 
 /* Jobs whose completion was called. Thread-safe. */

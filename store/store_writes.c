@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The writes of one job. A job has a handful, so the list is searched from its end; the octets are wiped, since the store does not
- * know what they are. No state but the list. */
+/* The writes of one job. A job has a handful, so the list is searched from its end; the octets are wiped, since the
+ * store does not know what they are. No state but the list. */
 #include "config.h"
 
 #include "store/store_writes.h"
@@ -9,7 +9,8 @@
 
 #include "common/secret.h"
 
-enum m2m_rc store_writes_add(struct store_writes *ws, unsigned table, bool del, struct m2m_span key, struct m2m_span val)
+enum m2m_rc store_writes_add(struct store_writes *ws, unsigned table, bool del, struct m2m_span key,
+			     struct m2m_span val)
 {
 	struct store_write w = { .table = table, .del = del, .key_n = key.n, .val_n = val.n };
 

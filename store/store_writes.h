@@ -30,7 +30,8 @@ static inline struct m2m_span store_write_val(const struct store_write *w)
 }
 
 /* Append; key and val are copied and may be borrowed from this list. M2M_ENOMEM leaves it unchanged. */
-enum m2m_rc store_writes_add(struct store_writes *ws, unsigned table, bool del, struct m2m_span key, struct m2m_span val);
+enum m2m_rc store_writes_add(struct store_writes *ws, unsigned table, bool del, struct m2m_span key,
+			     struct m2m_span val);
 /* The latest write of a record, or NULL. */
 const struct store_write *store_writes_find(const struct store_writes *ws, unsigned table, struct m2m_span key);
 /* Forget all; the list's memory is kept. */

@@ -4,7 +4,8 @@
 
 #include "store_fixture.h"
 
-/* --- records --------------------------------------------------------------------------------------------------------- */
+/* --- records ---------------------------------------------------------------------------------------------------------
+ */
 
 START_TEST(test_put_get_del)
 {
@@ -75,10 +76,8 @@ START_TEST(test_places_refused)
 	ck_assert_int_eq(store_fetch(st, 0, S("k"), &out, NULL), M2M_ENOENT);
 	for (unsigned i = 0; i < 5; i++) {
 		struct fx_job jobs[] = {
-			{ .table = 2, .key = S("k") },
-			{ .key = S("") },
-			{ .key = m2m_span(big, sizeof(big)) },
-			{ .key = S("k"), .val = m2m_span(NULL, 3) },
+			{ .table = 2, .key = S("k") },	       { .key = S("") },
+			{ .key = m2m_span(big, sizeof(big)) }, { .key = S("k"), .val = m2m_span(NULL, 3) },
 			{ .key = S(NULL), .del = true },
 		};
 		struct m2m_err err = { 0 };
@@ -102,7 +101,8 @@ static bool see(void *arg, struct m2m_span key, struct m2m_span val)
 	struct seen *s = arg;
 	size_t n = strlen(s->text);
 
-	snprintf(s->text + n, sizeof(s->text) - n, "%.*s=%.*s ", (int)key.n, (const char *)key.p, (int)val.n, (const char *)val.p);
+	snprintf(s->text + n, sizeof(s->text) - n, "%.*s=%.*s ", (int)key.n, (const char *)key.p, (int)val.n,
+		 (const char *)val.p);
 	return --s->left > 0;
 }
 
@@ -111,10 +111,18 @@ static const struct {
 	unsigned most;
 	const char *want;
 } scans[] = {
-	{ "", "", 99, "a=1 b=2 ba=3 bb=4 c=5 " }, { "b", "", 99, "b=2 ba=3 bb=4 " }, { "b", "ba", 99, "ba=3 bb=4 " },
-	{ "b", "baa", 99, "bb=4 " },              { "b", "a", 99, "b=2 ba=3 bb=4 " }, { "b", "c", 99, "" },
-	{ "", "bb", 99, "bb=4 c=5 " },            { "", "d", 99, "" },               { "bab", "", 99, "" },
-	{ "d", "", 99, "" },                      { "", "", 2, "a=1 b=2 " },         { "ba", "b", 99, "ba=3 " },
+	{ "", "", 99, "a=1 b=2 ba=3 bb=4 c=5 " },
+	{ "b", "", 99, "b=2 ba=3 bb=4 " },
+	{ "b", "ba", 99, "ba=3 bb=4 " },
+	{ "b", "baa", 99, "bb=4 " },
+	{ "b", "a", 99, "b=2 ba=3 bb=4 " },
+	{ "b", "c", 99, "" },
+	{ "", "bb", 99, "bb=4 c=5 " },
+	{ "", "d", 99, "" },
+	{ "bab", "", 99, "" },
+	{ "d", "", 99, "" },
+	{ "", "", 2, "a=1 b=2 " },
+	{ "ba", "b", 99, "ba=3 " },
 };
 
 START_TEST(test_scan)
@@ -181,7 +189,8 @@ START_TEST(test_readers_full)
 }
 END_TEST
 
-/* --- jobs ------------------------------------------------------------------------------------------------------------ */
+/* --- jobs ------------------------------------------------------------------------------------------------------------
+ */
 
 static enum m2m_rc own_writes(void *arg, struct store_txn *t, struct m2m_err *err)
 {
@@ -373,7 +382,8 @@ START_TEST(test_close_ends_a_chain_of_jobs)
 }
 END_TEST
 
-/* --- many threads ---------------------------------------------------------------------------------------------------- */
+/* --- many threads ----------------------------------------------------------------------------------------------------
+ */
 
 enum { WRITERS = 8, READERS = 3, EACH = 60 };
 
@@ -425,7 +435,8 @@ static void *read_pairs(void *arg)
 		if (store_view_begin(w->st, &v, NULL) != M2M_OK)
 			return w;
 		if (store_scan(v, 0, S(""), S(""), count_one, &n[0], NULL) != M2M_OK ||
-		    store_scan(v, 1, S(""), S(""), count_one, &n[1], NULL) != M2M_OK || store_count(v, 0, &counted, NULL) != M2M_OK)
+		    store_scan(v, 1, S(""), S(""), count_one, &n[1], NULL) != M2M_OK ||
+		    store_count(v, 0, &counted, NULL) != M2M_OK)
 			return w;
 		store_view_end(v);
 		if (n[0] != n[1] || n[0] != counted || n[0] < last)
@@ -461,8 +472,8 @@ START_TEST(test_threads_share_commits)
 	ck_assert_uint_eq(fx_count(st, 0), WRITERS * EACH);
 	ck_assert_int_eq(store_stat(st, &stat, NULL), M2M_OK);
 	ck_assert_uint_ge(stat.jobs, WRITERS * EACH);
-	ck_assert_msg(_i == 1 || stat.commits < stat.jobs / 2, "%llu commits for %llu jobs", (unsigned long long)stat.commits,
-		      (unsigned long long)stat.jobs);
+	ck_assert_msg(_i == 1 || stat.commits < stat.jobs / 2, "%llu commits for %llu jobs",
+		      (unsigned long long)stat.commits, (unsigned long long)stat.jobs);
 	store_close(st);
 }
 END_TEST
@@ -492,7 +503,8 @@ START_TEST(test_batch_is_bounded_and_grouped)
 }
 END_TEST
 
-/* --- no room --------------------------------------------------------------------------------------------------------- */
+/* --- no room ---------------------------------------------------------------------------------------------------------
+ */
 
 static char filler[8192];
 

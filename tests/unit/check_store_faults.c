@@ -75,14 +75,15 @@ static int64_t now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* --- the disk -------------------------------------------------------------------------------------------------------- */
+/* --- the disk --------------------------------------------------------------------------------------------------------
+ */
 
 static const struct {
 	int error;
 	bool disk_full, page;
 	enum m2m_rc rc;
 } fails[] = {
-	{ EIO, false, false, M2M_EIO }, { EIO, false, true, M2M_EIO },       { EIO, true, true, M2M_EFULL },
+	{ EIO, false, false, M2M_EIO },	    { EIO, false, true, M2M_EIO },	 { EIO, true, true, M2M_EFULL },
 	{ ENOSPC, false, true, M2M_EFULL }, { ENOSPC, false, false, M2M_EFULL }, { EDQUOT, false, true, M2M_EFULL },
 };
 
@@ -120,7 +121,8 @@ static void three(struct store *st, struct fx_job j[3], int syncs)
 		j[i] = (struct fx_job){ .key = S(keys[i]), .val = S("v") };
 		ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &j[i], NULL), M2M_OK);
 	}
-	__atomic_store_n(&faults.sync, syncs, __ATOMIC_SEQ_CST); /* the gate writes nothing, so its commit syncs nothing */
+	__atomic_store_n(&faults.sync, syncs,
+			 __ATOMIC_SEQ_CST); /* the gate writes nothing, so its commit syncs nothing */
 	fx_gate_open(&gate);
 	fx_drain(st);
 }
@@ -218,7 +220,8 @@ START_TEST(test_open_on_a_failing_disk)
 }
 END_TEST
 
-/* --- processes ------------------------------------------------------------------------------------------------------- */
+/* --- processes -------------------------------------------------------------------------------------------------------
+ */
 
 static void ok_or_exit(bool ok, int status)
 {
@@ -392,11 +395,13 @@ START_TEST(test_dead_reader_pins_nothing)
 }
 END_TEST
 
-/* --- kill -9 --------------------------------------------------------------------------------------------------------- */
+/* --- kill -9 ---------------------------------------------------------------------------------------------------------
+ */
 
 enum { KILLS = 15, IN_FLIGHT = 40 };
 
-/* The child's jobs: number n goes to the pipe when it is acknowledged, and the job is used again for the next number. */
+/* The child's jobs: number n goes to the pipe when it is acknowledged, and the job is used again for the next number.
+ */
 struct tell {
 	struct store *st;
 	uint32_t n;

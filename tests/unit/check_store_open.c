@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a store refuses to open, and what it refuses to do when opened for reading. The file system's type is told by this program. */
+/* What a store refuses to open, and what it refuses to do when opened for reading. The file system's type is told by
+ * this program. */
 #include "config.h"
 
 #include <fcntl.h>
@@ -35,7 +36,8 @@ static off_t make(unsigned records)
 
 	for (unsigned i = 0; i < records; i++) {
 		snprintf(key, sizeof(key), "key %u", i);
-		ck_assert_int_eq(fx_put(st, key, "a value of some octets, so that the table has several pages"), M2M_OK);
+		ck_assert_int_eq(fx_put(st, key, "a value of some octets, so that the table has several pages"),
+				 M2M_OK);
 	}
 	ck_assert_int_eq(store_stat(st, &stat, NULL), M2M_OK);
 	store_close(st);
@@ -67,7 +69,8 @@ static void patch(off_t at, const void *p, size_t n)
 	close(fd);
 }
 
-/* --- folder and files ------------------------------------------------------------------------------------------------ */
+/* --- folder and files ------------------------------------------------------------------------------------------------
+ */
 
 START_TEST(test_no_store)
 {
@@ -84,7 +87,8 @@ END_TEST
 
 START_TEST(test_bad_conf)
 {
-	static const char *const many[] = { "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17", NULL };
+	static const char *const many[] = { "1",  "2",	"3",  "4",  "5",  "6",	"7",  "8",  "9",
+					    "10", "11", "12", "13", "14", "15", "16", "17", NULL };
 	struct store_conf good = fx_conf;
 	struct store *st = NULL;
 	struct m2m_err err = { 0 };
@@ -155,7 +159,11 @@ END_TEST
 static const struct {
 	long type;
 	const char *name;
-} networks[] = { { 0x6969, "NFS" }, { (int)0xff534d42, "CIFS" }, { 0xfe534d42, "SMB2" }, { 0x65735546, "FUSE" }, { 0x01021997, "9p" } };
+} networks[] = { { 0x6969, "NFS" },
+		 { (int)0xff534d42, "CIFS" },
+		 { 0xfe534d42, "SMB2" },
+		 { 0x65735546, "FUSE" },
+		 { 0x01021997, "9p" } };
 
 START_TEST(test_network_file_systems)
 {
@@ -166,7 +174,8 @@ START_TEST(test_network_file_systems)
 }
 END_TEST
 
-/* --- content --------------------------------------------------------------------------------------------------------- */
+/* --- content ---------------------------------------------------------------------------------------------------------
+ */
 
 START_TEST(test_newer_schema_untouched)
 {
@@ -313,19 +322,15 @@ static const struct {
 	uint64_t value;
 	enum m2m_rc rc;
 } damages[] = {
-	{ 10, 2, 0, M2M_ECORRUPT },                  /* page flags */
-	{ 16, 4, 0, M2M_ECORRUPT },                  /* magic */
-	{ 20, 4, 2, M2M_EVERSION },                  /* format */
-	{ 40, 4, 0, M2M_ECORRUPT },                  /* page size */
-	{ 40, 4, 4095, M2M_ECORRUPT },
-	{ 40, 4, 1 << 30, M2M_ECORRUPT },
-	{ 40, 4, 8192, M2M_ECORRUPT },
-	{ 32, 8, 4096, M2M_ECORRUPT },               /* map size: fewer pages than in use */
-	{ 136, 8, UINT64_MAX, M2M_ECORRUPT },        /* last page */
-	{ 136, 8, 1 << 20, M2M_ECORRUPT },
-	{ 128, 8, 1 << 20, M2M_ECORRUPT },           /* root of the main tree */
-	{ 128, 8, 200, M2M_ECORRUPT },
-	{ 80, 8, 250, M2M_ECORRUPT },                /* root of the free tree */
+	{ 10, 2, 0, M2M_ECORRUPT }, /* page flags */
+	{ 16, 4, 0, M2M_ECORRUPT }, /* magic */
+	{ 20, 4, 2, M2M_EVERSION }, /* format */
+	{ 40, 4, 0, M2M_ECORRUPT }, /* page size */
+	{ 40, 4, 4095, M2M_ECORRUPT },	      { 40, 4, 1 << 30, M2M_ECORRUPT },
+	{ 40, 4, 8192, M2M_ECORRUPT },	      { 32, 8, 4096, M2M_ECORRUPT },	 /* map size: fewer pages than in use */
+	{ 136, 8, UINT64_MAX, M2M_ECORRUPT },					 /* last page */
+	{ 136, 8, 1 << 20, M2M_ECORRUPT },    { 128, 8, 1 << 20, M2M_ECORRUPT }, /* root of the main tree */
+	{ 128, 8, 200, M2M_ECORRUPT },	      { 80, 8, 250, M2M_ECORRUPT },	 /* root of the free tree */
 };
 
 START_TEST(test_damaged_meta)
@@ -361,7 +366,8 @@ START_TEST(test_garbage)
 }
 END_TEST
 
-/* --- for reading ----------------------------------------------------------------------------------------------------- */
+/* --- for reading -----------------------------------------------------------------------------------------------------
+ */
 
 START_TEST(test_read_only)
 {

@@ -23,7 +23,9 @@ static inline void fx_setup(void)
 {
 	snprintf(fx_dir, sizeof(fx_dir), "/tmp/check_store.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(fx_dir));
-	fx_conf = (struct store_conf){ .dir = fx_dir, .tables = fx_tables, .map_size = 1 << 20, .create = true, .schema = 1 };
+	fx_conf = (struct store_conf){
+		.dir = fx_dir, .tables = fx_tables, .map_size = 1 << 20, .create = true, .schema = 1
+	};
 }
 
 static inline void fx_teardown(void)
@@ -71,8 +73,7 @@ static inline void fx_refused(enum m2m_rc rc, const char *what)
 	ck_assert_msg(strstr(err.text, fx_conf.dir) != NULL && strstr(err.text, what) != NULL, "%s", err.text);
 }
 
-static inline struct m2m_span S(const char *s)
-{
+static inline struct m2m_span S(const char *s) {
 	return m2m_span_str(s);
 }
 
@@ -148,7 +149,10 @@ struct fx_gate {
 	pthread_cond_t moved;
 	bool reached, open;
 };
-#define FX_GATE { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false }
+#define FX_GATE                                                                   \
+	{                                                                         \
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false \
+	}
 
 static inline enum m2m_rc fx_gate_apply(void *arg, struct store_txn *t, struct m2m_err *err)
 {

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Part of the store, between store_lmdb.c (transactions) and store_lmdb_env.c (the environment): the only files that
+ * know LMDB. */
+#ifndef STORE_LMDB_H
+#define STORE_LMDB_H
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store/store.h"
+#include "store/store_writer.h"
+#include "store/store_writes.h"
+
+struct store_view {
+	struct store *st;
+	MDB_txn *txn;
+	struct store_view *next; /* in the pool */
+};
+
+struct store_txn {
+	struct store *st;
+	MDB_txn *txn;
+	struct store_writes writes; /* of the job that runs */
+	enum m2m_rc bad;	    /* of a write that failed: the job may not succeed any more */
+};
+
+struct store {
+	char *dir;
+	const struct m2m_env *menv;
+	MDB_env *env;
+	MDB_dbi dbi[STORE_TABLES_MAX];
+	unsigned tables;
+	uint32_t schema;
+	pthread_rwlock_t map_lock;
+	pthread_mutex_t pool_lock;
+	struct store_view *pool; /* under pool_lock, with their number */
+	unsigned pooled;
+	atomic_bool broken; /* LMDB said MDB_PANIC: nothing goes until the environment is opened anew */
+
+	struct store_writer *writer; /* NULL: read only */
+	struct store_writer_ops writer_ops;
+	struct store_txn job_txn; /* the writer's */
+	atomic_uint_least64_t commits;
+};
+
+/* Record LMDB's code with the folder's name and what was tried; MDB_PANIC is remembered. */
+enum m2m_rc store_lmdb_fail(struct store *st, int rc, const char *what, struct m2m_err *err);
+
+/* Begin *txn, or renew it if there is one; LMDB's code. On success map_lock is held shared until store_lmdb_over. On
+ * failure *txn is still the caller's to abort. */
+int store_lmdb_begin(struct store *st, unsigned flags, MDB_txn **txn);
+void store_lmdb_over(struct store *st);
+
+/* Free a view that is in no pool and in no transaction. */
+void store_lmdb_view_free(struct store_view *v);
+
+/* The writer's two calls; ctx is the store. */
+enum m2m_rc store_lmdb_commit(void *ctx, struct store_job **jobs, unsigned n, struct m2m_err *err);
+void store_lmdb_tick(void *ctx);
+
+#endif

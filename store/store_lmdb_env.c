@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The store on LMDB: opening and closing an environment, what is known of it, and who may write. Owns the environment
+ * and the writer. Threading: as store_lmdb.c says; opening and closing are one thread's. */
+#include "config.h"
+
+#include "store/store_lmdb.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/cursor.h"
+#include "store/store_files.h"
+
+#define BATCH_MAX 256
+#define READERS_MAX 1024
+#define META_TABLE "store.meta"
+#define META_KEY "schema"
+#define META_MAGIC 0x4d324d53u /* "M2MS" */
+
+/* --- who may write ---------------------------------------------------------------------------------------------------
+ */
+
+static enum m2m_rc writable(const struct store *st, struct m2m_err *err)
+{
+	return st->writer != NULL ? M2M_OK : m2m_fail(err, M2M_EDENIED, "%s: opened for reading only", st->dir);
+}
+
+enum m2m_rc store_submit(struct store *st, store_apply *apply, store_done *done, void *arg, struct m2m_err *err)
+{
+	enum m2m_rc rc = writable(st, err);
+
+	return rc == M2M_OK ? store_writer_submit(st->writer, apply, done, arg, err) : rc;
+}
+
+enum m2m_rc store_run(struct store *st, store_apply *apply, void *arg, struct m2m_err *err)
+{
+	enum m2m_rc rc = writable(st, err);
+
+	return rc == M2M_OK ? store_writer_run(st->writer, apply, arg, err) : rc;
+}
+
+/* --- looking after it ------------------------------------------------------------------------------------------------
+ */
+
+/* Pages that wait for reuse: each record of LMDB's own first tree is a count and that many page numbers. */
+static int free_pages(MDB_txn *txn, uint64_t *n)
+{
+	MDB_cursor *cur = NULL;
+	MDB_val k = { 0 }, v = { 0 };
+	size_t count = 0;
+	int rc = mdb_cursor_open(txn, 0, &cur);
+
+	for (*n = 0; rc == MDB_SUCCESS; *n += count) {
+		rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT);
+		count = 0;
+		if (rc == MDB_SUCCESS && v.mv_size >= sizeof(count))
+			memcpy(&count, v.mv_data, sizeof(count));
+	}
+	if (cur != NULL)
+		mdb_cursor_close(cur);
+	return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+}
+
+enum m2m_rc store_stat(struct store *st, struct store_stat *out, struct m2m_err *err)
+{
+	struct store_view *v = NULL;
+	MDB_envinfo info = { 0 };
+	MDB_stat ms = { 0 };
+	uint64_t freed = 0;
+	unsigned flags = 0;
+	int rc = MDB_SUCCESS;
+	enum m2m_rc code = store_view_begin(st, &v, err);
+
+	if (code != M2M_OK)
+		return code;
+	rc = mdb_env_info(st->env, &info);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_stat(st->env, &ms);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_get_flags(st->env, &flags);
+	if (rc == MDB_SUCCESS)
+		rc = free_pages(v->txn, &freed);
+	store_view_end(v);
+	if (rc != MDB_SUCCESS)
+		return store_lmdb_fail(st, rc, "stat", err);
+	*out = (struct store_stat){
+		.map_size = info.me_mapsize,
+		.used = (info.me_last_pgno + 1 - freed) * ms.ms_psize,
+		.commits = atomic_load(&st->commits),
+		.jobs = st->writer != NULL ? store_writer_jobs(st->writer) : 0,
+		.schema = st->schema,
+		.durable = (flags & (MDB_NOSYNC | MDB_NOMETASYNC | MDB_MAPASYNC | MDB_WRITEMAP)) == 0,
+	};
+	return M2M_OK;
+}
+
+/* --- opening and closing ---------------------------------------------------------------------------------------------
+ */
+
+static enum m2m_rc meta_read(struct store *st, MDB_txn *txn, MDB_dbi meta, uint32_t newest, struct m2m_err *err)
+{
+	MDB_val k = { sizeof(META_KEY) - 1, (void *)META_KEY }, v = { 0 };
+	struct m2m_rd rd = { 0 };
+	int rc = mdb_get(txn, meta, &k, &v);
+
+	if (rc != MDB_SUCCESS)
+		return m2m_fail(err, M2M_ECORRUPT, "%s: not a store of this program: %s", st->dir, mdb_strerror(rc));
+	rd = m2m_rd(m2m_span(v.mv_data, v.mv_size));
+	if (m2m_rd_u32(&rd) != META_MAGIC)
+		return m2m_fail(err, M2M_ECORRUPT, "%s: not a store of this program", st->dir);
+	st->schema = m2m_rd_u32(&rd);
+	if (!rd.bad && st->schema > newest)
+		return m2m_fail(err, M2M_EVERSION, "%s: has schema %u, this program knows %u", st->dir, st->schema,
+				newest);
+	m2m_rd_u64(&rd); /* when it was made */
+	return m2m_rd_done(&rd) ? M2M_OK : m2m_fail(err, M2M_ECORRUPT, "%s: its schema record is damaged", st->dir);
+}
+
+static enum m2m_rc meta_write(struct store *st, MDB_txn *txn, MDB_dbi meta, uint32_t schema, struct m2m_err *err)
+{
+	struct m2m_secret record = { 0 };
+	struct m2m_wr wr = m2m_wr(&record);
+	MDB_val k = { sizeof(META_KEY) - 1, (void *)META_KEY }, v = { 0 };
+	int rc = ENOMEM;
+
+	m2m_wr_u32(&wr, META_MAGIC);
+	m2m_wr_u32(&wr, schema);
+	m2m_wr_u64(&wr, (uint64_t)m2m_now(st->menv));
+	v = (MDB_val){ record.n, record.p };
+	if (!wr.bad)
+		rc = mdb_put(txn, meta, &k, &v, 0);
+	m2m_secret_wipe(&record);
+	st->schema = schema;
+	return rc == MDB_SUCCESS ? M2M_OK : store_lmdb_fail(st, rc, "schema record", err);
+}
+
+/* Nothing in it at all: the process that made it did not come further. */
+static bool is_new(MDB_txn *txn)
+{
+	MDB_dbi main_dbi = 0;
+	MDB_stat ms = { 0 };
+
+	return mdb_dbi_open(txn, NULL, 0, &main_dbi) == MDB_SUCCESS && mdb_stat(txn, main_dbi, &ms) == MDB_SUCCESS &&
+	       ms.ms_entries == 0;
+}
+
+static enum m2m_rc tables_open(struct store *st, MDB_txn *txn, const struct store_conf *conf, struct m2m_err *err)
+{
+	unsigned flags = conf->read_only ? 0 : MDB_CREATE;
+	MDB_dbi meta = 0;
+	bool fresh = is_new(txn);
+	enum m2m_rc rc = M2M_OK;
+	int mrc = MDB_SUCCESS;
+
+	if (fresh && (!conf->create || conf->read_only))
+		return m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", st->dir);
+	mrc = mdb_dbi_open(txn, META_TABLE, fresh ? MDB_CREATE : 0, &meta);
+	if (mrc == MDB_NOTFOUND || mrc == MDB_INCOMPATIBLE)
+		return m2m_fail(err, M2M_ECORRUPT, "%s: not a store of this program", st->dir);
+	if (mrc != MDB_SUCCESS)
+		return store_lmdb_fail(st, mrc, META_TABLE, err);
+	rc = fresh ? meta_write(st, txn, meta, conf->schema, err) : meta_read(st, txn, meta, conf->schema, err);
+	for (; rc == M2M_OK && conf->tables[st->tables] != NULL; st->tables++) {
+		mrc = mdb_dbi_open(txn, conf->tables[st->tables], flags, &st->dbi[st->tables]);
+		if (mrc == MDB_NOTFOUND)
+			rc = m2m_fail(err, M2M_ECORRUPT, "%s: table %s is missing", st->dir, conf->tables[st->tables]);
+		else if (mrc != MDB_SUCCESS)
+			rc = store_lmdb_fail(st, mrc, conf->tables[st->tables], err);
+	}
+	return rc;
+}
+
+/* Check the schema, make what is missing. Nothing is written before the schema is known to be ours. */
+static enum m2m_rc content_open(struct store *st, const struct store_conf *conf, struct m2m_err *err)
+{
+	MDB_envinfo info = { 0 };
+	MDB_txn *txn = NULL;
+	int mrc = store_lmdb_begin(st, conf->read_only ? MDB_RDONLY : 0, &txn);
+	enum m2m_rc rc = M2M_OK;
+
+	if (mrc != MDB_SUCCESS)
+		return store_lmdb_fail(st, mrc, "first transaction", err);
+	rc = tables_open(st, txn, conf, err);
+	if (rc == M2M_OK && !conf->read_only) {
+		mdb_env_info(st->env, &info);
+		rc = store_files_extend(st->dir, info.me_mapsize, err);
+	}
+	if (rc == M2M_OK) {
+		mrc = mdb_txn_commit(txn);
+		if (mrc != MDB_SUCCESS)
+			rc = store_lmdb_fail(st, mrc, "first commit", err);
+	} else {
+		mdb_txn_abort(txn);
+	}
+	store_lmdb_over(st);
+	return rc;
+}
+
+static enum m2m_rc env_open(struct store *st, const struct store_conf *conf, struct m2m_err *err)
+{
+	unsigned flags = MDB_NOTLS | (conf->sync == STORE_SOFT ? MDB_NOSYNC : 0) | (conf->read_only ? MDB_RDONLY : 0);
+	int dead = 0, rc = mdb_env_create(&st->env);
+
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_set_mapsize(st->env, conf->map_size);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_set_maxreaders(st->env, READERS_MAX);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_set_maxdbs(st->env, STORE_TABLES_MAX + 1);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_open(st->env, st->dir, flags, 0600);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_reader_check(st->env, &dead);
+	return rc == MDB_SUCCESS ? M2M_OK : store_lmdb_fail(st, rc, "open", err);
+}
+
+static struct store *store_new(const struct store_conf *conf, const struct m2m_env *env)
+{
+	struct store *st = calloc(1, sizeof(*st));
+
+	if (st == NULL)
+		return NULL;
+	st->menv = env;
+	st->job_txn.st = st;
+	st->writer_ops = (struct store_writer_ops){ .commit = store_lmdb_commit, .tick = store_lmdb_tick, .ctx = st };
+	pthread_rwlock_init(&st->map_lock, NULL);
+	pthread_mutex_init(&st->pool_lock, NULL);
+	st->dir = strdup(conf->dir);
+	if (st->dir == NULL) {
+		store_close(st);
+		return NULL;
+	}
+	return st;
+}
+
+static enum m2m_rc conf_check(const struct store_conf *conf, struct m2m_err *err)
+{
+	unsigned n = 0;
+
+	if (conf->dir == NULL || conf->tables == NULL || conf->map_size == 0)
+		return m2m_fail(err, M2M_EINVAL, "a store needs a folder, tables and a map size");
+	while (conf->tables[n] != NULL)
+		n++;
+	return n <= STORE_TABLES_MAX
+		       ? M2M_OK
+		       : m2m_fail(err, M2M_EINVAL, "%s: more than %d tables", conf->dir, STORE_TABLES_MAX);
+}
+
+enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env, struct store **out,
+		       struct m2m_err *err)
+{
+	struct store *st = NULL;
+	bool found = false;
+	enum m2m_rc rc = conf_check(conf, err);
+
+	if (rc == M2M_OK)
+		rc = store_files_check(conf->dir, &found, err);
+	if (rc == M2M_OK && !found && (!conf->create || conf->read_only))
+		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", conf->dir);
+	if (rc != M2M_OK)
+		return rc;
+	st = store_new(conf, env);
+	if (st == NULL)
+		return m2m_fail(err, M2M_ENOMEM, "%s: out of memory", conf->dir);
+	rc = env_open(st, conf, err);
+	if (rc == M2M_OK)
+		rc = content_open(st, conf, err);
+	if (rc == M2M_OK && !conf->read_only)
+		rc = store_writer_start(st->dir, &st->writer_ops, conf->batch_max > 0 ? conf->batch_max : BATCH_MAX,
+					&st->writer, err);
+	if (rc == M2M_OK) {
+		*out = st;
+		st = NULL;
+	}
+	store_close(st);
+	return rc;
+}
+
+void store_close(struct store *st)
+{
+	if (st == NULL)
+		return;
+	store_writer_stop(st->writer);
+	for (struct store_view *v = st->pool; v != NULL; v = st->pool) {
+		st->pool = v->next;
+		store_lmdb_view_free(v);
+	}
+	if (st->env != NULL)
+		mdb_env_close(st->env);
+	store_writes_free(&st->job_txn.writes);
+	pthread_mutex_destroy(&st->pool_lock);
+	pthread_rwlock_destroy(&st->map_lock);
+	free(st->dir);
+	free(st);
+}
