@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Configuration files by table, with libconfuse as the parser. Owns the values and their errors; the text is made safe for
- * libconfuse in conf_text.c.
+/* Configuration files by table, with libconfuse as the parser. Owns the values and their errors; the text is made safe
+ * for libconfuse in conf_text.c.
  *
- * Values are checked in libconfuse's callbacks, where the line is known, and converted after the whole file was found good.
+ * Values are checked in libconfuse's callbacks, where the line is known, and converted after the whole file was found
+ * good.
  *
  * Threading: libconfuse's scanner has globals and its callbacks carry no argument, hence one lock and one pointer. */
 #include "config.h"
@@ -54,7 +55,8 @@ struct unit {
 	char letter;
 	int64_t factor;
 };
-static const struct unit durations[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'y', 365 * 86400 }, { 0, 0 } };
+static const struct unit durations[] = { { 's', 1 },	 { 'm', 60 },	       { 'h', 3600 },
+					 { 'd', 86400 }, { 'y', 365 * 86400 }, { 0, 0 } };
 static const struct unit sizes[] = { { 'K', 1 << 10 }, { 'M', 1 << 20 }, { 'G', 1 << 30 }, { 0, 0 } };
 static const struct unit no_units[] = { { 0, 0 } };
 
@@ -75,7 +77,8 @@ static const char *range_check(const struct m2m_conf_item *it, int64_t v, char *
 
 	if (v >= it->min && v <= max)
 		return NULL;
-	snprintf(buf, size, "%" PRId64 "%s is out of range, %" PRId64 " to %" PRId64 " are allowed", v, of, it->min, max);
+	snprintf(buf, size, "%" PRId64 "%s is out of range, %" PRId64 " to %" PRId64 " are allowed", v, of, it->min,
+		 max);
 	return buf;
 }
 
@@ -165,7 +168,8 @@ static const char *file_check(const struct load *ld, const char *name, char *buf
 }
 
 /* Check one value (of a list: one element). NULL or what is wrong. */
-static const char *value_check(const struct load *ld, const struct m2m_conf_item *it, const char *s, char *buf, size_t size)
+static const char *value_check(const struct load *ld, const struct m2m_conf_item *it, const char *s, char *buf,
+			       size_t size)
 {
 	const char *reason = NULL;
 	int64_t ignored = 0;
@@ -305,8 +309,8 @@ static void check_complete(struct load *ld, const cfg_t *cfg, const struct m2m_c
 		unsigned n = cfg->opts[i].nvalues;
 
 		if (n == 0 && it->required) {
-			snprintf(buf, sizeof(buf), cfg->title != NULL ? "is missing in %s \"%s\"" : "is missing", cfg->name,
-				 cfg->title);
+			snprintf(buf, sizeof(buf), cfg->title != NULL ? "is missing in %s \"%s\"" : "is missing",
+				 cfg->name, cfg->title);
 			fail(ld, line, it->name, buf);
 		} else if (counted && n < it->min && (n > 0 || it->def == NULL)) {
 			snprintf(buf, sizeof(buf), "at least %" PRId64 " are needed", it->min);
@@ -478,14 +482,10 @@ static enum m2m_rc fill(struct load *ld, const cfg_t *cfg, const struct m2m_conf
 static void zero(const struct m2m_conf_item *items, char *out)
 {
 	static const size_t sizes_of[] = {
-		[M2M_CONF_STRING] = sizeof(char *),
-		[M2M_CONF_INT] = sizeof(int64_t),
-		[M2M_CONF_DURATION] = sizeof(int64_t),
-		[M2M_CONF_SIZE] = sizeof(int64_t),
-		[M2M_CONF_BOOL] = sizeof(bool),
-		[M2M_CONF_LIST] = sizeof(struct m2m_conf_strings),
-		[M2M_CONF_WORDS] = sizeof(unsigned),
-		[M2M_CONF_SECTIONS] = sizeof(struct m2m_conf_sections),
+		[M2M_CONF_STRING] = sizeof(char *),    [M2M_CONF_INT] = sizeof(int64_t),
+		[M2M_CONF_DURATION] = sizeof(int64_t), [M2M_CONF_SIZE] = sizeof(int64_t),
+		[M2M_CONF_BOOL] = sizeof(bool),	       [M2M_CONF_LIST] = sizeof(struct m2m_conf_strings),
+		[M2M_CONF_WORDS] = sizeof(unsigned),   [M2M_CONF_SECTIONS] = sizeof(struct m2m_conf_sections),
 	};
 
 	for (; items->name != NULL; items++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Around configuration tables: the manual made from one, and the checks that several tables use. No state, thread-safe. */
+/* Around configuration tables: the manual made from one, and the checks that several tables use. No state, thread-safe.
+ */
 #include "config.h"
 
 #include "common/conf.h"
@@ -27,14 +28,22 @@ static void roff(FILE *f, const char *s)
 static const char *type_text(enum m2m_conf_type type)
 {
 	switch (type) {
-	case M2M_CONF_STRING: return "STRING";
-	case M2M_CONF_INT: return "NUMBER";
-	case M2M_CONF_DURATION: return "DURATION";
-	case M2M_CONF_SIZE: return "SIZE";
-	case M2M_CONF_BOOL: return "true|false";
-	case M2M_CONF_LIST: return "{ STRING, … }";
-	case M2M_CONF_WORDS: return "{ WORD, … }";
-	case M2M_CONF_SECTIONS: return "TITLE";
+	case M2M_CONF_STRING:
+		return "STRING";
+	case M2M_CONF_INT:
+		return "NUMBER";
+	case M2M_CONF_DURATION:
+		return "DURATION";
+	case M2M_CONF_SIZE:
+		return "SIZE";
+	case M2M_CONF_BOOL:
+		return "true|false";
+	case M2M_CONF_LIST:
+		return "{ STRING, … }";
+	case M2M_CONF_WORDS:
+		return "{ WORD, … }";
+	case M2M_CONF_SECTIONS:
+		return "TITLE";
 	}
 	return "?";
 }
@@ -52,7 +61,9 @@ static void manual_limits(const struct m2m_conf_item *it, FILE *f)
 	}
 	if (ranged && it->max != 0)
 		fprintf(f, " Range: %" PRId64 " to %" PRId64 "%s.", it->min, it->max,
-			it->type == M2M_CONF_DURATION ? " seconds" : it->type == M2M_CONF_SIZE ? " octets" : "");
+			it->type == M2M_CONF_DURATION ? " seconds"
+			: it->type == M2M_CONF_SIZE   ? " octets"
+						      : "");
 	if (it->type == M2M_CONF_WORDS) {
 		fputs(" Words:", f);
 		for (unsigned i = 0; it->words[i] != NULL; i++) {
@@ -115,7 +126,8 @@ const char *m2m_conf_is_host_port(const char *value, char *buf, size_t size)
 	(void)size;
 	if (n == 0 || strpbrk(value, " \t/@") != NULL)
 		return reason;
-	if (value[0] == '[' ? n < 4 || value[n - 1] != ']' || memchr(value, ']', n - 1) != NULL : memchr(value, ':', n) != NULL)
+	if (value[0] == '[' ? n < 4 || value[n - 1] != ']' || memchr(value, ']', n - 1) != NULL
+			    : memchr(value, ':', n) != NULL)
 		return reason;
 	if (strspn(colon + 1, "0123456789") != strlen(colon + 1) || colon[1] == '\0' || strlen(colon + 1) > 5)
 		return reason;

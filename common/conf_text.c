@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The text of a configuration file, made safe for libconfuse. No state, thread-safe.
  *
- * libconfuse's scanner miscounts lines at comments, drops octets that it does not know, puts environment variables in place
- * of ${…} and cuts strings at \0. So comments are blanked, and what would be read in another way than it looks is refused. */
+ * libconfuse's scanner miscounts lines at comments, drops octets that it does not know, puts environment variables in
+ * place of ${…} and cuts strings at \0. So comments are blanked, and what would be read in another way than it looks is
+ * refused. */
 #include "config.h"
 
 #include "common/conf_text.h"
@@ -153,7 +154,8 @@ enum m2m_rc m2m_conf_text(const char *path, char **out, size_t *n, struct m2m_er
 		goto out;
 	reason = prepare(text, len, &where, &line);
 	if (reason != NULL) {
-		rc = m2m_fail(err, M2M_ECONF, "%s:%d: %c: %s", path, line, (unsigned char)*where > 0x20 ? *where : '?', reason);
+		rc = m2m_fail(err, M2M_ECONF, "%s:%d: %c: %s", path, line, (unsigned char)*where > 0x20 ? *where : '?',
+			      reason);
 		goto out;
 	}
 	if (len == 0 || text[len - 1] != '\n')

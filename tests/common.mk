@@ -58,3 +58,10 @@ tests_unit_check_conf_SOURCES = tests/unit/check_conf.c
 tests_unit_check_conf_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_conf_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_conf_LDADD = common/libcommon.la $(CHECK_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_conf
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_conf_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_conf_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_conf_LDADD = common/libcommon.la

@@ -33,26 +33,58 @@ static const char *no_x(const char *value, char *buf, size_t size)
 }
 
 static const struct m2m_conf_item sub_items[] = {
-	{ .name = "realm", .type = M2M_CONF_STRING, .offset = offsetof(struct sub, realm), .required = true, .help = "Its realm." },
+	{ .name = "realm",
+	  .type = M2M_CONF_STRING,
+	  .offset = offsetof(struct sub, realm),
+	  .required = true,
+	  .help = "Its realm." },
 	{ .name = "rate", .type = M2M_CONF_INT, .offset = offsetof(struct sub, rate), .def = "7", .min = 1, .max = 10 },
 	{ .name = "sps", .type = M2M_CONF_LIST, .offset = offsetof(struct sub, sps), .max = 3 },
 	{ 0 },
 };
 static const struct m2m_conf_item items[] = {
-	{ .name = "name", .type = M2M_CONF_STRING, .offset = offsetof(struct all, name), .required = true, .check = no_x,
+	{ .name = "name",
+	  .type = M2M_CONF_STRING,
+	  .offset = offsetof(struct all, name),
+	  .required = true,
+	  .check = no_x,
 	  .help = ".starts with a dot, and a \\ in it" },
 	{ .name = "path", .type = M2M_CONF_STRING, .offset = offsetof(struct all, path), .file = true },
 	{ .name = "pass", .type = M2M_CONF_STRING, .offset = offsetof(struct all, pass), .secret = true },
-	{ .name = "count", .type = M2M_CONF_INT, .offset = offsetof(struct all, count), .def = "5", .min = -5, .max = 100 },
-	{ .name = "life", .type = M2M_CONF_DURATION, .offset = offsetof(struct all, life), .def = "24h", .min = 1, .max = 63072000 },
+	{ .name = "count",
+	  .type = M2M_CONF_INT,
+	  .offset = offsetof(struct all, count),
+	  .def = "5",
+	  .min = -5,
+	  .max = 100 },
+	{ .name = "life",
+	  .type = M2M_CONF_DURATION,
+	  .offset = offsetof(struct all, life),
+	  .def = "24h",
+	  .min = 1,
+	  .max = 63072000 },
 	{ .name = "room", .type = M2M_CONF_SIZE, .offset = offsetof(struct all, room) },
 	{ .name = "on", .type = M2M_CONF_BOOL, .offset = offsetof(struct all, on), .def = "yes" },
-	{ .name = "list", .type = M2M_CONF_LIST, .offset = offsetof(struct all, list), .def = "{ \"a\", \"b\" }", .min = 1, .max = 3,
+	{ .name = "list",
+	  .type = M2M_CONF_LIST,
+	  .offset = offsetof(struct all, list),
+	  .def = "{ \"a\", \"b\" }",
+	  .min = 1,
+	  .max = 3,
 	  .check = no_x },
 	{ .name = "roles", .type = M2M_CONF_WORDS, .offset = offsetof(struct all, roles), .words = words },
-	{ .name = "modes", .type = M2M_CONF_WORDS, .offset = offsetof(struct all, modes), .words = words, .def = "mas, csf" },
-	{ .name = "peer", .type = M2M_CONF_SECTIONS, .offset = offsetof(struct all, peers), .sub = sub_items,
-	  .sub_size = sizeof(struct sub), .max = 2, .check = no_x },
+	{ .name = "modes",
+	  .type = M2M_CONF_WORDS,
+	  .offset = offsetof(struct all, modes),
+	  .words = words,
+	  .def = "mas, csf" },
+	{ .name = "peer",
+	  .type = M2M_CONF_SECTIONS,
+	  .offset = offsetof(struct all, peers),
+	  .sub = sub_items,
+	  .sub_size = sizeof(struct sub),
+	  .max = 2,
+	  .check = no_x },
 	{ 0 },
 };
 
@@ -93,10 +125,12 @@ START_TEST(test_load_every_type)
 	struct m2m_err err = { 0 };
 	struct sub *s = NULL;
 
-	ck_assert_msg(load("# a comment\nname = \"a \\\"b\\\" \\\\c\" # behind\npath='m2m.conf'\npass = p\ncount=-5\nlife = 30d\nroom = 16G\n"
+	ck_assert_msg(load("# a comment\nname = \"a \\\"b\\\" \\\\c\" # behind\npath='m2m.conf'\npass = "
+			   "p\ncount=-5\nlife = 30d\nroom = 16G\n"
 			   "on = off\nlist = { \"#1\", two, # why\n '/three' }\nroles = { mtf, csf }\nmodes = mtf\n"
 			   "peer \"p1\" {\n realm = r.example\n rate = 1\n sps = { s1, s2 } }\npeer p2 { realm = q }",
-			   &a, &err) == M2M_OK, "%s", err.text);
+			   &a, &err) == M2M_OK,
+		      "%s", err.text);
 	ck_assert_str_eq(a.name, "a \"b\" \\c");
 	ck_assert_str_eq(a.path, path);
 	ck_assert_str_eq(a.pass, "p");
@@ -149,7 +183,9 @@ END_TEST
 static const struct {
 	const char *value;
 	int64_t want;
-} durations[] = { { "90", 90 }, { "90s", 90 }, { "15m", 900 }, { "24h", 86400 }, { "30d", 2592000 }, { "2y", 63072000 } };
+} durations[] = {
+	{ "90", 90 }, { "90s", 90 }, { "15m", 900 }, { "24h", 86400 }, { "30d", 2592000 }, { "2y", 63072000 }
+};
 
 START_TEST(test_durations)
 {
@@ -244,7 +280,8 @@ static const struct {
 	/* sections */
 	{ "name = n\npeer p { realm = r }\npeer p { realm = s }\n", ":3: p: a second section with this title" },
 	{ "name = n\npeer px { realm = r }\n", ":2: peer \"px\": must not have an x" },
-	{ "name = n\npeer a { realm = r }\npeer b { realm = r }\npeer c { realm = r }\n", ":4: peer \"c\": more than 2" },
+	{ "name = n\npeer a { realm = r }\npeer b { realm = r }\npeer c { realm = r }\n",
+	  ":4: peer \"c\": more than 2" },
 	{ "name = n\npeer p { realm = r\n rate = 11 }\n", ":3: rate: 11 is out of range" },
 	/* wrong type */
 	{ "name = { n }\n", ":1: {: unexpected here" },
@@ -284,7 +321,8 @@ START_TEST(test_refused)
 
 	ck_assert_msg(load(refused[_i].text, &a, &err) == M2M_ECONF, "taken: %s", refused[_i].text);
 	ck_assert_int_eq(err.rc, M2M_ECONF);
-	ck_assert_msg(strncmp(err.text, path, strlen(path)) == 0 && strncmp(err.text + strlen(path), at, strlen(at)) == 0,
+	ck_assert_msg(strncmp(err.text, path, strlen(path)) == 0 &&
+			      strncmp(err.text + strlen(path), at, strlen(at)) == 0,
 		      "%s\nwanted PATH%s\nfor %s", err.text, at, refused[_i].text);
 	ck_assert_ptr_null(strchr(err.text, '\n'));
 	memset(&none, 0, sizeof(none));
@@ -391,7 +429,8 @@ START_TEST(test_manual)
 	ck_assert_ptr_nonnull(f);
 	m2m_conf_manual(items, f);
 	ck_assert_int_eq(fclose(f), 0);
-	ck_assert_ptr_nonnull(strstr(text, ".TP\n\\fBname\\fR = \\fISTRING\\fR\n\\&.starts with a dot, and a \\e in it Required.\n"));
+	ck_assert_ptr_nonnull(
+		strstr(text, ".TP\n\\fBname\\fR = \\fISTRING\\fR\n\\&.starts with a dot, and a \\e in it Required.\n"));
 	ck_assert_ptr_nonnull(strstr(text, " Default: 5. Range: -5 to 100.\n"));
 	ck_assert_ptr_nonnull(strstr(text, " Words: mtf, mas, csf.\n"));
 	ck_assert_ptr_nonnull(strstr(text, "\\fBpeer\\fR \"\\fITITLE\\fR\" { … }\n"));
@@ -404,10 +443,26 @@ static const struct {
 	const char *value;
 	bool good;
 } host_ports[] = {
-	{ "127.0.0.1:4444", true }, { "[::1]:4444", true },  { "name:1", true },  { "a.b-c:65535", true }, { "", false },
-	{ "name", false },          { ":4444", false },      { "name:", false },  { "name:0", false },     { "name:65536", false },
-	{ "name:4 4", false },      { "name:-1", false },    { "::1:4444", false }, { "[::1]", false },    { "[]:4", false },
-	{ "[::1:4444", false },     { "[a]b]:4", false },    { "a/b:4", false },  { "u@h:4", false },      { "name:000004", false },
+	{ "127.0.0.1:4444", true },
+	{ "[::1]:4444", true },
+	{ "name:1", true },
+	{ "a.b-c:65535", true },
+	{ "", false },
+	{ "name", false },
+	{ ":4444", false },
+	{ "name:", false },
+	{ "name:0", false },
+	{ "name:65536", false },
+	{ "name:4 4", false },
+	{ "name:-1", false },
+	{ "::1:4444", false },
+	{ "[::1]", false },
+	{ "[]:4", false },
+	{ "[::1:4444", false },
+	{ "[a]b]:4", false },
+	{ "a/b:4", false },
+	{ "u@h:4", false },
+	{ "name:000004", false },
 	{ "name:4x", false },
 };
 
@@ -415,8 +470,8 @@ START_TEST(test_host_port)
 {
 	char buf[128];
 
-	ck_assert_msg((m2m_conf_is_host_port(host_ports[_i].value, buf, sizeof(buf)) == NULL) == host_ports[_i].good, "%s",
-		      host_ports[_i].value);
+	ck_assert_msg((m2m_conf_is_host_port(host_ports[_i].value, buf, sizeof(buf)) == NULL) == host_ports[_i].good,
+		      "%s", host_ports[_i].value);
 }
 END_TEST
 
