@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # m2mctl
-check_PROGRAMS += tests/cli/seed
+check_PROGRAMS += tests/cli/seed tests/cli/seed_mtf
 tests_cli_seed_SOURCES = tests/cli/seed.c
 tests_cli_seed_LDADD = mas/libmas.la store/libstore.la common/libcommon.la $(CRYPTO_LIBS)
+
+tests_cli_seed_mtf_SOURCES = tests/cli/seed_mtf.c $(MTF_RIG)
+tests_cli_seed_mtf_CPPFLAGS = $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_cli_seed_mtf_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_cli_seed_mtf_LDADD = $(MTF_RIG_LIBS)
 
 TESTS += tests/cli/test_m2mctl.py
 EXTRA_DIST += tests/cli/test_m2mctl.py

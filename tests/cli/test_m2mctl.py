@@ -17,6 +17,7 @@ BUILD = os.environ.get("top_builddir", os.getcwd())
 TOP = os.environ.get("top_srcdir", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 M2MCTL = os.path.join(BUILD, "ctl/m2mctl")
 SEED = os.path.join(BUILD, "tests/cli/seed")
+SEED_MTF = os.path.join(BUILD, "tests/cli/seed_mtf")
 MAS_ID, MTF_ID, SP = "mas.example.com", "mtf.example.com", "sp.example.com"
 TARGET = f"//{SP}/in-cse"
 OK, REFUSED, USAGE, SYSTEM = 0, 1, 2, 3
@@ -66,6 +67,11 @@ peer "csf.example.com" {{ roles = {{ csf }} }}
             f.write(text)
         os.chmod(path, mode)
         return path
+
+    @staticmethod
+    def text_of(path):
+        with open(path) as f:
+            return f.read()
 
     def key_file(self, name="key", n=32, mode=0o600, key=None):
         return self.write(name, (key or new_key(n)).hex() + "\n", mode)
@@ -391,6 +397,26 @@ class Enrolee(Case):
         self.bad(REFUSED, "psk:node-1", *self.instruct(f"//{SP}/node-2"))
 
 
+class Enrolment(Case):
+    def test_list(self):
+        folder, credential, ke_id, *secret = subprocess.run([SEED_MTF], check=True, capture_output=True, text=True).stdout.split()
+        self.addCleanup(shutil.rmtree, folder)
+        keys.extend(bytes.fromhex(hexa) for hexa in secret)
+        # No mtf-id: the store has recorded the one that the server opened it with.
+        text = re.sub("mtf-id.*\n", "", self.text_of(self.mtf))
+        conf = self.write("seeded.conf", text.replace(f"{self.dir}/mtf.kek", f"{folder}/kek").replace(f"{self.dir}/mtf", f"{folder}/store"))
+        row, = self.rows("enrolment", "list", "--mtf", conf)
+        created = row.pop("created")
+        self.assertRegex(created, r"^\d{8}T\d{6}$")
+        self.assertGreater(row.pop("expires"), created)
+        self.assertEqual(row, {"keId": ke_id, "enroleeId": f"//{SP}/node-7", "credential": credential,
+                               "masIds": [MAS_ID, "mas-2.example.net"], "associationTargets": [TARGET]})
+        self.assertIn(ke_id, self.good("enrolment", "list", "--mtf", conf))
+        shown, = self.rows("enrolee", "show", f"//{SP}/node-7", "--mtf", conf)
+        self.assertEqual((shown["keId"], shown["enrolled"]), (ke_id, created))
+        self.bad(USAGE, "other.example.com", "enrolment", "list", "--mtf", conf, "--identity", "other.example.com")
+
+
 class Key(Case):
     def setUp(self):
         super().setUp()
@@ -445,8 +471,7 @@ class Key(Case):
         self.assertEqual(self.rows("key", "list", "--mas", self.mas), [])
 
     def test_identity(self):
-        with open(self.mas) as f:
-            nameless = self.write("nameless.conf", re.sub("mas-id.*\n", "", f.read()))
+        nameless = self.write("nameless.conf", re.sub("mas-id.*\n", "", self.text_of(self.mas)))
         self.bad(USAGE, ".", "key", "list", "--mas", self.mas, "--identity", "other.example.com")
         self.good("key", "list", "--mas", self.mas, "--identity", MAS_ID)
         self.good("key", "list", "--mas", nameless)
@@ -564,7 +589,7 @@ class LastOfAll(unittest.TestCase):
 def load_tests(loader, tests, pattern):
     del tests, pattern
     suite = unittest.TestSuite()
-    for case in (CommandLine, Init, Credential, Enrolee, Key, CheckConfig, LastOfAll):
+    for case in (CommandLine, Init, Credential, Enrolee, Enrolment, Key, CheckConfig, LastOfAll):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 
