@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* KPR and KRR: root keys come in and are revoked.
  *
- * A request is a batch; each of its keys that passes the checks is one job of the store's writer, so each succeeds or
- * fails alone while all share a commit. Sealing is done on the caller's thread, before. The last to let go of the
- * batch, the caller or the writer, answers. `pending` orders the threads: a key's item belongs to the caller until it
- * is handed in, then to the writer. */
+ * A request is a batch, and a batch is one job of the store's writer, so that its keys share a commit. Each key is
+ * decided on alone: one that is refused, or whose records do not open, leaves the others as they are. When the store
+ * cannot take a write, the whole job is undone and nothing was changed. New records are sealed on the caller's thread,
+ * before; only a record that is replaced is sealed on the writer's. A batch belongs to the caller until it is handed
+ * in, then to the writer. */
 #include "config.h"
 
 #include "mas/mas_int.h"
 
 #include "common/kdf.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 struct item {
 	struct batch *batch;
+	bool go; /* passed the checks: the writer decides */
 	uint8_t rel[M2M_REL_LEN];
 	uint32_t result;
 	struct rootkey *rk;	  /* KPR: the key as pushed, its spans borrow from the request */
 	struct m2m_secret sealed; /* KPR: its record */
+	/* What the decision was, made again each time that the job runs: */
+	bool enter;		    /* KPR: the key is new, put it */
+	struct m2m_secret replaced; /* a record that is replaced; empty: none is */
+	uint8_t replaced_rel[M2M_REL_LEN];
 };
 
 struct batch {
@@ -28,11 +33,11 @@ struct batch {
 	struct m2m_id mtf; /* the peer's host, lower case */
 	int64_t now;	   /* s, one for the whole batch */
 	uint32_t reason;   /* KRR */
+	enum m2m_rc (*decide)(struct item *it, struct store_txn *t, struct m2m_err *err);
 	mas_answered *done;
 	void *arg;
-	atomic_size_t pending; /* items with the writer, and one for the caller */
-	atomic_bool told;      /* one line of log per batch about the store's trouble */
-	const char *why;       /* static text on the first key that a check refused, NULL: none */
+	const char *why;	/* static text on the first key that a check refused, NULL: none */
+	struct m2m_err trouble; /* what kept the store from serving a key, for the log */
 	struct m2m_status_answer answer;
 	struct rootkey *rks;
 	size_t n;
@@ -52,14 +57,15 @@ static void batch_free(struct batch *b)
 {
 	for (size_t i = 0; b->rks && i < b->n; i++)
 		rootkey_wipe(&b->rks[i]);
-	for (size_t i = 0; i < b->n; i++)
+	for (size_t i = 0; i < b->n; i++) {
 		m2m_secret_wipe(&b->items[i].sealed);
+		m2m_secret_wipe(&b->items[i].replaced);
+	}
 	free(b->rks);
 	free(b);
 }
 
-static struct batch *batch_new(struct mas *mas, const struct m2m_peer *peer, size_t n, bool with_keys,
-			       mas_answered *done, void *arg)
+static struct batch *batch_new(struct mas *mas, const struct m2m_peer *peer, size_t n, bool with_keys)
 {
 	struct batch *b = calloc(1, sizeof(*b) + n * sizeof(b->items[0]));
 
@@ -69,9 +75,6 @@ static struct batch *batch_new(struct mas *mas, const struct m2m_peer *peer, siz
 	b->peer = peer;
 	m2m_fqdn_parse(m2m_span_str(peer->host), &b->mtf, NULL); /* the configuration took it as an FQDN */
 	b->now = m2m_now(mas->env);
-	b->done = done;
-	b->arg = arg;
-	atomic_init(&b->pending, 1);
 	b->n = n;
 	if (with_keys) {
 		b->rks = calloc(n, sizeof(b->rks[0]));
@@ -87,15 +90,12 @@ static struct batch *batch_new(struct mas *mas, const struct m2m_peer *peer, siz
 	return b;
 }
 
-/* Let go of the batch; the last one answers. Key-Status names were put in answer.status by the caller, in the order of
- * the items. */
-static void batch_release(struct batch *b)
+/* Answer and free. Key-Status names stand in answer.status already, in the order of the items. */
+static void batch_end(struct batch *b)
 {
 	uint32_t codes[M2M_NAMES_MAX];
 	bool list = false;
 
-	if (atomic_fetch_sub(&b->pending, 1) != 1)
-		return;
 	for (size_t i = 0; i < b->n; i++)
 		codes[i] = b->items[i].result;
 	b->answer.head.result = m2m_result_fold(codes, b->n, &list);
@@ -106,47 +106,92 @@ static void batch_release(struct batch *b)
 		b->answer.status[b->answer.n].name = b->answer.status[i].name;
 		b->answer.status[b->answer.n++].result = codes[i];
 	}
+	if (b->trouble.rc != M2M_OK)
+		m2m_log(b->mas->env, M2M_ERROR, "%s from %s not stored: %s", b->rks ? "root key" : "revocation",
+			b->peer->host, b->trouble.text);
 	b->done(b->arg, &b->answer);
 	batch_free(b);
 }
 
-/* What the store's end of a job says to the peer: whatever it was that hindered the store, nothing was changed. */
-static uint32_t store_result(enum m2m_rc rc)
-{
-	uint32_t result = m2m_result_of(rc);
-
-	return rc == M2M_OK || rc == M2M_EEXIST || rc == M2M_EBUSY ? result : M2M_KEY_STORE_UNAVAILABLE;
-}
-
+/* A key's end, as far as the store had a part in it. Whatever hindered the store, nothing was changed. */
 static void item_end(struct item *it, enum m2m_rc rc, const struct m2m_err *err)
 {
-	struct batch *b = it->batch;
-
-	it->result = store_result(rc);
-	if (it->result == M2M_KEY_STORE_UNAVAILABLE && !atomic_exchange(&b->told, true))
-		m2m_log(b->mas->env, M2M_ERROR, "%s from %s not stored: %s", it->rk ? "root key" : "revocation",
-			b->peer->host, err ? err->text : m2m_rc_text(rc));
+	it->result = M2M_KEY_STORE_UNAVAILABLE;
+	if (rc == M2M_OK || rc == M2M_EEXIST || rc == M2M_EBUSY)
+		it->result = m2m_result_of(rc);
+	else
+		it->batch->trouble = *err;
 }
 
-static void item_done(void *arg, enum m2m_rc rc, const struct m2m_err *err)
+/* The store took nothing of the batch. */
+static void batch_undone(struct batch *b, enum m2m_rc rc, const struct m2m_err *err)
 {
-	struct item *it = arg;
-
-	item_end(it, rc, err);
-	batch_release(it->batch);
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->items[i].go)
+			item_end(&b->items[i], rc, err);
+	}
 }
 
-static void item_submit(struct item *it, store_apply *apply)
+/* Put what was decided. The first failure undoes the job. */
+static enum m2m_rc item_put(const struct item *it, struct store_txn *t, struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+
+	if (it->replaced.n > 0)
+		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(it->replaced_rel), m2m_secret_span(&it->replaced),
+				   err);
+	if (rc == M2M_OK && it->enter)
+		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(it->rel), m2m_secret_span(&it->sealed), err);
+	if (rc == M2M_OK && it->enter)
+		rc = store_txn_put(t, MAS_T_ENROLEE, it->rk->enrolee, mas_rel_span(it->rel), err);
+	return rc;
+}
+
+static enum m2m_rc batch_apply(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	struct batch *b = arg;
+	enum m2m_rc rc = M2M_OK;
+
+	for (size_t i = 0; i < b->n && rc == M2M_OK; i++) {
+		struct item *it = &b->items[i];
+		struct m2m_err why = { 0 };
+		enum m2m_rc decided = M2M_OK;
+
+		if (!it->go)
+			continue;
+		it->enter = false;
+		m2m_secret_reset(&it->replaced);
+		decided = b->decide(it, t, &why);
+		item_end(it, decided, &why);
+		if (decided == M2M_OK)
+			rc = item_put(it, t, err);
+	}
+	return rc;
+}
+
+static void batch_done(void *arg, enum m2m_rc rc, const struct m2m_err *err)
+{
+	if (rc != M2M_OK)
+		batch_undone(arg, rc, err);
+	batch_end(arg);
+}
+
+/* Hand the batch to the writer, or end it if no key is left to decide on. */
+static void batch_run(struct batch *b)
 {
 	struct m2m_err err = { 0 };
 	enum m2m_rc rc = M2M_OK;
+	bool any = false;
 
-	atomic_fetch_add(&it->batch->pending, 1);
-	rc = store_submit(it->batch->mas->keys, apply, item_done, it, &err);
-	if (rc == M2M_OK)
+	for (size_t i = 0; i < b->n; i++)
+		any = any || b->items[i].go;
+	if (any)
+		rc = store_submit(b->mas->keys, batch_apply, batch_done, b, &err);
+	if (any && rc == M2M_OK)
 		return;
-	item_end(it, rc, &err);
-	atomic_fetch_sub(&it->batch->pending, 1); /* not the last: the caller holds one */
+	if (any)
+		batch_undone(b, rc, &err);
+	batch_end(b);
 }
 
 /* Read and open the root key of rel in a job. M2M_ENOENT: there is none. plain: what rk borrows. */
@@ -159,17 +204,12 @@ static enum m2m_rc txn_rootkey(const struct mas *mas, struct store_txn *t, const
 	return rc == M2M_OK ? mas_rootkey_open(mas, rel, sealed, plain, rk, generation, err) : rc;
 }
 
-/* Seal rk again, as the next generation of the record of rel, and put it. */
-static enum m2m_rc txn_replace(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
-			       const struct rootkey *rk, uint64_t generation, struct m2m_err *err)
+/* Decide that the record of rel is replaced by rk, sealed as the next generation. */
+static enum m2m_rc replace(struct item *it, const uint8_t rel[M2M_REL_LEN], const struct rootkey *rk,
+			   uint64_t generation, struct m2m_err *err)
 {
-	struct m2m_secret sealed = { 0 };
-	enum m2m_rc rc = mas_rootkey_seal(mas, rel, rk, generation + 1, &sealed, err);
-
-	if (rc == M2M_OK)
-		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(rel), m2m_secret_span(&sealed), err);
-	m2m_secret_wipe(&sealed);
-	return rc;
+	memcpy(it->replaced_rel, rel, M2M_REL_LEN);
+	return mas_rootkey_seal(it->batch->mas, rel, rk, generation + 1, &it->replaced, err);
 }
 
 /* --- push ---------------------------------------------------------------- */
@@ -289,8 +329,7 @@ static enum m2m_rc push_again(const struct item *it, const struct rootkey *there
 }
 
 /* The older root key of the enrolee gets its grace, if it was in use until now. */
-static enum m2m_rc supersede(const struct item *it, struct store_txn *t, const uint8_t old[M2M_REL_LEN],
-			     struct m2m_err *err)
+static enum m2m_rc supersede(struct item *it, struct store_txn *t, const uint8_t old[M2M_REL_LEN], struct m2m_err *err)
 {
 	const struct batch *b = it->batch;
 	struct m2m_secret plain = { 0 };
@@ -307,14 +346,14 @@ static enum m2m_rc supersede(const struct item *it, struct store_txn *t, const u
 		rk.reason = M2M_REASON_SUPERSEDED;
 		rk.ended = b->now;
 		rk.grace_end = b->now + b->mas->conf->supersede_grace;
-		rc = txn_replace(b->mas, t, old, &rk, generation, err);
+		rc = replace(it, old, &rk, generation, err);
 	}
 	rootkey_wipe(&rk);
 	m2m_secret_wipe(&plain);
 	return rc;
 }
 
-static enum m2m_rc push_new(const struct item *it, struct store_txn *t, struct m2m_err *err)
+static enum m2m_rc push_new(struct item *it, struct store_txn *t, struct m2m_err *err)
 {
 	struct m2m_span val = { 0 };
 	uint8_t old[M2M_REL_LEN];
@@ -328,16 +367,12 @@ static enum m2m_rc push_new(const struct item *it, struct store_txn *t, struct m
 	} else if (rc == M2M_ENOENT) {
 		rc = M2M_OK;
 	}
-	if (rc == M2M_OK)
-		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(it->rel), m2m_secret_span(&it->sealed), err);
-	if (rc == M2M_OK)
-		rc = store_txn_put(t, MAS_T_ENROLEE, it->rk->enrolee, mas_rel_span(it->rel), err);
+	it->enter = rc == M2M_OK;
 	return rc;
 }
 
-static enum m2m_rc push_apply(void *arg, struct store_txn *t, struct m2m_err *err)
+static enum m2m_rc push_decide(struct item *it, struct store_txn *t, struct m2m_err *err)
 {
-	const struct item *it = arg;
 	struct m2m_secret plain = { 0 };
 	struct rootkey there = { 0 };
 	enum m2m_rc rc = txn_rootkey(it->batch->mas, t, it->rel, &plain, &there, NULL, err);
@@ -351,7 +386,7 @@ static enum m2m_rc push_apply(void *arg, struct store_txn *t, struct m2m_err *er
 	return rc;
 }
 
-static void push_one(struct item *it, const struct m2m_key_avp *key)
+static void push_prepare(struct item *it, const struct m2m_key_avp *key)
 {
 	struct batch *b = it->batch;
 	struct m2m_err err = { 0 };
@@ -364,9 +399,8 @@ static void push_one(struct item *it, const struct m2m_key_avp *key)
 		return;
 	}
 	rc = mas_rootkey_seal(b->mas, it->rel, it->rk, 0, &it->sealed, &err);
-	if (rc == M2M_OK)
-		item_submit(it, push_apply);
-	else
+	it->go = rc == M2M_OK;
+	if (!it->go)
 		item_end(it, rc, &err);
 }
 
@@ -383,24 +417,26 @@ void mas_push(struct mas *mas, const struct m2m_peer *peer, const struct m2m_kpr
 		       "1 to 32 M2M-Key");
 		return;
 	}
-	b = batch_new(mas, peer, req->n, true, done, arg);
+	b = batch_new(mas, peer, req->n, true);
 	if (!b) {
 		refuse(done, arg, M2M_KEY_STORE_UNAVAILABLE, NULL);
 		return;
 	}
-	for (size_t i = 0; i < req->n; i++)
+	b->decide = push_decide;
+	b->done = done;
+	b->arg = arg;
+	for (size_t i = 0; i < req->n; i++) {
 		b->answer.status[i].name = req->key[i].name;
-	for (size_t i = 0; i < req->n; i++)
-		push_one(&b->items[i], &req->key[i]);
-	batch_release(b);
+		push_prepare(&b->items[i], &req->key[i]);
+	}
+	batch_run(b);
 }
 
 /* --- revoke -------------------------------------------------------------- */
 
 /* A key that is not there, is another MTF's or is revoked already counts as done and changes nothing. */
-static enum m2m_rc revoke_apply(void *arg, struct store_txn *t, struct m2m_err *err)
+static enum m2m_rc revoke_decide(struct item *it, struct store_txn *t, struct m2m_err *err)
 {
-	const struct item *it = arg;
 	const struct batch *b = it->batch;
 	struct m2m_secret plain = { 0 };
 	struct rootkey rk = { 0 };
@@ -415,14 +451,14 @@ static enum m2m_rc revoke_apply(void *arg, struct store_txn *t, struct m2m_err *
 		rk.ended = b->now;
 		rk.grace_end = 0;
 		rootkey_wipe(&rk);
-		rc = txn_replace(b->mas, t, it->rel, &rk, generation, err);
+		rc = replace(it, it->rel, &rk, generation, err);
 	}
 	rootkey_wipe(&rk);
 	m2m_secret_wipe(&plain);
 	return rc;
 }
 
-static void revoke_one(struct item *it, struct m2m_span name)
+static void revoke_prepare(struct item *it, struct m2m_span name)
 {
 	struct batch *b = it->batch;
 	struct m2m_key_name km = { 0 };
@@ -433,10 +469,9 @@ static void revoke_one(struct item *it, struct m2m_span name)
 		b->why = "Key-Name is not a KmID";
 		return;
 	}
-	if (!m2m_span_equal(m2m_id_span(&km.host), m2m_id_span(&b->mas->id)))
-		return; /* unknown here */
+	/* A key of another MAS is unknown here. */
+	it->go = m2m_span_equal(m2m_id_span(&km.host), m2m_id_span(&b->mas->id));
 	memcpy(it->rel, km.rel, M2M_REL_LEN);
-	item_submit(it, revoke_apply);
 }
 
 void mas_revoke(struct mas *mas, const struct m2m_peer *peer, const struct m2m_krr *req, mas_answered *done, void *arg)
@@ -452,15 +487,18 @@ void mas_revoke(struct mas *mas, const struct m2m_peer *peer, const struct m2m_k
 		       "1 to 256 Key-Name");
 		return;
 	}
-	b = batch_new(mas, peer, req->n, false, done, arg);
+	b = batch_new(mas, peer, req->n, false);
 	if (!b) {
 		refuse(done, arg, M2M_KEY_STORE_UNAVAILABLE, NULL);
 		return;
 	}
+	b->decide = revoke_decide;
 	b->reason = req->reason;
-	for (size_t i = 0; i < req->n; i++)
+	b->done = done;
+	b->arg = arg;
+	for (size_t i = 0; i < req->n; i++) {
 		b->answer.status[i].name = req->name[i];
-	for (size_t i = 0; i < req->n; i++)
-		revoke_one(&b->items[i], req->name[i]);
-	batch_release(b);
+		revoke_prepare(&b->items[i], req->name[i]);
+	}
+	batch_run(b);
 }

@@ -335,7 +335,7 @@ START_TEST(test_conf_defaults)
 	ck_assert_ptr_null(c.mas_id);
 	ck_assert_int_eq(c.association_life, DAY);
 	ck_assert_int_eq(c.supersede_grace, DAY);
-	ck_assert_int_eq(c.root_key_life_max, 5 * 365 * DAY);
+	ck_assert_int_eq(c.root_key_life_max, 30 * 365 * DAY);
 	ck_assert_uint_eq(c.peers.n, 0);
 	mas_conf_free(&c);
 }
