@@ -299,9 +299,9 @@ class Lab:
         self.wait_connected()
 
     def wait_connected(self):
-        self.mtf.wait_log(rf"connected to {MAS}")
-        self.csf.wait_log(rf"connected to {MAS}")
-        self.csf.wait_log(rf"connected to {MTF}")
+        self.mtf.wait_log(rf"peer {MAS} connected")
+        self.csf.wait_log(rf"peer {MAS} connected")
+        self.csf.wait_log(rf"peer {MTF} connected")
 
     def stop(self):
         failures = []
