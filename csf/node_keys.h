@@ -8,9 +8,10 @@
 #include "common/ident.h"
 #include "common/secret.h"
 
-#define NODE_KEYS_FILE_MAX (4U << 20) /* octets of a keys file: 32 root keys with 32 targets of 255 octets, and room \
-				       */
-#define NODE_RESULT_MAX (64U << 10)   /* octets of an enrolment's result line */
+#define NODE_KEYS_FILE_MAX                                                                                         \
+	(4U << 20)		    /* octets of a keys file: 32 root keys with 32 targets of 255 octets, and room \
+				     */
+#define NODE_RESULT_MAX (64U << 10) /* octets of an enrolment's result line */
 
 struct node_target {
 	struct m2m_id id;      /* a CSE-ID */

@@ -15,3 +15,17 @@ tests_unit_check_node_keys_SOURCES = tests/unit/check_node_keys.c
 tests_unit_check_node_keys_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_node_keys_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_node_keys_LDADD = csf/libnode.la $(CHECK_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_node_result
+tests_fuzz_fuzz_node_result_SOURCES = tests/fuzz/fuzz_node_result.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_node_result_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_node_result_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_fuzz_node_result_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_node_result_LDADD = csf/libnode.la common/libcommon.la $(JANSSON_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_front_line
+tests_fuzz_fuzz_front_line_SOURCES = tests/fuzz/fuzz_front_line.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_front_line_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_front_line_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
+tests_fuzz_fuzz_front_line_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_front_line_LDADD = csf/libfront.la common/libcommon.la
