@@ -34,27 +34,37 @@ static void mac_init(void)
 	EVP_MAC_free(mac);
 }
 
-/* HMAC of the parts one after the other. out is zeroed on failure. */
-static enum m2m_rc hmac(struct m2m_span key, const struct m2m_span *part, size_t n, uint8_t out[HASH_LEN],
-			struct m2m_err *err)
+/* A context to compute in, EVP_MAC_CTX_free()d by the caller, which wipes it. NULL: libcrypto refused. */
+static EVP_MAC_CTX *mac_new(void)
 {
-	EVP_MAC_CTX *ctx = NULL;
-	size_t len = 0;
-	bool ok = false;
-
 	pthread_once(&mac_once, mac_init);
-	if (mac_template != NULL)
-		ctx = EVP_MAC_CTX_dup(mac_template);
-	if (ctx != NULL)
-		ok = EVP_MAC_init(ctx, key.p != NULL ? key.p : (const uint8_t *)"", key.n, NULL) == 1;
+	return mac_template != NULL ? EVP_MAC_CTX_dup(mac_template) : NULL;
+}
+
+/* HMAC of the parts one after the other. key: absent, the one before again. out is zeroed on failure. */
+static enum m2m_rc mac_run(EVP_MAC_CTX *ctx, struct m2m_span key, const struct m2m_span *part, size_t n,
+			   uint8_t out[HASH_LEN], struct m2m_err *err)
+{
+	size_t len = 0;
+	bool ok = ctx != NULL && EVP_MAC_init(ctx, key.p, key.n, NULL) == 1;
+
 	for (size_t i = 0; ok && i < n; i++)
 		ok = part[i].n == 0 || EVP_MAC_update(ctx, part[i].p, part[i].n) == 1;
 	ok = ok && EVP_MAC_final(ctx, out, &len, HASH_LEN) == 1 && len == HASH_LEN;
-	EVP_MAC_CTX_free(ctx);
 	if (ok)
 		return M2M_OK;
 	m2m_wipe(out, HASH_LEN);
 	return m2m_fail_openssl(err, "HMAC-SHA-256");
+}
+
+static enum m2m_rc hmac(struct m2m_span key, const struct m2m_span *part, size_t n, uint8_t out[HASH_LEN],
+			struct m2m_err *err)
+{
+	EVP_MAC_CTX *ctx = mac_new();
+	enum m2m_rc rc = mac_run(ctx, key.p != NULL ? key : m2m_span("", 0), part, n, out, err);
+
+	EVP_MAC_CTX_free(ctx);
+	return rc;
 }
 
 enum m2m_rc m2m_hmac(struct m2m_span key, struct m2m_span data, uint8_t out[32], struct m2m_err *err)
@@ -63,9 +73,11 @@ enum m2m_rc m2m_hmac(struct m2m_span key, struct m2m_span data, uint8_t out[32],
 }
 
 /* RFC 5869 2.3. out is zeroed on failure. */
-static enum m2m_rc expand(const struct m2m_key *prk, struct m2m_span info, uint8_t *out, size_t n, struct m2m_err *err)
+static enum m2m_rc expand(EVP_MAC_CTX *ctx, const struct m2m_key *prk, struct m2m_span info, uint8_t *out, size_t n,
+			  struct m2m_err *err)
 {
 	struct m2m_key t = { { 0 } };
+	struct m2m_span key = m2m_span(prk->b, sizeof(prk->b));
 	enum m2m_rc rc = M2M_OK;
 	uint8_t i = 0;
 
@@ -73,7 +85,8 @@ static enum m2m_rc expand(const struct m2m_key *prk, struct m2m_span info, uint8
 		struct m2m_span part[3] = { { t.b, i == 0 ? 0 : HASH_LEN }, info, { &i, 1 } };
 
 		i++;
-		rc = hmac(m2m_span(prk->b, sizeof(prk->b)), part, 3, t.b, err);
+		rc = mac_run(ctx, key, part, 3, t.b, err);
+		key = (struct m2m_span){ NULL, 0 };
 		memcpy(out + done, t.b, n - done < HASH_LEN ? n - done : HASH_LEN);
 	}
 	m2m_key_wipe(&t);
@@ -86,17 +99,20 @@ enum m2m_rc m2m_hkdf(struct m2m_span ikm, struct m2m_span salt, struct m2m_span 
 		     struct m2m_err *err)
 {
 	struct m2m_key prk = { { 0 } };
+	EVP_MAC_CTX *ctx = NULL;
 	enum m2m_rc rc;
 
 	if (n > 255 * HASH_LEN) {
 		m2m_wipe(out, n);
 		return m2m_fail(err, M2M_EINVAL, "HKDF: more than %d octets asked for", 255 * HASH_LEN);
 	}
-	rc = hmac(salt, &ikm, 1, prk.b, err);
+	ctx = mac_new();
+	rc = mac_run(ctx, salt.p != NULL ? salt : m2m_span("", 0), &ikm, 1, prk.b, err);
 	if (rc == M2M_OK)
-		rc = expand(&prk, info, out, n, err);
+		rc = expand(ctx, &prk, info, out, n, err);
 	else
 		m2m_wipe(out, n);
+	EVP_MAC_CTX_free(ctx);
 	m2m_key_wipe(&prk);
 	return rc;
 }
@@ -146,12 +162,17 @@ enum m2m_rc m2m_kdf_kc(const struct m2m_key *km, struct m2m_span ki, struct m2m_
 {
 	uint8_t info[M2M_KDF_INFO_MAX];
 	size_t n = m2m_kdf_info(ki, enrolee_id, target_id, suid, info);
+	EVP_MAC_CTX *ctx = NULL;
+	enum m2m_rc rc;
 
 	if (n == 0) {
 		m2m_key_wipe(kc);
 		return m2m_fail(err, M2M_EINVAL, "association key: an identifier of more than %d octets", M2M_ID_MAX);
 	}
-	return expand(km, m2m_span(info, n), kc->b, sizeof(kc->b), err);
+	ctx = mac_new();
+	rc = expand(ctx, km, m2m_span(info, n), kc->b, sizeof(kc->b), err);
+	EVP_MAC_CTX_free(ctx);
+	return rc;
 }
 
 /* --- known answers --- */

@@ -299,7 +299,8 @@ enum m2m_rc m2m_kek_read(const struct m2m_kek_source *src, struct m2m_key *kek, 
 
 	if (credential)
 		rc = credential_path(src->where, path, sizeof(path), err);
-	else if (src->type != M2M_KEK_FILE || snprintf(path, sizeof(path), "%s", src->where) >= (int)sizeof(path))
+	else if (src->type != M2M_KEK_FILE || src->where == NULL ||
+		 snprintf(path, sizeof(path), "%s", src->where) >= (int)sizeof(path))
 		rc = m2m_fail(err, M2M_EINVAL, "key encryption key: a source that this program does not know");
 	if (rc == M2M_OK)
 		rc = m2m_keyfile_open(path, credential, &fd, &size, err);

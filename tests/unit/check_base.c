@@ -5,6 +5,7 @@
 #include "common/cursor.h"
 #include "common/env.h"
 #include "common/hex.h"
+#include "common/keyring.h"
 #include "tests/unit/check_common.h"
 
 #include <errno.h>
@@ -13,6 +14,8 @@
 #include <openssl/err.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* --- err --- */
 
@@ -166,6 +169,33 @@ START_TEST(test_secret_equal)
 		ck_assert_int_eq(a.b[i], 0);
 	m2m_wipe(NULL, 5);
 	m2m_key_wipe(NULL);
+}
+END_TEST
+
+/* Without locked memory there are no keys: said, not worked around. */
+START_TEST(test_secret_process_refuses)
+{
+	static const struct rlimit none = { 0, 0 };
+	struct m2m_kek_source src = { M2M_KEK_FILE, "/no/such/kek" };
+	struct m2m_err err = { 0 };
+	int status = -1;
+	pid_t pid;
+
+	ck_assert_int_eq(m2m_keyring_create("/no/such/keyring", &src, 1, &m2m_env_system, &err), M2M_ENOMEM);
+	ck_assert_ptr_nonnull(strstr(err.text, "locked memory"));
+	pid = fork();
+	if (pid == 0) {
+		/* root may lock whatever the limit says */
+		if (setrlimit(RLIMIT_MEMLOCK, &none) != 0 || (geteuid() == 0 && setuid(65534) != 0))
+			_exit(77);
+		_exit(m2m_secret_process(&err) == M2M_EIO && strstr(err.text, "MEMLOCK") != NULL &&
+				      m2m_key_new_locked() == NULL
+			      ? 0
+			      : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	ck_assert(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77);
 }
 END_TEST
 
@@ -506,6 +536,7 @@ int main(void)
 	TCase *tc = tcase_create("all");
 
 	/* first, while the process has no locked heap yet */
+	tcase_add_test(tc, test_secret_process_refuses);
 	tcase_add_test(tc, test_secret_process);
 	tcase_add_test(tc, test_key_new_locked_exhausted);
 	tcase_add_test(tc, test_fail_records);

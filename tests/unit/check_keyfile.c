@@ -131,6 +131,7 @@ START_TEST(test_kek_kind_refused)
 	ck_assert_int_eq(read_kek(kek_path, &kek), M2M_ENOENT);
 	ck_assert_int_eq(read_kek("/", &kek), M2M_EINVAL);
 	ck_assert_int_eq(read_kek("", &kek), M2M_EINVAL);
+	ck_assert_int_eq(read_kek(NULL, &kek), M2M_EINVAL);
 }
 END_TEST
 
