@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests of ours, until each had its one callback.
  *
- * A question is known by a number, which is all that the host gets to keep: it may answer twice, late or never (it drops answers
- * that it cannot parse without a word, so a timer of ours stands behind its). Whoever takes a question out of the table, under
- * the node's lock, calls back, without the lock. */
+ * A question is known by a number, which is all that the host gets to keep: it may answer twice, late or never (it
+ * drops answers that it cannot parse without a word, so a timer of ours stands behind its). Whoever takes a question
+ * out of the table, under the node's lock, calls back, without the lock. */
 #include "config.h"
 
 #include "dict/node_int.h"
@@ -19,7 +19,7 @@ struct question {
 	enum m2m_cmd cmd;
 	unsigned roles;
 	struct m2m_id dest_host; /* n == 0: any */
-	int64_t deadline_ms;     /* monotonic */
+	int64_t deadline_ms;	 /* monotonic */
 	dict_answered *done;
 	void *arg;
 };
@@ -32,7 +32,8 @@ static int64_t monotonic_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* --- the table; node->lock is held -------------------------------------------------------------------------------------- */
+/* --- the table; node->lock is held
+ * -------------------------------------------------------------------------------------- */
 
 static void table_add(struct dict_node *node, struct question *q)
 {
@@ -80,7 +81,8 @@ static struct question *table_take_due(struct dict_node *node, int64_t now, bool
 	return due;
 }
 
-/* --- ends of a question ------------------------------------------------------------------------------------------------- */
+/* --- ends of a question
+ * ------------------------------------------------------------------------------------------------- */
 
 static void finish(struct question *q, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
 {
@@ -174,7 +176,8 @@ static void callback_leave(struct dict_node *node)
 	dict_node_unref(node);
 }
 
-/* --- answers ------------------------------------------------------------------------------------------------------------ */
+/* --- answers
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static uint32_t result_code(struct msg *msg)
 {
@@ -193,7 +196,8 @@ static enum m2m_rc check_who(struct dict_node *node, const struct question *q, s
 	const struct m2m_peer *source = dict_link_source(node, msg, &link), *who;
 
 	if (!source)
-		return m2m_fail(err, M2M_EPEER, "%s-Answer: from a connection whose certificate does not name its peer", name);
+		return m2m_fail(err, M2M_EPEER, "%s-Answer: from a connection whose certificate does not name its peer",
+				name);
 	who = m2m_peer_find(node->peers, origin);
 	if (!who || (who != source && !(source->roles & M2M_ROLE_RELAY)))
 		return m2m_fail(err, M2M_EPEER, "%s-Answer: from %s, but with another Origin-Host", name, source->host);
@@ -205,7 +209,8 @@ static enum m2m_rc check_who(struct dict_node *node, const struct question *q, s
 }
 
 /* Who answered and what: M2M_OK with *out decoded. */
-static enum m2m_rc read_answer(struct dict_node *node, const struct question *q, struct msg *msg, void *out, struct m2m_err *err)
+static enum m2m_rc read_answer(struct dict_node *node, const struct question *q, struct msg *msg, void *out,
+			       struct m2m_err *err)
 {
 	const char *name = m2m_cmds[q->cmd].name;
 	uint32_t code = result_code(msg);
@@ -250,8 +255,8 @@ static void on_answer(void *data, struct msg **msg)
 
 	if (q) {
 		out = malloc(m2m_cmds[q->cmd].answer.size);
-		rc = out ? read_answer(node, q, *msg, out, &err) :
-			   m2m_fail(&err, M2M_ENOMEM, "%s-Answer: out of memory", m2m_cmds[q->cmd].name);
+		rc = out ? read_answer(node, q, *msg, out, &err)
+			 : m2m_fail(&err, M2M_ENOMEM, "%s-Answer: out of memory", m2m_cmds[q->cmd].name);
 		finish(q, rc, rc ? NULL : out, &err);
 	}
 	free(out);
@@ -274,9 +279,11 @@ static void on_expiry(void *data, DiamId_t sent_to, size_t n, struct msg **msg)
 	*msg = NULL;
 }
 
-/* --- asking ------------------------------------------------------------------------------------------------------------- */
+/* --- asking
+ * ------------------------------------------------------------------------------------------------------------- */
 
-static enum m2m_rc request_new(struct dict_node *node, enum m2m_cmd cmd, const void *req, struct msg **out, struct m2m_err *err)
+static enum m2m_rc request_new(struct dict_node *node, enum m2m_cmd cmd, const void *req, struct msg **out,
+			       struct m2m_err *err)
 {
 	const struct m2m_request *head = req;
 	struct m2m_span session = head->session_id;
@@ -309,7 +316,10 @@ static struct question *question_new(enum m2m_cmd cmd, unsigned roles, const str
 
 	if (!q)
 		return NULL;
-	*q = (struct question){ .cmd = cmd, .roles = roles, .done = done, .arg = arg,
+	*q = (struct question){ .cmd = cmd,
+				.roles = roles,
+				.done = done,
+				.arg = arg,
 				.deadline_ms = monotonic_ms() + timeout_ms + GRACE_MS };
 	if (head->dest_host.p && head->dest_host.n <= M2M_ID_MAX) {
 		memcpy(q->dest_host.s, head->dest_host.p, head->dest_host.n);
@@ -338,7 +348,7 @@ static enum m2m_rc enrol(struct dict_node *node, struct question *q, uint64_t *i
 }
 
 static enum m2m_rc ask_send(struct dict_node *node, struct msg *msg, uint64_t id, int timeout_ms, enum m2m_cmd cmd,
-			struct m2m_err *err)
+			    struct m2m_err *err)
 {
 	struct timespec until;
 	struct question *q;

@@ -8,7 +8,7 @@
 #include "common/ident.h"
 
 #define NTP_TO_UNIX 2208988800 /* seconds from 1900 to 1970 */
-#define RULES_MAX 24           /* the longest list of rules is shorter (see the test) */
+#define RULES_MAX 24	       /* the longest list of rules is shorter (see the test) */
 
 struct decoder {
 	const struct m2m_codec *codec;
@@ -62,7 +62,8 @@ static uint32_t number_check(const struct m2m_avp_def *def, const union avp_valu
 	return value->u32 < def->min || value->u32 > def->max ? DIAMETER_INVALID_AVP_VALUE : 0;
 }
 
-static enum m2m_rc decode_children(const struct decoder *d, msg_or_avp *parent, const struct m2m_rules *rules, void *out);
+static enum m2m_rc decode_children(const struct decoder *d, msg_or_avp *parent, const struct m2m_rules *rules,
+				   void *out);
 
 static void *member(void *out, size_t at)
 {
@@ -94,7 +95,8 @@ static enum m2m_rc take_experimental(const struct decoder *d, struct avp *group,
 	return M2M_OK;
 }
 
-static enum m2m_rc take_group(const struct decoder *d, const struct m2m_rule *r, struct avp *avp, void *out, size_t index)
+static enum m2m_rc take_group(const struct decoder *d, const struct m2m_rule *r, struct avp *avp, void *out,
+			      size_t index)
 {
 	const struct m2m_rules *rules = m2m_group_rules(r->avp);
 	enum m2m_rc rc = decode_children(d, avp, rules, (char *)member(out, r->at) + index * rules->size);
@@ -146,8 +148,8 @@ static void store(const struct m2m_rule *r, const struct avp_hdr *hdr, void *out
 		*(bool *)member(out, r->also) = true;
 }
 
-static enum m2m_rc take(const struct decoder *d, const struct m2m_rule *r, struct avp *avp, struct avp_hdr *hdr, void *out,
-			size_t index)
+static enum m2m_rc take(const struct decoder *d, const struct m2m_rule *r, struct avp *avp, struct avp_hdr *hdr,
+			void *out, size_t index)
 {
 	const struct m2m_avp_def *def = &m2m_avps[r->avp];
 	uint32_t code = 0;
@@ -159,7 +161,8 @@ static enum m2m_rc take(const struct decoder *d, const struct m2m_rule *r, struc
 	if (def->type == M2M_T_GROUP)
 		return M2M_OK;
 	if (!hdr->avp_value)
-		code = DIAMETER_INVALID_AVP_LENGTH; /* the host could not read it, and let the message pass all the same */
+		code = DIAMETER_INVALID_AVP_LENGTH; /* the host could not read it, and let the message pass all the same
+						     */
 	else if (def->type <= M2M_T_TIME)
 		code = m2m_octets_check(r->avp, m2m_octets_of(hdr));
 	else
@@ -205,7 +208,8 @@ static enum m2m_rc check_counts(const struct decoder *d, const struct m2m_rules 
 	return M2M_OK;
 }
 
-static enum m2m_rc decode_children(const struct decoder *d, msg_or_avp *parent, const struct m2m_rules *rules, void *out)
+static enum m2m_rc decode_children(const struct decoder *d, msg_or_avp *parent, const struct m2m_rules *rules,
+				   void *out)
 {
 	unsigned count[RULES_MAX] = { 0 };
 	struct avp *avp = NULL;
@@ -219,7 +223,8 @@ static enum m2m_rc decode_children(const struct decoder *d, msg_or_avp *parent, 
 		if (fd_msg_avp_hdr(avp, &hdr))
 			return M2M_ENOMEM;
 		if (hdr->avp_code == 0) /* what the guard makes of an AVP that the host could not stand */
-			return m2m_fault_set(d->codec, d->fault, DIAMETER_INVALID_AVP_LENGTH, M2M_AVPS, avp, "malformed");
+			return m2m_fault_set(d->codec, d->fault, DIAMETER_INVALID_AVP_LENGTH, M2M_AVPS, avp,
+					     "malformed");
 		r = rule_for(rules, hdr);
 		if (!r)
 			continue;

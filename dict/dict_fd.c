@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* dict_m2m.fdx: the dictionary of the M2M applications, as an extension. It also guards the host's input and log (hooks.c), once
- * per process. Linked with -z nodelete: the host unloads extensions while dictionary objects, which hold our dump function,
- * still live. */
+/* dict_m2m.fdx: the dictionary of the M2M applications, as an extension. It also guards the host's input and log
+ * (hooks.c), once per process. Linked with -z nodelete: the host unloads extensions while dictionary objects, which
+ * hold our dump function, still live. */
 #include "config.h"
 
 #include "dict/entry.h"

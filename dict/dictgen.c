@@ -66,7 +66,8 @@ static void dia_rules(const struct m2m_rules *rules)
 
 static void dia_avps(void)
 {
-	printf("@name m2m_avp\n@prefix m2m_avp\n@vendor %u M2M\n@inherits diameter_gen_base_rfc6733\n\n@avp_types\n", M2M_VENDOR_ID);
+	printf("@name m2m_avp\n@prefix m2m_avp\n@vendor %u M2M\n@inherits diameter_gen_base_rfc6733\n\n@avp_types\n",
+	       M2M_VENDOR_ID);
 	for (size_t i = 0; i < M2M_AVPS; i++) {
 		const struct m2m_avp_def *d = &m2m_avps[i];
 
@@ -92,7 +93,8 @@ static void dia_avps(void)
 
 static void dia_app(size_t app)
 {
-	printf("@id %u\n@name %s\n@prefix %s\n@vendor %u M2M\n", m2m_apps[app].id, app_parts[app], app_parts[app], M2M_VENDOR_ID);
+	printf("@id %u\n@name %s\n@prefix %s\n@vendor %u M2M\n", m2m_apps[app].id, app_parts[app], app_parts[app],
+	       M2M_VENDOR_ID);
 	printf("@inherits diameter_gen_base_rfc6733\n@inherits m2m_avp\n\n@messages\n");
 	for (size_t i = 0; i < M2M_CMDS; i++) {
 		const struct m2m_cmd_def *cmd = &m2m_cmds[i];

@@ -18,7 +18,8 @@ static enum m2m_rc no_memory(const struct encoder *e)
 }
 
 /* value NULL: a group, whose children the caller adds through *out. */
-static enum m2m_rc add(const struct encoder *e, msg_or_avp *parent, enum m2m_avp which, union avp_value *value, struct avp **out)
+static enum m2m_rc add(const struct encoder *e, msg_or_avp *parent, enum m2m_avp which, union avp_value *value,
+		       struct avp **out)
 {
 	struct avp *avp = NULL;
 
@@ -41,7 +42,8 @@ static enum m2m_rc add_octets(const struct encoder *e, msg_or_avp *parent, const
 	if (!s.p)
 		return r->min ? m2m_fail(e->err, M2M_EINVAL, "message: %s is missing", m2m_avps[r->avp].name) : M2M_OK;
 	if (m2m_octets_check(r->avp, s))
-		return m2m_fail(e->err, M2M_EINVAL, "message: %s has a value that is not allowed", m2m_avps[r->avp].name);
+		return m2m_fail(e->err, M2M_EINVAL, "message: %s has a value that is not allowed",
+				m2m_avps[r->avp].name);
 	return add(e, parent, r->avp, &value, NULL);
 }
 
@@ -74,7 +76,8 @@ static enum m2m_rc add_experimental(const struct encoder *e, msg_or_avp *parent,
 	return rc ? rc : add_u32(e, group, M2M_AVP_EXPERIMENTAL_RESULT_CODE, code);
 }
 
-static enum m2m_rc encode_children(const struct encoder *e, msg_or_avp *parent, const struct m2m_rules *rules, const void *in);
+static enum m2m_rc encode_children(const struct encoder *e, msg_or_avp *parent, const struct m2m_rules *rules,
+				   const void *in);
 
 /* Lists, arrays of spans, arrays of groups. */
 static enum m2m_rc add_many(const struct encoder *e, msg_or_avp *parent, const struct m2m_rule *r, const void *in)
@@ -92,8 +95,8 @@ static enum m2m_rc add_many(const struct encoder *e, msg_or_avp *parent, const s
 		struct avp *avp = NULL;
 
 		if (r->to != M2M_TO_GROUPS) {
-			rc = spans[i].p ? add_octets(e, parent, r, spans[i]) :
-					  m2m_fail(e->err, M2M_EINVAL, "message: an empty %s", m2m_avps[r->avp].name);
+			rc = spans[i].p ? add_octets(e, parent, r, spans[i])
+					: m2m_fail(e->err, M2M_EINVAL, "message: an empty %s", m2m_avps[r->avp].name);
 			continue;
 		}
 		rc = add(e, parent, r->avp, NULL, &avp);
@@ -160,7 +163,8 @@ static enum m2m_rc put(const struct encoder *e, msg_or_avp *parent, const struct
 	return M2M_OK;
 }
 
-static enum m2m_rc encode_children(const struct encoder *e, msg_or_avp *parent, const struct m2m_rules *rules, const void *in)
+static enum m2m_rc encode_children(const struct encoder *e, msg_or_avp *parent, const struct m2m_rules *rules,
+				   const void *in)
 {
 	enum m2m_rc rc = M2M_OK;
 
@@ -187,7 +191,8 @@ enum m2m_rc m2m_encode_error(const struct m2m_codec *codec, const struct m2m_ans
 		{ M2M_AVP_SESSION_ID, M2M_FIXED, 0, 1, M2M_TO_SESSION, M2M_NOWHERE, M2M_NOWHERE },
 		{ M2M_AVP_ORIGIN_HOST, M2M_REQUIRED, 1, 1, M2M_TO_OWN_HOST, M2M_NOWHERE, M2M_NOWHERE },
 		{ M2M_AVP_ORIGIN_REALM, M2M_REQUIRED, 1, 1, M2M_TO_OWN_REALM, M2M_NOWHERE, M2M_NOWHERE },
-		{ M2M_AVP_RESULT_CODE, M2M_REQUIRED, 1, 1, M2M_TO_RESULT, offsetof(struct m2m_answer, result), M2M_NOWHERE },
+		{ M2M_AVP_RESULT_CODE, M2M_REQUIRED, 1, 1, M2M_TO_RESULT, offsetof(struct m2m_answer, result),
+		  M2M_NOWHERE },
 		{ M2M_AVP_ERROR_MESSAGE, M2M_OPTIONAL, 0, 1, M2M_TO_TEXT, offsetof(struct m2m_answer, error_message),
 		  M2M_NOWHERE },
 	};

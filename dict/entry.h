@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What an extension shows to freeDiameter, and nothing else: included by dict_fd.c and the *_fd.c files before EXTENSION_ENTRY.
- * All other symbols are hidden (-fvisibility=hidden), since the host loads with RTLD_GLOBAL. fd_ext_fini is called even after
- * a failed fd_ext_init: it must be safe on nothing, on half, and on all. */
+/* What an extension shows to freeDiameter, and nothing else: included by dict_fd.c and the *_fd.c files before
+ * EXTENSION_ENTRY. All other symbols are hidden (-fvisibility=hidden), since the host loads with RTLD_GLOBAL.
+ * fd_ext_fini is called even after a failed fd_ext_init: it must be safe on nothing, on half, and on all. */
 #ifndef DICT_ENTRY_H
 #define DICT_ENTRY_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What goes into Failed-AVP (RFC 6733 7.5): a copy of the AVP that offends, or an example of the one that is missing. Octets of
- * secret AVPs are replaced by zeros. */
+/* What goes into Failed-AVP (RFC 6733 7.5): a copy of the AVP that offends, or an example of the one that is missing.
+ * Octets of secret AVPs are replaced by zeros. */
 #include "config.h"
 
 #include "dict/codec.h"
@@ -29,7 +29,8 @@ static struct avp *example(const struct m2m_codec *codec, enum m2m_avp which)
 	return avp;
 }
 
-/* An AVP that the dictionary does not know: its header, zeros as long as its value (the host cannot write an empty one). */
+/* An AVP that the dictionary does not know: its header, zeros as long as its value (the host cannot write an empty
+ * one). */
 static struct avp *copy_unknown(struct avp *from, struct avp_hdr *hdr)
 {
 	uint32_t len = hdr->avp_len, header = hdr->avp_flags & AVP_FLAG_VENDOR ? 12 : 8;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Defining and finding our dictionary objects.
  *
- * No rules are given to the host for our commands and groups: its answers to a broken rule lack the Failed-AVP that RFC 6733 7.5
- * asks for (and for answers it drops the message silently), so the codec checks them all. */
+ * No rules are given to the host for our commands and groups: its answers to a broken rule lack the Failed-AVP that RFC
+ * 6733 7.5 asks for (and for answers it drops the message silently), so the codec checks them all. */
 #include "config.h"
 
 #include "dict/fd_dict.h"
@@ -102,8 +102,8 @@ static enum m2m_rc define_avp(struct dictionary *dict, const struct m2m_avp_def 
 static enum m2m_rc define_vendors(struct dictionary *dict, struct m2m_err *err)
 {
 	struct dict_vendor_data v[] = {
-		{ M2M_VENDOR_ID, (char *)(uintptr_t)"M2M" },
-		{ M2M_VENDOR_3GPP, (char *)(uintptr_t)"3GPP" },
+		{ M2M_VENDOR_ID, (char *)(uintptr_t) "M2M" },
+		{ M2M_VENDOR_3GPP, (char *)(uintptr_t) "3GPP" },
 	};
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
@@ -120,14 +120,16 @@ static enum m2m_rc define_vendors(struct dictionary *dict, struct m2m_err *err)
 
 static enum m2m_rc define_type(struct dictionary *dict, struct m2m_err *err)
 {
-	struct dict_type_data data = { .type_base = AVP_TYPE_OCTETSTRING, .type_name = (char *)(uintptr_t)SECRET_TYPE,
+	struct dict_type_data data = { .type_base = AVP_TYPE_OCTETSTRING,
+				       .type_name = (char *)(uintptr_t)SECRET_TYPE,
 				       .type_dump = secret_dump };
 	int ret = fd_dict_new(dict, DICT_TYPE, &data, NULL, NULL);
 
 	return ret ? refused(err, "type", SECRET_TYPE, ret) : M2M_OK;
 }
 
-static enum m2m_rc define_command(struct dictionary *dict, const struct m2m_cmd_def *def, bool request, struct m2m_err *err)
+static enum m2m_rc define_command(struct dictionary *dict, const struct m2m_cmd_def *def, bool request,
+				  struct m2m_err *err)
 {
 	char name[64];
 	struct dict_cmd_data data = {
@@ -205,4 +207,65 @@ enum m2m_rc m2m_fd_dict_find(struct dictionary *dict, struct m2m_fd_dict *out, s
 			return missing(err, m2m_cmds[i].name);
 	}
 	return M2M_OK;
+}
+
+/* --- for the guard
+ * ---------------------------------------------------------------------------------------------------- */
+
+static enum m2m_guard_kind kind_of_base(enum dict_avp_basetype type)
+{
+	switch (type) {
+	case AVP_TYPE_GROUPED:
+		return M2M_GUARD_GROUP;
+	case AVP_TYPE_OCTETSTRING:
+		return M2M_GUARD_OCTETS;
+	case AVP_TYPE_INTEGER32:
+	case AVP_TYPE_UNSIGNED32:
+	case AVP_TYPE_FLOAT32:
+		return M2M_GUARD_4;
+	case AVP_TYPE_INTEGER64:
+	case AVP_TYPE_UNSIGNED64:
+	case AVP_TYPE_FLOAT64:
+		return M2M_GUARD_8;
+	}
+	return M2M_GUARD_UNKNOWN;
+}
+
+static enum m2m_guard_kind kind_of_ours(enum m2m_avp_type type)
+{
+	switch (type) {
+	case M2M_T_GROUP:
+		return M2M_GUARD_GROUP;
+	case M2M_T_U32:
+	case M2M_T_ENUM:
+		return M2M_GUARD_4;
+	case M2M_T_U64:
+		return M2M_GUARD_8;
+	case M2M_T_OCTETS:
+	case M2M_T_UTF8:
+	case M2M_T_IDENTITY:
+	case M2M_T_TIME:
+		break;
+	}
+	return M2M_GUARD_OCTETS;
+}
+
+/* Our table first: the host's dictionary is a list to walk. */
+enum m2m_guard_kind m2m_fd_kind(void *arg, uint32_t code, uint32_t vendor)
+{
+	struct dictionary *dict = arg;
+	struct dict_avp_request by = { .avp_vendor = vendor, .avp_code = code };
+	avp_code_t plain = code;
+	struct dict_object *avp = NULL;
+	struct dict_avp_data data;
+
+	for (size_t i = 0; i < M2M_AVPS; i++) {
+		if (m2m_avps[i].code == code && m2m_avps[i].vendor == vendor)
+			return kind_of_ours(m2m_avps[i].type);
+	}
+	if (vendor)
+		(void)fd_dict_search(dict, DICT_AVP, AVP_BY_CODE_AND_VENDOR, &by, &avp, 0);
+	else
+		(void)fd_dict_search(dict, DICT_AVP, AVP_BY_CODE, &plain, &avp, 0);
+	return avp && fd_dict_getval(avp, &data) == 0 ? kind_of_base(data.avp_basetype) : M2M_GUARD_UNKNOWN;
 }

@@ -3,6 +3,7 @@
 #ifndef DICT_FD_DICT_H
 #define DICT_FD_DICT_H
 
+#include "dict/guard.h"
 #include "dict/m2m_table.h"
 
 #include <freeDiameter/extension.h>
@@ -21,5 +22,8 @@ enum m2m_rc m2m_fd_dict_define(struct dictionary *dict, struct m2m_err *err);
 
 /* Find everything. M2M_ECONF with the first missing object's name. Thread-safe. */
 enum m2m_rc m2m_fd_dict_find(struct dictionary *dict, struct m2m_fd_dict *out, struct m2m_err *err);
+
+/* What the host's dictionary knows of an AVP: a m2m_guard_look whose argument is the struct dictionary. Thread-safe. */
+enum m2m_guard_kind m2m_fd_kind(void *dict, uint32_t code, uint32_t vendor);
 
 #endif

@@ -76,7 +76,8 @@ static bool nameless(const struct avp_at *a)
 	return a->code == 0 || (a->flags & FLAG_VENDOR && a->vendor == 0);
 }
 
-/* The host keys sessions by this string and cannot stand a NUL in it; 0xff is not UTF-8, so the codec will refuse it. */
+/* The host keys sessions by this string and cannot stand a NUL in it; 0xff is not UTF-8, so the codec will refuse it.
+ */
 static void mend_session_id(struct walk *w, const struct avp_at *a)
 {
 	for (size_t i = a->header; i < a->len; i++) {
@@ -87,8 +88,8 @@ static void mend_session_id(struct walk *w, const struct avp_at *a)
 	}
 }
 
-/* The host copies Proxy-Info into its answers, octets that it does not know included, and fails if one of them is not as it
- * should be. Reads only. */
+/* The host copies Proxy-Info into its answers, octets that it does not know included, and fails if one of them is not
+ * as it should be. Reads only. */
 static bool copies_well(struct walk *w, uint8_t *p, size_t n, int depth)
 {
 	while (n > 0) {
@@ -164,8 +165,8 @@ static bool walk_message(struct walk *w, uint8_t *msg, size_t n)
 	bool ours = app == 0 || (app >= M2M_APP_RP && app < M2M_APP_RP + M2M_APPS);
 	uint8_t *p = msg + MSG_HEADER;
 
-	/* An answer to us that the host cannot read would be dropped without a word, or worse. Answers of other applications may only
-	 * pass through this host. */
+	/* An answer to us that the host cannot read would be dropped without a word, or worse. Answers of other
+	 * applications may only pass through this host. */
 	w->strict = !(msg[4] & FLAG_REQUEST) && ours;
 	n -= MSG_HEADER;
 	while (n > 0) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guard between the network and the host's parser. Pure C on octets, no state: thread-safe.
  *
- * Some malformed messages of a connected peer would harm the host before any extension sees them. The guard looks at the raw octets
- * of each message and makes those harmless: an AVP that cannot be trusted becomes one that nobody knows (code 0, no flags, same
- * length), which the codec reports as malformed; a message whose frame is broken gets a version that the host refuses, which
- * closes the connection. A well-formed message is never changed. */
+ * Some malformed messages of a connected peer would harm the host before any extension sees them. The guard looks at
+ * the raw octets of each message and makes those harmless: an AVP that cannot be trusted becomes one that nobody knows
+ * (code 0, no flags, same length), which the codec reports as malformed; a message whose frame is broken gets a version
+ * that the host refuses, which closes the connection. A well-formed message is never changed. */
 #ifndef DICT_GUARD_H
 #define DICT_GUARD_H
 
@@ -25,7 +25,7 @@ enum m2m_guard_kind {
 typedef enum m2m_guard_kind m2m_guard_look(void *arg, uint32_t code, uint32_t vendor);
 
 enum m2m_guard_verdict {
-	M2M_GUARD_PASS,   /* unchanged */
+	M2M_GUARD_PASS,	  /* unchanged */
 	M2M_GUARD_MENDED, /* an AVP was made harmless */
 	M2M_GUARD_SPOILED /* the message will be refused */
 };

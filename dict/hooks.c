@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Hooks on the host. They run on its threads, many at once, and keep nothing but the dictionary's handles.
  *
- * The host's own printers run only where no hook is registered: they would write messages that went wrong to the log, octets
- * included. Ours write one line without content. */
+ * The host's own printers run only where no hook is registered: they would write messages that went wrong to the log,
+ * octets included. Ours write one line without content. */
 #include "config.h"
 
 #include "dict/hooks.h"
@@ -12,84 +12,29 @@
 
 struct m2m_hooks {
 	struct m2m_fd_dict dict;
-	struct dictionary *host_dict;
 	struct fd_hook_hdl *input, *trouble, *sending, *sent;
 };
 
-/* --- input ------------------------------------------------------------------------------------------------------------ */
+/* --- input
+ * ------------------------------------------------------------------------------------------------------------ */
 
-static enum m2m_guard_kind kind_of_base(enum dict_avp_basetype type)
-{
-	switch (type) {
-	case AVP_TYPE_GROUPED:
-		return M2M_GUARD_GROUP;
-	case AVP_TYPE_OCTETSTRING:
-		return M2M_GUARD_OCTETS;
-	case AVP_TYPE_INTEGER32:
-	case AVP_TYPE_UNSIGNED32:
-	case AVP_TYPE_FLOAT32:
-		return M2M_GUARD_4;
-	case AVP_TYPE_INTEGER64:
-	case AVP_TYPE_UNSIGNED64:
-	case AVP_TYPE_FLOAT64:
-		return M2M_GUARD_8;
-	}
-	return M2M_GUARD_UNKNOWN;
-}
-
-static enum m2m_guard_kind kind_of_ours(enum m2m_avp_type type)
-{
-	switch (type) {
-	case M2M_T_GROUP:
-		return M2M_GUARD_GROUP;
-	case M2M_T_U32:
-	case M2M_T_ENUM:
-		return M2M_GUARD_4;
-	case M2M_T_U64:
-		return M2M_GUARD_8;
-	case M2M_T_OCTETS:
-	case M2M_T_UTF8:
-	case M2M_T_IDENTITY:
-	case M2M_T_TIME:
-		break;
-	}
-	return M2M_GUARD_OCTETS;
-}
-
-/* Our table first: the host's dictionary is a list to walk. */
-static enum m2m_guard_kind look(void *arg, uint32_t code, uint32_t vendor)
-{
-	const struct m2m_hooks *hooks = arg;
-	struct dict_avp_request by = { .avp_vendor = vendor, .avp_code = code };
-	avp_code_t plain = code;
-	struct dict_object *avp = NULL;
-	struct dict_avp_data data;
-
-	for (size_t i = 0; i < M2M_AVPS; i++) {
-		if (m2m_avps[i].code == code && m2m_avps[i].vendor == vendor)
-			return kind_of_ours(m2m_avps[i].type);
-	}
-	if (vendor)
-		(void)fd_dict_search(hooks->host_dict, DICT_AVP, AVP_BY_CODE_AND_VENDOR, &by, &avp, 0);
-	else
-		(void)fd_dict_search(hooks->host_dict, DICT_AVP, AVP_BY_CODE, &plain, &avp, 0);
-	return avp && fd_dict_getval(avp, &data) == 0 ? kind_of_base(data.avp_basetype) : M2M_GUARD_UNKNOWN;
-}
-
-static void on_input(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other, struct fd_hook_permsgdata *pmd,
-		     void *regdata)
+static void on_input(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
+		     struct fd_hook_permsgdata *pmd, void *regdata)
 {
 	struct fd_cnx_rcvdata *data = other;
-	enum m2m_guard_verdict verdict = m2m_guard(data->buffer, data->length, look, regdata);
+	enum m2m_guard_verdict verdict = m2m_guard(data->buffer, data->length, m2m_fd_kind, fd_g_config->cnf_dict);
 
-	(void)type, (void)msg, (void)peer, (void)pmd;
+	(void)type, (void)msg, (void)peer, (void)pmd, (void)regdata;
 	if (verdict == M2M_GUARD_SPOILED)
-		fd_log(FD_LOG_NOTICE, "guard: a message of %zu octets has a broken frame, its connection is closed", data->length);
+		fd_log(FD_LOG_NOTICE, "guard: a message of %zu octets has a broken frame, its connection is closed",
+		       data->length);
 	else if (verdict == M2M_GUARD_MENDED)
-		fd_log(FD_LOG_NOTICE, "guard: a malformed AVP was made harmless in a message of %zu octets", data->length);
+		fd_log(FD_LOG_NOTICE, "guard: a malformed AVP was made harmless in a message of %zu octets",
+		       data->length);
 }
 
-/* --- trouble ---------------------------------------------------------------------------------------------------------- */
+/* --- trouble
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static const char *event_text(enum fd_hook_type type)
 {
@@ -109,7 +54,8 @@ static void on_trouble(enum fd_hook_type type, struct msg *msg, struct peer_hdr 
 
 	(void)pmd, (void)regdata;
 	if (!msg || fd_msg_hdr(msg, &hdr)) {
-		fd_log(FD_LOG_NOTICE, "a message from %s %s", peer ? peer->info.pi_diamid : "a new connection", event_text(type));
+		fd_log(FD_LOG_NOTICE, "a message from %s %s", peer ? peer->info.pi_diamid : "a new connection",
+		       event_text(type));
 		return;
 	}
 	(void)fd_msg_source_get(msg, &source, NULL);
@@ -118,7 +64,8 @@ static void on_trouble(enum fd_hook_type type, struct msg *msg, struct peer_hdr 
 	       source ? source : "this host", event_text(type), *why ? ": " : "", why);
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------------------- */
+/* --- answers
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void add_number(struct dict_object *model, uint32_t number, struct msg *msg)
 {
@@ -132,8 +79,8 @@ static void add_number(struct dict_object *model, uint32_t number, struct msg *m
 		fd_msg_free(avp);
 }
 
-/* Answers that the host itself makes: it takes the P bit from the dictionary (RFC 6733 6.2 wants the request's), and leaves out what
- * every answer of our applications has. */
+/* Answers that the host itself makes: it takes the P bit from the dictionary (RFC 6733 6.2 wants the request's), and
+ * leaves out what every answer of our applications has. */
 static void on_sending(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
 		       struct fd_hook_permsgdata *pmd, void *regdata)
 {
@@ -143,7 +90,8 @@ static void on_sending(enum fd_hook_type type, struct msg *msg, struct peer_hdr 
 	DiamId_t source = NULL;
 
 	(void)type, (void)peer, (void)other, (void)pmd;
-	if (fd_msg_hdr(msg, &hdr) || hdr->msg_flags & CMD_FLAG_REQUEST || fd_msg_source_get(msg, &source, NULL) || source)
+	if (fd_msg_hdr(msg, &hdr) || hdr->msg_flags & CMD_FLAG_REQUEST || fd_msg_source_get(msg, &source, NULL) ||
+	    source)
 		return;
 	if (fd_msg_answ_getq(msg, &query) || !query || fd_msg_hdr(query, &asked))
 		return;
@@ -155,9 +103,10 @@ static void on_sending(enum fd_hook_type type, struct msg *msg, struct peer_hdr 
 	add_number(hooks->dict.avp[M2M_AVP_AUTH_APPLICATION_ID], hdr->msg_appl, msg);
 }
 
-/* The host frees an answer that was sent without wiping it. Requests are kept until they are answered: their asker wipes them. */
-static void on_sent(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other, struct fd_hook_permsgdata *pmd,
-		    void *regdata)
+/* The host frees an answer that was sent without wiping it. Requests are kept until they are answered: their asker
+ * wipes them. */
+static void on_sent(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
+		    struct fd_hook_permsgdata *pmd, void *regdata)
 {
 	struct msg_hdr *hdr = NULL;
 
@@ -167,7 +116,8 @@ static void on_sent(enum fd_hook_type type, struct msg *msg, struct peer_hdr *pe
 		m2m_msg_wipe(msg);
 }
 
-/* --- lifecycle -------------------------------------------------------------------------------------------------------- */
+/* --- lifecycle
+ * -------------------------------------------------------------------------------------------------------- */
 
 enum m2m_rc m2m_hooks_open(struct dictionary *dict, struct m2m_hooks **out, struct m2m_err *err)
 {
@@ -176,11 +126,10 @@ enum m2m_rc m2m_hooks_open(struct dictionary *dict, struct m2m_hooks **out, stru
 
 	if (!h)
 		return m2m_fail(err, M2M_ENOMEM, "hooks: out of memory");
-	h->host_dict = dict;
 	rc = m2m_fd_dict_find(dict, &h->dict, err);
 	if (!rc && (fd_hook_register(HOOK_MASK(HOOK_DATA_RECEIVED), on_input, h, NULL, &h->input) ||
-		    fd_hook_register(HOOK_MASK(HOOK_MESSAGE_PARSING_ERROR, HOOK_MESSAGE_PARSING_ERROR2, HOOK_MESSAGE_ROUTING_ERROR,
-					       HOOK_MESSAGE_DROPPED),
+		    fd_hook_register(HOOK_MASK(HOOK_MESSAGE_PARSING_ERROR, HOOK_MESSAGE_PARSING_ERROR2,
+					       HOOK_MESSAGE_ROUTING_ERROR, HOOK_MESSAGE_DROPPED),
 				     on_trouble, h, NULL, &h->trouble) ||
 		    fd_hook_register(HOOK_MASK(HOOK_MESSAGE_SENDING), on_sending, h, NULL, &h->sending) ||
 		    fd_hook_register(HOOK_MASK(HOOK_MESSAGE_SENT), on_sent, h, NULL, &h->sent)))

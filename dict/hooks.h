@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What dict_m2m.fdx does to the host besides the dictionary: guards its input, keeps keys out of its log, mends its answers. */
+/* What dict_m2m.fdx does to the host besides the dictionary: guards its input, keeps keys out of its log, mends its
+ * answers. */
 #ifndef DICT_HOOKS_H
 #define DICT_HOOKS_H
 

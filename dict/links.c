@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who is at the other end of a connection.
  *
- * freeDiameter checks that a certificate comes from a trusted CA, not that it belongs to the host that Origin-Host claims. So the
- * certificate's dNSNames are compared here: before a peer that dials in is accepted, and again when any connection is
- * established (peers declared with ConnectPeer are not shown to validators). The host's certificate memory is read only inside
- * those callbacks; what they found is kept in node->links, under its lock. */
+ * freeDiameter checks that a certificate comes from a trusted CA, not that it belongs to the host that Origin-Host
+ * claims. So the certificate's dNSNames are compared here: before a peer that dials in is accepted, and again when any
+ * connection is established (peers declared with ConnectPeer are not shown to validators). The host's certificate
+ * memory is read only inside those callbacks; what they found is kept in node->links, under its lock. */
 #include "config.h"
 
 #include "dict/node_int.h"
@@ -88,7 +88,8 @@ static struct link *link_of(struct dict_node *node, const struct m2m_peer *secti
 	return &node->links[section - (const struct m2m_peer *)node->peers->v];
 }
 
-/* The answer to our own CER: the host still shows the certificate of the peer that we dialled, and no longer in connected(). */
+/* The answer to our own CER: the host still shows the certificate of the peer that we dialled, and no longer in
+ * connected(). */
 static void answered_cer(struct dict_node *node, const struct m2m_peer *section, const struct peer_info *info)
 {
 	bool ok = cert_is_of(info);
@@ -111,11 +112,12 @@ static void connected(struct dict_node *node, const struct m2m_peer *section, st
 	*link_of(node, section) = link;
 	pthread_rwlock_unlock(&node->links_lock);
 	m2m_log(&dict_env, M2M_NOTICE, "peer %s connected, %s", section->host,
-		link.bound ? "its certificate names it" : "but its certificate does not name it: its requests are refused");
+		link.bound ? "its certificate names it"
+			   : "but its certificate does not name it: its requests are refused");
 }
 
-static void on_hook(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other, struct fd_hook_permsgdata *pmd,
-		    void *regdata)
+static void on_hook(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
+		    struct fd_hook_permsgdata *pmd, void *regdata)
 {
 	struct dict_node *node = regdata;
 	const struct m2m_peer *section = NULL;
@@ -158,7 +160,8 @@ enum m2m_rc dict_links_open(struct dict_node *node, struct m2m_err *err)
 	node->links = calloc(node->peers->n + 1, sizeof(*node->links));
 	if (!node->links)
 		return m2m_fail(err, M2M_ENOMEM, "peers: out of memory");
-	if (fd_hook_register(HOOK_MASK(HOOK_MESSAGE_RECEIVED, HOOK_PEER_CONNECT_SUCCESS), on_hook, node, NULL, &node->hook))
+	if (fd_hook_register(HOOK_MASK(HOOK_MESSAGE_RECEIVED, HOOK_PEER_CONNECT_SUCCESS), on_hook, node, NULL,
+			     &node->hook))
 		return m2m_fail(err, M2M_ENOMEM, "peers: the host takes no hook");
 	/* Cannot be undone: validate() finds no node once it has gone. */
 	if (fd_peer_validate_register(validate))

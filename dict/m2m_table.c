@@ -9,13 +9,24 @@
 #define M true
 #define NO_M false
 
-#define BASE(c, n, t, m, lo, hi) { .code = c, .name = n, .type = t, .origin = M2M_BASE, .mandatory = m, .min = lo, .max = hi }
-#define REUSED(c, v, n, t, m, lo, hi) \
-	{ .code = c, .vendor = v, .name = n, .type = t, .origin = M2M_REUSED, .mandatory = m, .min = lo, .max = hi }
-#define OURS(c, n, t, m, lo, hi) \
-	{ .code = c, .vendor = V, .name = n, .type = t, .origin = M2M_OURS, .mandatory = m, .min = lo, .max = hi }
-#define SECRET(c, v, n, o, lo, hi) \
-	{ .code = c, .vendor = v, .name = n, .type = M2M_T_OCTETS, .origin = o, .mandatory = true, .secret = true, .min = lo, .max = hi }
+#define BASE(c, n, t, m, lo, hi)                                                                          \
+	{                                                                                                 \
+		.code = c, .name = n, .type = t, .origin = M2M_BASE, .mandatory = m, .min = lo, .max = hi \
+	}
+#define REUSED(c, v, n, t, m, lo, hi)                                                                          \
+	{                                                                                                      \
+		.code = c, .vendor = v, .name = n, .type = t, .origin = M2M_REUSED, .mandatory = m, .min = lo, \
+		.max = hi                                                                                      \
+	}
+#define OURS(c, n, t, m, lo, hi)                                                                                       \
+	{                                                                                                              \
+		.code = c, .vendor = V, .name = n, .type = t, .origin = M2M_OURS, .mandatory = m, .min = lo, .max = hi \
+	}
+#define SECRET(c, v, n, o, lo, hi)                                                                       \
+	{                                                                                                \
+		.code = c, .vendor = v, .name = n, .type = M2M_T_OCTETS, .origin = o, .mandatory = true, \
+		.secret = true, .min = lo, .max = hi                                                     \
+	}
 
 const struct m2m_avp_def m2m_avps[M2M_AVPS] = {
 	[M2M_AVP_SESSION_ID] = BASE(263, "Session-Id", M2M_T_UTF8, M, 1, 255),
@@ -39,12 +50,19 @@ const struct m2m_avp_def m2m_avps[M2M_AVPS] = {
 	[M2M_AVP_EVENT_TIMESTAMP] = BASE(55, "Event-Timestamp", M2M_T_TIME, M, 0, ANY),
 	[M2M_AVP_MULTI_ROUND_TIME_OUT] = BASE(272, "Multi-Round-Time-Out", M2M_T_U32, M, 0, ANY),
 	[M2M_AVP_STATE] = SECRET(24, 0, "State", M2M_REUSED, 1, 255),
-	[M2M_AVP_DRMP] = REUSED(301, 0, "DRMP", M2M_T_ENUM, NO_M, 0, 15), /* RFC 7944 */
+	[M2M_AVP_DRMP] = REUSED(301, 0, "DRMP", M2M_T_ENUM, NO_M, 0, 15),		   /* RFC 7944 */
 	[M2M_AVP_KEYING_MATERIAL] = SECRET(583, 0, "Keying-Material", M2M_REUSED, 1, 255), /* RFC 6734 */
 	[M2M_AVP_KEY_LIFETIME] = REUSED(584, 0, "Key-Lifetime", M2M_T_U32, M, 0, ANY),
-	[M2M_AVP_KEY_NAME] = { .code = 586, .name = "Key-Name", .type = M2M_T_OCTETS, .origin = M2M_REUSED, .mandatory = true,
-			       .text = true, .min = 1, .max = 255 },
-	[M2M_AVP_KEY_EXPIRY_TIME] = REUSED(404, M2M_VENDOR_3GPP, "Key-ExpiryTime", M2M_T_TIME, M, 0, ANY), /* TS 29.109 */
+	[M2M_AVP_KEY_NAME] = { .code = 586,
+			       .name = "Key-Name",
+			       .type = M2M_T_OCTETS,
+			       .origin = M2M_REUSED,
+			       .mandatory = true,
+			       .text = true,
+			       .min = 1,
+			       .max = 255 },
+	[M2M_AVP_KEY_EXPIRY_TIME] =
+		REUSED(404, M2M_VENDOR_3GPP, "Key-ExpiryTime", M2M_T_TIME, M, 0, ANY), /* TS 29.109 */
 	[M2M_AVP_ENROLEE_ID] = OURS(1101, "Enrolee-Id", M2M_T_UTF8, M, 1, 255),
 	[M2M_AVP_APP_ID] = OURS(1102, "App-Id", M2M_T_UTF8, M, 1, 255),
 	[M2M_AVP_SECURITY_USAGE_ID] = OURS(1103, "Security-Usage-Id", M2M_T_U32, M, 0, ANY),
@@ -62,41 +80,56 @@ const struct m2m_avp_def m2m_avps[M2M_AVPS] = {
 	[M2M_AVP_FEATURE_VECTOR] = OURS(1115, "M2M-Feature-Vector", M2M_T_U64, NO_M, 0, ANY),
 };
 
-/* --- rules --------------------------------------------------------------------------------------------------------- */
+/* --- rules ---------------------------------------------------------------------------------------------------------
+ */
 
 #define NONE M2M_NOWHERE
-#define SKIP(a, max) { M2M_AVP_##a, M2M_OPTIONAL, 0, max, M2M_TO_NOTHING, NONE, NONE }
-#define MUST(a, to, at) { M2M_AVP_##a, M2M_REQUIRED, 1, 1, M2M_TO_##to, at, NONE }
-#define MAY(a, to, at, also) { M2M_AVP_##a, M2M_OPTIONAL, 0, 1, M2M_TO_##to, at, also }
-#define SOME(a, max, to, at, also) { M2M_AVP_##a, M2M_REQUIRED, 1, max, M2M_TO_##to, at, also }
-#define ANYOF(a, max, to, at, also) { M2M_AVP_##a, M2M_OPTIONAL, 0, max, M2M_TO_##to, at, also }
-#define RULES(v, t) { v, sizeof(v) / sizeof((v)[0]), sizeof(t) }
+#define SKIP(a, max)                                                          \
+	{                                                                     \
+		M2M_AVP_##a, M2M_OPTIONAL, 0, max, M2M_TO_NOTHING, NONE, NONE \
+	}
+#define MUST(a, to, at)                                                \
+	{                                                              \
+		M2M_AVP_##a, M2M_REQUIRED, 1, 1, M2M_TO_##to, at, NONE \
+	}
+#define MAY(a, to, at, also)                                           \
+	{                                                              \
+		M2M_AVP_##a, M2M_OPTIONAL, 0, 1, M2M_TO_##to, at, also \
+	}
+#define SOME(a, max, to, at, also)                                       \
+	{                                                                \
+		M2M_AVP_##a, M2M_REQUIRED, 1, max, M2M_TO_##to, at, also \
+	}
+#define ANYOF(a, max, to, at, also)                                      \
+	{                                                                \
+		M2M_AVP_##a, M2M_OPTIONAL, 0, max, M2M_TO_##to, at, also \
+	}
+#define RULES(v, t)                                      \
+	{                                                \
+		v, sizeof(v) / sizeof((v)[0]), sizeof(t) \
+	}
 
 /* Every request and answer begins with these structs. */
 #define REQ(m) offsetof(struct m2m_request, m)
 #define ANS(m) offsetof(struct m2m_answer, m)
 
-#define HEAD_R \
-	{ M2M_AVP_SESSION_ID, M2M_FIXED, 1, 1, M2M_TO_SESSION, REQ(session_id), NONE }, \
-	MUST(AUTH_APPLICATION_ID, APPLICATION, NONE), \
-	MUST(AUTH_SESSION_STATE, STATELESS, NONE), \
-	MUST(ORIGIN_HOST, OWN_HOST, REQ(origin_host)), \
-	MUST(ORIGIN_REALM, OWN_REALM, REQ(origin_realm)), \
-	MUST(DESTINATION_REALM, SPAN, REQ(dest_realm))
-#define HEAD_A \
-	{ M2M_AVP_SESSION_ID, M2M_FIXED, 1, 1, M2M_TO_SESSION, NONE, NONE }, \
-	MUST(AUTH_APPLICATION_ID, APPLICATION, NONE), \
-	MUST(AUTH_SESSION_STATE, STATELESS, NONE), \
-	MUST(ORIGIN_HOST, OWN_HOST, ANS(origin_host)), \
-	MUST(ORIGIN_REALM, OWN_REALM, NONE), \
-	MAY(RESULT_CODE, RESULT, ANS(result), NONE), \
-	MAY(EXPERIMENTAL_RESULT, EXPERIMENTAL, ANS(result), NONE)
-#define TAIL_R \
+#define HEAD_R                                                                                                   \
+	{ M2M_AVP_SESSION_ID, M2M_FIXED, 1, 1, M2M_TO_SESSION, REQ(session_id), NONE },                          \
+		MUST(AUTH_APPLICATION_ID, APPLICATION, NONE), MUST(AUTH_SESSION_STATE, STATELESS, NONE),         \
+		MUST(ORIGIN_HOST, OWN_HOST, REQ(origin_host)), MUST(ORIGIN_REALM, OWN_REALM, REQ(origin_realm)), \
+		MUST(DESTINATION_REALM, SPAN, REQ(dest_realm))
+#define HEAD_A                                                                                           \
+	{ M2M_AVP_SESSION_ID, M2M_FIXED, 1, 1, M2M_TO_SESSION, NONE, NONE },                             \
+		MUST(AUTH_APPLICATION_ID, APPLICATION, NONE), MUST(AUTH_SESSION_STATE, STATELESS, NONE), \
+		MUST(ORIGIN_HOST, OWN_HOST, ANS(origin_host)), MUST(ORIGIN_REALM, OWN_REALM, NONE),      \
+		MAY(RESULT_CODE, RESULT, ANS(result), NONE), MAY(EXPERIMENTAL_RESULT, EXPERIMENTAL, ANS(result), NONE)
+#define TAIL_R                                                                                      \
 	SKIP(FEATURE_VECTOR, 1), SKIP(EVENT_TIMESTAMP, 1), SKIP(ORIGIN_STATE_ID, 1), SKIP(DRMP, 1), \
-	SKIP(VENDOR_SPECIFIC_APPLICATION_ID, 1), SKIP(PROXY_INFO, 0), SKIP(ROUTE_RECORD, 0)
-#define TAIL_A \
+		SKIP(VENDOR_SPECIFIC_APPLICATION_ID, 1), SKIP(PROXY_INFO, 0), SKIP(ROUTE_RECORD, 0)
+#define TAIL_A                                                                                                      \
 	SKIP(FEATURE_VECTOR, 1), MAY(ERROR_MESSAGE, TEXT, ANS(error_message), NONE), SKIP(ERROR_REPORTING_HOST, 1), \
-	SKIP(FAILED_AVP, 0), SKIP(ORIGIN_STATE_ID, 1), SKIP(VENDOR_SPECIFIC_APPLICATION_ID, 1), SKIP(PROXY_INFO, 0)
+		SKIP(FAILED_AVP, 0), SKIP(ORIGIN_STATE_ID, 1), SKIP(VENDOR_SPECIFIC_APPLICATION_ID, 1),             \
+		SKIP(PROXY_INFO, 0)
 #define AT(t, m) offsetof(struct t, m)
 
 static const struct m2m_rule rpr_rules[] = {
@@ -201,18 +234,18 @@ const struct m2m_rules *m2m_group_rules(enum m2m_avp avp)
 }
 
 const struct m2m_cmd_def m2m_cmds[M2M_CMDS] = {
-	[M2M_RPR] = { "Remote-Provisioning", "RP", M2M_CMD_FIRST, M2M_APP_RP,
-		      RULES(rpr_rules, struct m2m_rpr), RULES(rpa_rules, struct m2m_rpa) },
-	[M2M_KPR] = { "Root-Key-Push", "KP", M2M_CMD_FIRST + 1, M2M_APP_RKM,
-		      RULES(kpr_rules, struct m2m_kpr), RULES(status_answer_rules, struct m2m_status_answer) },
-	[M2M_KRR] = { "Root-Key-Revocation", "KR", M2M_CMD_FIRST + 2, M2M_APP_RKM,
-		      RULES(krr_rules, struct m2m_krr), RULES(status_answer_rules, struct m2m_status_answer) },
-	[M2M_KFR] = { "Root-Key-Fetch", "KF", M2M_CMD_FIRST + 3, M2M_APP_RKM,
-		      RULES(kfr_rules, struct m2m_kfr), RULES(kfa_rules, struct m2m_kfa) },
+	[M2M_RPR] = { "Remote-Provisioning", "RP", M2M_CMD_FIRST, M2M_APP_RP, RULES(rpr_rules, struct m2m_rpr),
+		      RULES(rpa_rules, struct m2m_rpa) },
+	[M2M_KPR] = { "Root-Key-Push", "KP", M2M_CMD_FIRST + 1, M2M_APP_RKM, RULES(kpr_rules, struct m2m_kpr),
+		      RULES(status_answer_rules, struct m2m_status_answer) },
+	[M2M_KRR] = { "Root-Key-Revocation", "KR", M2M_CMD_FIRST + 2, M2M_APP_RKM, RULES(krr_rules, struct m2m_krr),
+		      RULES(status_answer_rules, struct m2m_status_answer) },
+	[M2M_KFR] = { "Root-Key-Fetch", "KF", M2M_CMD_FIRST + 3, M2M_APP_RKM, RULES(kfr_rules, struct m2m_kfr),
+		      RULES(kfa_rules, struct m2m_kfa) },
 	[M2M_SKR] = { "Security-Association-Key", "SK", M2M_CMD_FIRST + 4, M2M_APP_SAK,
 		      RULES(skr_rules, struct m2m_skr), RULES(ska_rules, struct m2m_ska) },
-	[M2M_KNR] = { "Key-Change-Notification", "KN", M2M_CMD_FIRST + 5, M2M_APP_SAK,
-		      RULES(knr_rules, struct m2m_knr), RULES(status_answer_rules, struct m2m_status_answer) },
+	[M2M_KNR] = { "Key-Change-Notification", "KN", M2M_CMD_FIRST + 5, M2M_APP_SAK, RULES(knr_rules, struct m2m_knr),
+		      RULES(status_answer_rules, struct m2m_status_answer) },
 };
 
 const struct m2m_app_def m2m_apps[M2M_APPS] = {

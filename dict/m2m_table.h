@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The one table of our AVPs, applications and commands. Pure C, constant: thread-safe.
  *
- * The dictionary extension, the codec and the dictionaries printed for other stacks (dictgen) are all made from it. A command's
- * rules stand in the order header, fixed, required, optional, in which messages are also built. `* [AVP]` ends every command and
- * group and is not written. */
+ * The dictionary extension, the codec and the dictionaries printed for other stacks (dictgen) are all made from it. A
+ * command's rules stand in the order header, fixed, required, optional, in which messages are also built. `* [AVP]`
+ * ends every command and group and is not written. */
 #ifndef DICT_M2M_TABLE_H
 #define DICT_M2M_TABLE_H
 
 #include "dict/messages.h"
 
-#define M2M_APP_RP 4031590913U  /* remote provisioning */
+#define M2M_APP_RP 4031590913U	/* remote provisioning */
 #define M2M_APP_RKM 4031590914U /* root key management */
 #define M2M_APP_SAK 4031590915U /* security association keys */
 #define M2M_CMD_FIRST 16776705U /* RPR; the others follow in the order of enum m2m_cmd */
@@ -84,9 +84,9 @@ struct m2m_avp_def {
 	const char *name;
 	enum m2m_avp_type type;
 	enum m2m_origin origin;
-	bool mandatory;    /* the M flag */
-	bool secret;       /* its octets appear in no log and in no Failed-AVP */
-	bool text;         /* octets that hold a UTF-8 text */
+	bool mandatory;	   /* the M flag */
+	bool secret;	   /* its octets appear in no log and in no Failed-AVP */
+	bool text;	   /* octets that hold a UTF-8 text */
 	uint32_t min, max; /* octets of strings; values of U32 and ENUM */
 };
 
@@ -96,21 +96,21 @@ enum m2m_place { M2M_FIXED, M2M_REQUIRED, M2M_OPTIONAL };
 
 /* How an AVP of a message and a member of the command's struct belong together. */
 enum m2m_to {
-	M2M_TO_NOTHING,     /* only counted; never written */
-	M2M_TO_SESSION,     /* struct m2m_span; written by who makes the message */
-	M2M_TO_APPLICATION, /* the application's own number, checked and written */
-	M2M_TO_STATELESS,   /* 1, NO_STATE_MAINTAINED, checked and written */
-	M2M_TO_OWN_HOST,    /* struct m2m_span when read; this host's name when written */
-	M2M_TO_OWN_REALM,   /* likewise its realm */
-	M2M_TO_SPAN,        /* struct m2m_span; absent: p == NULL */
-	M2M_TO_U32,         /* uint32_t; optional ones: see `also` */
-	M2M_TO_TIME,        /* int64_t, seconds since the epoch; optional ones: see `also` */
-	M2M_TO_LIST,        /* struct m2m_list */
-	M2M_TO_SPANS,       /* array of struct m2m_span; count: see `also` */
-	M2M_TO_GROUPS,      /* array of the group's struct; count: see `also` */
-	M2M_TO_RESULT,      /* uint32_t: Result-Code, unless the code is one of ours */
+	M2M_TO_NOTHING,	     /* only counted; never written */
+	M2M_TO_SESSION,	     /* struct m2m_span; written by who makes the message */
+	M2M_TO_APPLICATION,  /* the application's own number, checked and written */
+	M2M_TO_STATELESS,    /* 1, NO_STATE_MAINTAINED, checked and written */
+	M2M_TO_OWN_HOST,     /* struct m2m_span when read; this host's name when written */
+	M2M_TO_OWN_REALM,    /* likewise its realm */
+	M2M_TO_SPAN,	     /* struct m2m_span; absent: p == NULL */
+	M2M_TO_U32,	     /* uint32_t; optional ones: see `also` */
+	M2M_TO_TIME,	     /* int64_t, seconds since the epoch; optional ones: see `also` */
+	M2M_TO_LIST,	     /* struct m2m_list */
+	M2M_TO_SPANS,	     /* array of struct m2m_span; count: see `also` */
+	M2M_TO_GROUPS,	     /* array of the group's struct; count: see `also` */
+	M2M_TO_RESULT,	     /* uint32_t: Result-Code, unless the code is one of ours */
 	M2M_TO_EXPERIMENTAL, /* the same uint32_t: Experimental-Result, if it is */
-	M2M_TO_TEXT,        /* const char *, written only */
+	M2M_TO_TEXT,	     /* const char *, written only */
 };
 
 #define M2M_NOWHERE SIZE_MAX
@@ -131,7 +131,7 @@ struct m2m_rules {
 };
 
 struct m2m_cmd_def {
-	const char *name;  /* "Remote-Provisioning", to which -Request and -Answer are added */
+	const char *name;	/* "Remote-Provisioning", to which -Request and -Answer are added */
 	const char *short_name; /* "RP" */
 	uint32_t code;
 	uint32_t app;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The commands as plain structs: what cores see of Diameter. Pure C, no freeDiameter.
  *
- * Spans of a decoded message borrow from it and live as long as it does (a request: until it is answered). An absent optional
- * AVP is a span with p == NULL, or its has_ flag unset. Times are seconds since the epoch, UTC; Time AVPs are converted by RFC 6733
- * 4.3.1, so that years after 2036 work. */
+ * Spans of a decoded message borrow from it and live as long as it does (a request: until it is answered). An absent
+ * optional AVP is a span with p == NULL, or its has_ flag unset. Times are seconds since the epoch, UTC; Time AVPs are
+ * converted by RFC 6733 4.3.1, so that years after 2036 work. */
 #ifndef DICT_MESSAGES_H
 #define DICT_MESSAGES_H
 
@@ -11,8 +11,8 @@
 #include "common/span.h"
 #include "dict/results.h"
 
-#define M2M_BULK_MAX 32         /* keys in KPR, SKR, KFR */
-#define M2M_NAMES_MAX 256       /* key names in KRR, KNR */
+#define M2M_BULK_MAX 32	  /* keys in KPR, SKR, KFR */
+#define M2M_NAMES_MAX 256 /* key names in KRR, KNR */
 #define M2M_TLS_PAYLOAD_MAX 32768
 #define M2M_ROUNDS_MAX 8
 
@@ -35,7 +35,8 @@ struct m2m_request {
 	uint32_t end_to_end;
 };
 
-/* What is common to answers. error_message: static or borrowed text, may be NULL; no secrets, nothing that helps an attacker. */
+/* What is common to answers. error_message: static or borrowed text, may be NULL; no secrets, nothing that helps an
+ * attacker. */
 struct m2m_answer {
 	uint32_t result; /* Result-Code or Experimental-Result-Code, see results.h */
 	const char *error_message;
@@ -44,18 +45,18 @@ struct m2m_answer {
 
 /* M2M-Key (1106). On encoding, material is copied into the message. */
 struct m2m_key_avp {
-	struct m2m_span name;     /* Key-Name */
-	uint32_t usage;           /* Security-Usage-Id */
+	struct m2m_span name;	  /* Key-Name */
+	uint32_t usage;		  /* Security-Usage-Id */
 	struct m2m_span material; /* Keying-Material: secret */
 	struct m2m_span package;  /* Protected-Key-Package */
 	bool has_expiry, has_lifetime;
-	int64_t expiry;           /* Key-ExpiryTime */
-	uint32_t lifetime;        /* Key-Lifetime, seconds */
-	struct m2m_span enrolee;  /* Enrolee-Id */
+	int64_t expiry;		 /* Key-ExpiryTime */
+	uint32_t lifetime;	 /* Key-Lifetime, seconds */
+	struct m2m_span enrolee; /* Enrolee-Id */
 	struct m2m_list app_ids;
-	struct m2m_list targets;  /* Association-Target-Ids */
+	struct m2m_list targets;	    /* Association-Target-Ids */
 	struct m2m_span enrolment_key_name; /* Enrolment-Key-Name (KeID) */
-	struct m2m_span stakeholder;        /* Administrating-Stakeholder-Id */
+	struct m2m_span stakeholder;	    /* Administrating-Stakeholder-Id */
 };
 
 /* Key-Status (1107) */
@@ -76,7 +77,7 @@ struct m2m_rpa {
 	uint32_t round;
 	struct m2m_span payload;
 	struct m2m_span state;
-	uint32_t round_timeout;  /* Multi-Round-Time-Out, seconds; 0: absent */
+	uint32_t round_timeout; /* Multi-Round-Time-Out, seconds; 0: absent */
 };
 
 struct m2m_kpr {
@@ -99,7 +100,7 @@ struct m2m_krr {
 };
 struct m2m_knr {
 	struct m2m_request head;
-	uint32_t event;  /* Key-Event: 1 revoked 2 superseded 3 expiring 4 resync */
+	uint32_t event;	 /* Key-Event: 1 revoked 2 superseded 3 expiring 4 resync */
 	uint32_t reason; /* 0: absent */
 	size_t n;
 	struct m2m_span name[M2M_NAMES_MAX];

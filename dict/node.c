@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The node: this extension's face on freeDiameter, its lifecycle and what all of it shares.
  *
- * One per extension: the host gives some callbacks no argument, so a static pointer leads to it. It is counted: the owner, every
- * call under way and every host callback under way hold it. */
+ * One per extension: the host gives some callbacks no argument, so a static pointer leads to it. It is counted: the
+ * owner, every call under way and every host callback under way hold it. */
 #include "config.h"
 
 #include "dict/node_int.h"
@@ -16,7 +16,8 @@ static struct {
 	struct dict_node *node;
 } self = { PTHREAD_MUTEX_INITIALIZER, NULL };
 
-/* --- the cores' environment ----------------------------------------------------------------------------------------- */
+/* --- the cores' environment -----------------------------------------------------------------------------------------
+ */
 
 static int64_t env_now_us(void *arg)
 {
@@ -38,7 +39,8 @@ static void env_log(void *arg, enum m2m_level level, const char *text)
 
 const struct m2m_env dict_env = { env_now_us, env_random, env_log, NULL };
 
-/* --- references ------------------------------------------------------------------------------------------------------ */
+/* --- references ------------------------------------------------------------------------------------------------------
+ */
 
 void dict_node_ref(struct dict_node *node)
 {
@@ -101,7 +103,8 @@ static void resign(struct dict_node *node)
 	pthread_mutex_unlock(&self.lock);
 }
 
-/* --- lifecycle ------------------------------------------------------------------------------------------------------- */
+/* --- lifecycle -------------------------------------------------------------------------------------------------------
+ */
 
 static struct dict_node *alloc(const struct m2m_conf_sections *peers)
 {
@@ -123,10 +126,12 @@ static struct dict_node *alloc(const struct m2m_conf_sections *peers)
 
 static enum m2m_rc take_identity(struct dict_node *node, struct m2m_err *err)
 {
-	enum m2m_rc rc = m2m_fqdn_parse(m2m_span(fd_g_config->cnf_diamid, fd_g_config->cnf_diamid_len), &node->host, err);
+	enum m2m_rc rc =
+		m2m_fqdn_parse(m2m_span(fd_g_config->cnf_diamid, fd_g_config->cnf_diamid_len), &node->host, err);
 
 	if (!rc)
-		rc = m2m_fqdn_parse(m2m_span(fd_g_config->cnf_diamrlm, fd_g_config->cnf_diamrlm_len), &node->realm, err);
+		rc = m2m_fqdn_parse(m2m_span(fd_g_config->cnf_diamrlm, fd_g_config->cnf_diamrlm_len), &node->realm,
+				    err);
 	if (rc) {
 		m2m_err_prefix(err, "freeDiameter's Identity or Realm");
 		return M2M_ECONF;
@@ -182,7 +187,8 @@ const char *dict_node_realm(const struct dict_node *node)
 	return node->realm.s;
 }
 
-/* --- small services -------------------------------------------------------------------------------------------------- */
+/* --- small services --------------------------------------------------------------------------------------------------
+ */
 
 enum m2m_rc dict_node_advertise(struct dict_node *node, enum m2m_cmd cmd, struct m2m_err *err)
 {
@@ -218,5 +224,6 @@ enum m2m_rc dict_session_id(struct dict_node *node, char *out, size_t size, stru
 	pthread_mutex_unlock(&node->lock);
 	m2m_hex(chance, sizeof(chance), hex);
 	n = snprintf(out, size, "%s;%u;%u;%s", node->host.s, high, low, hex);
-	return n < 0 || (size_t)n >= size ? m2m_fail(err, M2M_EINVAL, "Session-Id: does not fit in %zu octets", size) : M2M_OK;
+	return n < 0 || (size_t)n >= size ? m2m_fail(err, M2M_EINVAL, "Session-Id: does not fit in %zu octets", size)
+					  : M2M_OK;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* This host's M2M face on freeDiameter: dictionary handles, peers' identities, commands in and out.
  *
- * One struct dict_node per extension, made in fd_ext_init, freed in fd_ext_fini. An extension registers a handler per command; before
- * a handler runs, the request was checked: the connection's certificate names its peer, Origin-Host and -Realm are that
- * peer's, the peer has one of the roles that the command needs, the application of header, command and Auth-Application-Id
- * is one, the peer advertised it, no Route-Record but through a configured relay, and every AVP obeys the command's
- * rules. What fails is answered here, with the Failed-AVP that RFC 6733 asks for. No callback ever returns an error to the
- * host (that would mean silence, and a dump of the message in the log).
+ * One struct dict_node per extension, made in fd_ext_init, freed in fd_ext_fini. An extension registers a handler per
+ * command; before a handler runs, the request was checked: the connection's certificate names its peer, Origin-Host and
+ * -Realm are that peer's, the peer has one of the roles that the command needs, the application of header, command and
+ * Auth-Application-Id is one, the peer advertised it, no Route-Record but through a configured relay, and every AVP
+ * obeys the command's rules. What fails is answered here, with the Failed-AVP that RFC 6733 asks for. No callback ever
+ * returns an error to the host (that would mean silence, and a dump of the message in the log).
  *
  * Handlers run on freeDiameter's dispatch threads, several at once: they must not wait for a disk or a peer. */
 #ifndef DICT_NODE_H
@@ -18,11 +18,12 @@
 
 struct dict_node;
 
-/* Resolve our dictionary (dict_m2m.fdx must be loaded) and start checking connections. peers: borrowed until dict_node_free.
- * M2M_ECONF with the missing object's name if the dictionary is not there; M2M_EEXIST: an extension has one node only. */
+/* Resolve our dictionary (dict_m2m.fdx must be loaded) and start checking connections. peers: borrowed until
+ * dict_node_free. M2M_ECONF with the missing object's name if the dictionary is not there; M2M_EEXIST: an extension has
+ * one node only. */
 enum m2m_rc dict_node_new(const struct m2m_conf_sections *peers, struct dict_node **out, struct m2m_err *err);
-/* Unregisters everything; NULL does nothing. Requests under way get their callbacks with M2M_ETIMEOUT before it returns. Calls
- * that are not answered yet may still be, afterwards. */
+/* Unregisters everything; NULL does nothing. Requests under way get their callbacks with M2M_ETIMEOUT before it
+ * returns. Calls that are not answered yet may still be, afterwards. */
 void dict_node_free(struct dict_node *node);
 
 /* Of the host, lower case, NUL-terminated, borrowed. */
@@ -41,8 +42,8 @@ struct dict_call;
 const void *dict_call_request(const struct dict_call *call);
 const struct m2m_peer *dict_call_peer(const struct dict_call *call);
 
-/* Answer and free the call: exactly once, from any thread. answer: the struct of the command's answer (m2m_rpa, m2m_status_answer,
- * m2m_ska, m2m_kfa); its spans are copied. */
+/* Answer and free the call: exactly once, from any thread. answer: the struct of the command's answer (m2m_rpa,
+ * m2m_status_answer, m2m_ska, m2m_kfa); its spans are copied. */
 void dict_call_answer(struct dict_call *call, const void *answer);
 /* Answer with a code and nothing else. error_message: static text or NULL. */
 void dict_call_refuse(struct dict_call *call, uint32_t result, const char *error_message);
@@ -55,21 +56,24 @@ enum m2m_rc dict_serve(struct dict_node *node, enum m2m_cmd cmd, unsigned roles,
 
 /* --- asking ------------------------------------------------------------------------------------------------------ */
 
-/* Called exactly once per request, on a thread of freeDiameter's or the node's. rc: M2M_OK: answer is the decoded struct, borrowed until return (its
- * head.result may still be a refusal); M2M_ETIMEOUT; M2M_EPEER: a protocol error (3xxx, also "no route") or an answer that breaks the
- * command's rules or comes from another host than dest_host or a peer without a role of `roles` (err says which). */
+/* Called exactly once per request, on a thread of freeDiameter's or the node's. rc: M2M_OK: answer is the decoded
+ * struct, borrowed until return (its head.result may still be a refusal); M2M_ETIMEOUT; M2M_EPEER: a protocol error
+ * (3xxx, also "no route") or an answer that breaks the command's rules or comes from another host than dest_host or a
+ * peer without a role of `roles` (err says which). */
 typedef void dict_answered(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err);
 
-/* Send a request. req: the struct of the command; head.dest_realm is required, head.dest_host optional; head.session_id: NULL
- * for a new one, or the one to go on with (RPR). Its spans are copied. roles: what the answering peer must be. timeout_ms: when done is called
- * with M2M_ETIMEOUT. On failure (M2M_ENOMEM …) done is not called. Advertises the application once as a client. */
+/* Send a request. req: the struct of the command; head.dest_realm is required, head.dest_host optional;
+ * head.session_id: NULL for a new one, or the one to go on with (RPR). Its spans are copied. roles: what the answering
+ * peer must be. timeout_ms: when done is called with M2M_ETIMEOUT. On failure (M2M_ENOMEM …) done is not called.
+ * Advertises the application once as a client. */
 enum m2m_rc dict_request(struct dict_node *node, enum m2m_cmd cmd, unsigned roles, const void *req, int timeout_ms,
 			 dict_answered *done, void *arg, struct m2m_err *err);
 
 /* A new Session-Id of this host (RFC 6733 8.8), for a client that must know it before the first request. */
 enum m2m_rc dict_session_id(struct dict_node *node, char *out, size_t size, struct m2m_err *err);
 
-/* Declare that this extension is a client of a command's application (so that it is advertised in CER). Call in init. */
+/* Declare that this extension is a client of a command's application (so that it is advertised in CER). Call in init.
+ */
 enum m2m_rc dict_client_of(struct dict_node *node, enum m2m_cmd cmd, struct m2m_err *err);
 
 #endif

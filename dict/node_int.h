@@ -23,9 +23,9 @@ struct served {
 
 /* What is known of a peer's connection; see links.c. */
 struct link {
-	bool bound;     /* the certificate names the peer */
-	bool dialled;   /* our CER was answered, and that certificate names the peer */
-	unsigned apps;  /* bit i: advertised m2m_apps[i] */
+	bool bound;    /* the certificate names the peer */
+	bool dialled;  /* our CER was answered, and that certificate names the peer */
+	unsigned apps; /* bit i: advertised m2m_apps[i] */
 	struct m2m_id realm;
 };
 
@@ -43,10 +43,10 @@ struct dict_node {
 
 	pthread_mutex_t lock; /* the rest */
 	pthread_cond_t idle;  /* refs or answering changed */
-	unsigned refs;        /* the owner's, one per call under way, one per host callback under way */
+	unsigned refs;	      /* the owner's, one per call under way, one per host callback under way */
 	unsigned answering;   /* host callbacks that may call back */
 	bool closing;
-	unsigned apps;        /* advertised, a bit each */
+	unsigned apps; /* advertised, a bit each */
 	uint64_t next_id;
 	struct question *questions[ASK_BUCKETS];
 	pthread_t timer;
@@ -54,8 +54,8 @@ struct dict_node {
 	uint32_t session_high, session_low;
 };
 
-/* The node of this extension, with a reference; NULL: there is none (any more). The host gives its validators no argument, and
- * may call back after its extension has gone. */
+/* The node of this extension, with a reference; NULL: there is none (any more). The host gives its validators no
+ * argument, and may call back after its extension has gone. */
 struct dict_node *dict_node_self(void);
 void dict_node_ref(struct dict_node *node);
 void dict_node_unref(struct dict_node *node);
@@ -67,7 +67,8 @@ enum m2m_rc dict_links_open(struct dict_node *node, struct m2m_err *err);
 void dict_links_close(struct dict_node *node);
 /* The connection of a peer (one of node->peers); false: not connected, or its certificate does not name it. */
 bool dict_link_get(struct dict_node *node, const struct m2m_peer *peer, struct link *out);
-/* Does the peer at the other end of the message's connection have a section, and does its certificate name it? NULL: no. */
+/* Does the peer at the other end of the message's connection have a section, and does its certificate name it? NULL:
+ * no. */
 const struct m2m_peer *dict_link_source(struct dict_node *node, struct msg *msg, struct link *out);
 
 /* serve.c */

@@ -7,18 +7,31 @@
 static const char *const role_words[] = { "mtf", "mas", "csf", "cse", "relay", NULL };
 
 const struct m2m_conf_item m2m_peer_conf_items[] = {
-	{ .name = "roles", .type = M2M_CONF_WORDS, .offset = offsetof(struct m2m_peer, roles), .required = true,
+	{ .name = "roles",
+	  .type = M2M_CONF_WORDS,
+	  .offset = offsetof(struct m2m_peer, roles),
+	  .required = true,
 	  .words = role_words,
-	  .help = "What this peer may be to us: mtf (pushes root keys), mas (keeps root keys), csf (relays enrolments), cse "
+	  .help = "What this peer may be to us: mtf (pushes root keys), mas (keeps root keys), csf (relays "
+		  "enrolments), cse "
 		  "(asks for association keys), relay (a Diameter agent that may stand between)." },
-	{ .name = "service-providers", .type = M2M_CONF_LIST, .offset = offsetof(struct m2m_peer, service_providers),
+	{ .name = "service-providers",
+	  .type = M2M_CONF_LIST,
+	  .offset = offsetof(struct m2m_peer, service_providers),
 	  .check = m2m_conf_is_fqdn,
-	  .help = "Role mtf: the service providers (FQDNs) whose enrolees it may provision. None: it may provision nobody." },
-	{ .name = "cse-ids", .type = M2M_CONF_LIST, .offset = offsetof(struct m2m_peer, cse_ids),
+	  .help = "Role mtf: the service providers (FQDNs) whose enrolees it may provision. None: it may provision "
+		  "nobody." },
+	{ .name = "cse-ids",
+	  .type = M2M_CONF_LIST,
+	  .offset = offsetof(struct m2m_peer, cse_ids),
 	  .check = m2m_conf_is_cse_id,
 	  .help = "Role cse: the CSE-IDs that it is, as association targets. None: it gets no key." },
-	{ .name = "max-handshakes", .type = M2M_CONF_INT, .offset = offsetof(struct m2m_peer, max_handshakes),
-	  .def = "256", .min = 1, .max = 100000,
+	{ .name = "max-handshakes",
+	  .type = M2M_CONF_INT,
+	  .offset = offsetof(struct m2m_peer, max_handshakes),
+	  .def = "256",
+	  .min = 1,
+	  .max = 100000,
 	  .help = "Role csf: how many enrolments it may have under way at once." },
 	{ .name = NULL },
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who a peer is to us: the `peer` sections that every extension's configuration has. Pure C. Default deny: a peer without a
- * section is refused at the capabilities exchange and in every command. */
+/* Who a peer is to us: the `peer` sections that every extension's configuration has. Pure C. Default deny: a peer
+ * without a section is refused at the capabilities exchange and in every command. */
 #ifndef DICT_PEERS_H
 #define DICT_PEERS_H
 
@@ -19,8 +19,8 @@ struct m2m_peer {
 	char *host; /* the section's title: the Diameter identity; matches the certificate's dNSName */
 	unsigned roles;
 	struct m2m_conf_strings service_providers; /* role mtf: SP-FQDNs whose enrolees it may provision */
-	struct m2m_conf_strings cse_ids;           /* role cse: the Association-Target-Ids that it is */
-	int64_t max_handshakes;                    /* role csf: enrolments at once */
+	struct m2m_conf_strings cse_ids;	   /* role cse: the Association-Target-Ids that it is */
+	int64_t max_handshakes;			   /* role csf: enrolments at once */
 };
 
 /* The sub-table of M2M_CONF_SECTIONS `peer` (sub_size = sizeof(struct m2m_peer)). */

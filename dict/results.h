@@ -42,18 +42,20 @@ enum {
 	M2M_ENROLMENT_TARGET_UNKNOWN = 5508,
 };
 
-/* Our own codes (4181.., 5501..) travel in Experimental-Result, all others in Result-Code. The numbers do not overlap. */
+/* Our own codes (4181.., 5501..) travel in Experimental-Result, all others in Result-Code. The numbers do not overlap.
+ */
 bool m2m_result_is_experimental(uint32_t code);
 /* "KEY_REVOKED"; "?" for a code that is not in the table. */
 const char *m2m_result_name(uint32_t code);
 /* Is it 2xxx (1001 counts as success of a round)? */
 bool m2m_result_is_success(uint32_t code);
-/* The code that answers a failure inside a server: store and system troubles 4181, M2M_EBUSY 4182, M2M_EDENIED 5003, M2M_ENOENT
- * 5501, M2M_EREVOKED 5502, M2M_EEXPIRED 5503, M2M_EEXIST 5504, M2M_EINVAL 5004, else 5012. */
+/* The code that answers a failure inside a server: store and system troubles 4181, M2M_EBUSY 4182, M2M_EDENIED 5003,
+ * M2M_ENOENT 5501, M2M_EREVOKED 5502, M2M_EEXPIRED 5503, M2M_EEXIST 5504, M2M_EINVAL 5004, else 5012. */
 uint32_t m2m_result_of(enum m2m_rc rc);
 
-/* The answer's code for a bulk command whose keys ended with codes[0..n-1] (protocol: 2001 all well; 2002 some; one failure
- * code shared by all: that code; several: 5012). *list: whether a Key-Status for each failed key belongs in the answer. */
+/* The answer's code for a bulk command whose keys ended with codes[0..n-1] (protocol: 2001 all well; 2002 some; one
+ * failure code shared by all: that code; several: 5012). *list: whether a Key-Status for each failed key belongs in the
+ * answer. */
 uint32_t m2m_result_fold(const uint32_t *codes, size_t n, bool *list);
 
 #endif

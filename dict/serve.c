@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests: the checks before a handler sees one, and the answer.
  *
- * Callbacks run on the host's dispatch threads, several at once. They always take the message and never fail: an error returned
- * to the host would mean no answer, and the message in its log. A call belongs to whoever has it; its answer may be sent from any
- * thread. */
+ * Callbacks run on the host's dispatch threads, several at once. They always take the message and never fail: an error
+ * returned to the host would mean no answer, and the message in its log. A call belongs to whoever has it; its answer
+ * may be sent from any thread. */
 #include "config.h"
 
 #include "dict/node_int.h"
@@ -19,11 +19,12 @@ struct dict_call {
 /* Why a request is refused. */
 struct refusal {
 	uint32_t code;
-	const char *text;         /* to the peer, in Error-Message */
-	struct m2m_fault *fault;  /* for Failed-AVP; may be NULL */
+	const char *text;	 /* to the peer, in Error-Message */
+	struct m2m_fault *fault; /* for Failed-AVP; may be NULL */
 };
 
-/* --- answers --------------------------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------------------------------
+ */
 
 static struct m2m_span session_of(struct msg *request)
 {
@@ -38,11 +39,13 @@ static struct msg *answer_new(struct msg *request, bool protocol_error)
 	struct msg *msg = request;
 	struct msg_hdr *in = NULL, *out = NULL;
 
-	if (fd_msg_new_answer_from_req(fd_g_config->cnf_dict, &msg, MSGFL_ANSW_NOSID | (protocol_error ? MSGFL_ANSW_ERROR : 0)))
+	if (fd_msg_new_answer_from_req(fd_g_config->cnf_dict, &msg,
+				       MSGFL_ANSW_NOSID | (protocol_error ? MSGFL_ANSW_ERROR : 0)))
 		return NULL;
 	if (fd_msg_hdr(request, &in) == 0 && fd_msg_hdr(msg, &out) == 0)
-		out->msg_flags = (uint8_t)((out->msg_flags & ~CMD_FLAG_PROXIABLE) | (in->msg_flags & CMD_FLAG_PROXIABLE) |
-					   (protocol_error ? CMD_FLAG_ERROR : 0));
+		out->msg_flags =
+			(uint8_t)((out->msg_flags & ~CMD_FLAG_PROXIABLE) | (in->msg_flags & CMD_FLAG_PROXIABLE) |
+				  (protocol_error ? CMD_FLAG_ERROR : 0));
 	return msg;
 }
 
@@ -64,7 +67,8 @@ static void answer_send(struct msg *request, struct msg *answer)
 }
 
 /* False: nothing was sent, the request is still there. */
-static bool answer(struct dict_node *node, enum m2m_cmd cmd, struct msg *request, const void *content, struct m2m_fault *fault)
+static bool answer(struct dict_node *node, enum m2m_cmd cmd, struct msg *request, const void *content,
+		   struct m2m_fault *fault)
 {
 	const struct m2m_answer *head = content;
 	bool protocol_error = head->result / 1000 == 3;
@@ -141,7 +145,8 @@ const struct m2m_peer *dict_call_peer(const struct dict_call *call)
 	return call->peer;
 }
 
-/* --- checks ---------------------------------------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t deny(struct refusal *why, uint32_t code, const char *text)
 {
@@ -158,7 +163,8 @@ static uint32_t check_link(const struct served *s, struct dict_call *call, struc
 
 	call->peer = dict_link_source(s->node, call->request, link);
 	if (!call->peer)
-		return deny(why, DIAMETER_AUTHORIZATION_REJECTED, "this connection's certificate does not name its peer");
+		return deny(why, DIAMETER_AUTHORIZATION_REJECTED,
+			    "this connection's certificate does not name its peer");
 	if (fd_msg_hdr(call->request, &hdr) || hdr->msg_appl != def->app)
 		return deny(why, DIAMETER_COMMAND_UNSUPPORTED, "the command belongs to another application");
 	if (!(link->apps & 1U << (def->app - M2M_APP_RP)))
@@ -178,7 +184,8 @@ static bool is_relayed(struct msg *request, const struct m2m_peer *source)
 	while (fd_msg_browse(avp, MSG_BRW_NEXT, &next, NULL) == 0 && next) {
 		struct avp_hdr *hdr = NULL;
 
-		if (fd_msg_avp_hdr(next, &hdr) || (hdr->avp_code == AC_ROUTE_RECORD && !(hdr->avp_flags & AVP_FLAG_VENDOR)))
+		if (fd_msg_avp_hdr(next, &hdr) ||
+		    (hdr->avp_code == AC_ROUTE_RECORD && !(hdr->avp_flags & AVP_FLAG_VENDOR)))
 			return true;
 		avp = next;
 		next = NULL;
@@ -186,16 +193,18 @@ static bool is_relayed(struct msg *request, const struct m2m_peer *source)
 	return false;
 }
 
-/* Origin against the connection. Through a relay only what carries no key: a package that protects keys from end to end is
- * not built yet. Sets call->peer to the originator. */
-static uint32_t check_origin(const struct served *s, struct dict_call *call, const struct link *link, struct refusal *why)
+/* Origin against the connection. Through a relay only what carries no key: a package that protects keys from end to end
+ * is not built yet. Sets call->peer to the originator. */
+static uint32_t check_origin(const struct served *s, struct dict_call *call, const struct link *link,
+			     struct refusal *why)
 {
 	const struct m2m_request *head = call->decoded;
 	bool relayed = is_relayed(call->request, call->peer);
 
 	if (!relayed && m2m_fqdn_equal(m2m_span_str(call->peer->host), head->origin_host))
-		return m2m_fqdn_equal(m2m_id_span(&link->realm), head->origin_realm) ?
-			0 : deny(why, DIAMETER_AUTHORIZATION_REJECTED, "Origin-Realm is not the connection's");
+		return m2m_fqdn_equal(m2m_id_span(&link->realm), head->origin_realm)
+			       ? 0
+			       : deny(why, DIAMETER_AUTHORIZATION_REJECTED, "Origin-Realm is not the connection's");
 	if (!(call->peer->roles & M2M_ROLE_RELAY))
 		return deny(why, DIAMETER_AUTHORIZATION_REJECTED,
 			    relayed ? "Route-Record, but the peer is no relay" : "Origin-Host is not the connection's");
@@ -205,7 +214,8 @@ static uint32_t check_origin(const struct served *s, struct dict_call *call, con
 	return call->peer ? 0 : deny(why, DIAMETER_AUTHORIZATION_REJECTED, "Origin-Host is not known");
 }
 
-static uint32_t check_content(const struct served *s, struct dict_call *call, const struct link *link, struct refusal *why)
+static uint32_t check_content(const struct served *s, struct dict_call *call, const struct link *link,
+			      struct refusal *why)
 {
 	const struct m2m_request *head = call->decoded;
 	enum m2m_rc rc = m2m_decode(&s->node->codec, s->cmd, true, call->request, call->decoded, why->fault);
@@ -261,7 +271,8 @@ static void serve(const struct served *s, struct msg *request)
 	m2m_fault_wipe(&fault);
 }
 
-static int on_request(struct msg **msg, struct avp *avp, struct session *session, void *opaque, enum disp_action *action)
+static int on_request(struct msg **msg, struct avp *avp, struct session *session, void *opaque,
+		      enum disp_action *action)
 {
 	struct msg *request = *msg;
 
@@ -283,7 +294,8 @@ enum m2m_rc dict_serve(struct dict_node *node, enum m2m_cmd cmd, unsigned roles,
 	*s = (struct served){ .node = node, .cmd = cmd, .roles = roles, .handler = handler, .arg = arg };
 	if (fd_disp_register(on_request, DISP_HOW_CC, &when, s, &s->handle)) {
 		s->handle = NULL;
-		return m2m_fail(err, M2M_ENOMEM, "node: the host does not dispatch %s-Request to us", m2m_cmds[cmd].name);
+		return m2m_fail(err, M2M_ENOMEM, "node: the host does not dispatch %s-Request to us",
+				m2m_cmds[cmd].name);
 	}
 	return dict_node_advertise(node, cmd, err);
 }

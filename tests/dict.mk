@@ -19,3 +19,25 @@ tests_unit_check_guard_LDADD = dict/libm2mmsg.la common/libcommon.la $(CHECK_LIB
 tests_unit_check_peers_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_peers_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_peers_LDADD = dict/libm2mmsg.la common/libcommon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/glue/check_node
+TESTS += tests/glue/check_node
+tests_glue_check_node_SOURCES = tests/glue/check_node.c dict/hooks.c
+tests_glue_check_node_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_glue_check_node_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
+tests_glue_check_node_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(CHECK_LIBS)
+
+TESTS += tests/glue/exports.sh
+EXTRA_DIST += tests/glue/exports.sh
+
+FUZZ_TARGETS += tests/fuzz/fuzz_guard tests/fuzz/fuzz_codec
+tests_fuzz_fuzz_guard_SOURCES = tests/fuzz/fuzz_guard.c dict/m2m_table.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_guard_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_guard_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_guard_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_guard_LDADD = dict/libm2mmsg.la common/libcommon.la
+tests_fuzz_fuzz_codec_SOURCES = tests/fuzz/fuzz_codec.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_codec_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_codec_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_codec_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_codec_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la

@@ -17,7 +17,8 @@
 
 static struct m2m_codec codec;
 
-/* --- messages by hand ------------------------------------------------------------------------------------------------ */
+/* --- messages by hand ------------------------------------------------------------------------------------------------
+ */
 
 struct raw {
 	uint8_t b[80000];
@@ -118,7 +119,8 @@ static void raw_key(enum m2m_avp without)
 	raw_close(at);
 }
 
-/* --- decoding -------------------------------------------------------------------------------------------------------- */
+/* --- decoding --------------------------------------------------------------------------------------------------------
+ */
 
 static struct msg *parse(const uint8_t *p, size_t n)
 {
@@ -165,7 +167,8 @@ static size_t octets_of(struct avp *avp)
 	return hdr->avp_value->os.len;
 }
 
-/* Decode the hand-made message and expect a fault; inner: the AVP in the group that Failed-AVP holds, 0 if it is no group. */
+/* Decode the hand-made message and expect a fault; inner: the AVP in the group that Failed-AVP holds, 0 if it is no
+ * group. */
 static void expect_fault(enum m2m_cmd cmd, bool request, uint32_t code, uint32_t failed, uint32_t inner)
 {
 	size_t size = request ? m2m_cmds[cmd].request.size : m2m_cmds[cmd].answer.size;
@@ -198,7 +201,8 @@ static struct msg *through(enum m2m_cmd cmd, bool request, const void *in, void 
 	uint8_t *buf = NULL;
 	size_t n = 0;
 
-	ck_assert_int_eq(fd_msg_new(request ? codec.dict.request[cmd] : codec.dict.answer[cmd], MSGFL_ALLOC_ETEID, &msg), 0);
+	ck_assert_int_eq(
+		fd_msg_new(request ? codec.dict.request[cmd] : codec.dict.answer[cmd], MSGFL_ALLOC_ETEID, &msg), 0);
 	ck_assert_msg(m2m_encode(&codec, cmd, request, in, S(SID), msg, &err) == M2M_OK, "%s", err.text);
 	ck_assert_uint_eq(code_of(child(msg)), 263);
 	ck_assert_int_eq(fd_msg_bufferize(msg, &buf, &n), 0);
@@ -219,10 +223,16 @@ static void same(struct m2m_span a, struct m2m_span b)
 static void fill_key(struct m2m_key_avp *key, const uint8_t material[32])
 {
 	*key = (struct m2m_key_avp){
-		.name = S(KMID), .usage = 21, .material = m2m_span(material, 32), .has_expiry = true,
+		.name = S(KMID),
+		.usage = 21,
+		.material = m2m_span(material, 32),
+		.has_expiry = true,
 		.expiry = 2382912000, /* 2045-07-06 */
-		.has_lifetime = true, .lifetime = 3600, .enrolee = S("//sp.example.com/node-7"),
-		.app_ids = { 2, { S("Nmeter"), S("Npump") } }, .targets = { 1, { S("//sp.example.com/in-cse") } },
+		.has_lifetime = true,
+		.lifetime = 3600,
+		.enrolee = S("//sp.example.com/node-7"),
+		.app_ids = { 2, { S("Nmeter"), S("Npump") } },
+		.targets = { 1, { S("//sp.example.com/in-cse") } },
 		.enrolment_key_name = S("000102030405060708090a0b0c0d0e0f@mtf.example.com"),
 	};
 }
@@ -249,7 +259,8 @@ static const uint8_t material[32] = { 0xa5, 0x5a, 0xc3, 0x3c, 0x99, 0x66, 0xf0, 
 static const struct m2m_request head = { .dest_host = { (const uint8_t *)"mas.example.com", 15 },
 					 .dest_realm = { (const uint8_t *)"example.com", 11 } };
 
-/* --- round trips ------------------------------------------------------------------------------------------------------ */
+/* --- round trips
+ * ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(test_rpr_round_trip)
 {
@@ -277,8 +288,13 @@ END_TEST
 
 START_TEST(test_rpa_round_trip)
 {
-	struct m2m_rpa in = { .head = { .result = 1001 }, .has_round = true, .round = 1, .payload = S("flight"),
-			      .state = S("state"), .round_timeout = 30 }, out;
+	struct m2m_rpa in = { .head = { .result = 1001 },
+			      .has_round = true,
+			      .round = 1,
+			      .payload = S("flight"),
+			      .state = S("state"),
+			      .round_timeout = 30 },
+		       out;
 	struct msg *msg = through(M2M_RPR, false, &in, &out);
 
 	ck_assert_uint_eq(out.head.result, 1001);
@@ -384,7 +400,9 @@ START_TEST(test_skr_round_trip)
 	static struct m2m_ska ain, aout;
 	struct msg *msg;
 
-	in = (struct m2m_skr){ .head = head, .target = S("//sp.example.com/in-cse"), .usage = 32, .n = 1, .name = { S(KMID) } };
+	in = (struct m2m_skr){
+		.head = head, .target = S("//sp.example.com/in-cse"), .usage = 32, .n = 1, .name = { S(KMID) }
+	};
 	msg = through(M2M_SKR, true, &in, &out);
 	ck_assert(out.n == 1 && out.usage == 32);
 	same(out.target, in.target);
@@ -398,12 +416,14 @@ START_TEST(test_skr_round_trip)
 }
 END_TEST
 
-/* --- faults ----------------------------------------------------------------------------------------------------------- */
+/* --- faults
+ * ----------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_head_missing)
 {
-	static const enum m2m_avp v[] = { M2M_AVP_SESSION_ID, M2M_AVP_AUTH_APPLICATION_ID, M2M_AVP_AUTH_SESSION_STATE,
-					  M2M_AVP_ORIGIN_HOST, M2M_AVP_ORIGIN_REALM, M2M_AVP_DESTINATION_REALM,
+	static const enum m2m_avp v[] = { M2M_AVP_SESSION_ID,	      M2M_AVP_AUTH_APPLICATION_ID,
+					  M2M_AVP_AUTH_SESSION_STATE, M2M_AVP_ORIGIN_HOST,
+					  M2M_AVP_ORIGIN_REALM,	      M2M_AVP_DESTINATION_REALM,
 					  M2M_AVP_DESTINATION_HOST };
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
@@ -485,16 +505,11 @@ static const struct {
 	size_t n;
 	uint32_t code;
 } bad_octets[] = {
-	{ M2M_AVP_SESSION_ID, "", 0, 5004 },
-	{ M2M_AVP_SESSION_ID, "a\0b", 3, 5004 },
-	{ M2M_AVP_SESSION_ID, "\xff;1", 3, 5004 },
-	{ M2M_AVP_ORIGIN_HOST, "", 0, 5004 },
-	{ M2M_AVP_ORIGIN_HOST, "a\0b", 3, 5004 },
-	{ M2M_AVP_ORIGIN_HOST, "../../etc", 9, 5004 },
-	{ M2M_AVP_ORIGIN_REALM, "exa mple", 8, 5004 },
-	{ M2M_AVP_DESTINATION_REALM, ".", 1, 5004 },
-	{ M2M_AVP_EVENT_TIMESTAMP, "abc", 3, 5014 },
-	{ M2M_AVP_EVENT_TIMESTAMP, "abcde", 5, 5014 },
+	{ M2M_AVP_SESSION_ID, "", 0, 5004 },	       { M2M_AVP_SESSION_ID, "a\0b", 3, 5004 },
+	{ M2M_AVP_SESSION_ID, "\xff;1", 3, 5004 },     { M2M_AVP_ORIGIN_HOST, "", 0, 5004 },
+	{ M2M_AVP_ORIGIN_HOST, "a\0b", 3, 5004 },      { M2M_AVP_ORIGIN_HOST, "../../etc", 9, 5004 },
+	{ M2M_AVP_ORIGIN_REALM, "exa mple", 8, 5004 }, { M2M_AVP_DESTINATION_REALM, ".", 1, 5004 },
+	{ M2M_AVP_EVENT_TIMESTAMP, "abc", 3, 5014 },   { M2M_AVP_EVENT_TIMESTAMP, "abcde", 5, 5014 },
 };
 
 /* An AVP of the head replaced, or a bad optional one added. */
@@ -513,11 +528,16 @@ static const struct {
 	size_t n;
 	uint32_t code;
 } bad_in_key[] = {
-	{ M2M_AVP_KEY_NAME, "", 0, 5004 },          { M2M_AVP_KEY_NAME, "a\x01", 2, 5004 },
-	{ M2M_AVP_ENROLEE_ID, "", 0, 5004 },        { M2M_AVP_ENROLEE_ID, "\xc0\x80", 2, 5004 },
-	{ M2M_AVP_APP_ID, "\xed\xa0\x80", 3, 5004 }, { M2M_AVP_ASSOCIATION_TARGET_ID, "", 0, 5004 },
-	{ M2M_AVP_KEYING_MATERIAL, "", 0, 5004 },   { M2M_AVP_PROTECTED_KEY_PACKAGE, "", 0, 5004 },
-	{ M2M_AVP_KEY_EXPIRY_TIME, "12345", 5, 5014 }, { M2M_AVP_ENROLMENT_KEY_NAME, "", 0, 5004 },
+	{ M2M_AVP_KEY_NAME, "", 0, 5004 },
+	{ M2M_AVP_KEY_NAME, "a\x01", 2, 5004 },
+	{ M2M_AVP_ENROLEE_ID, "", 0, 5004 },
+	{ M2M_AVP_ENROLEE_ID, "\xc0\x80", 2, 5004 },
+	{ M2M_AVP_APP_ID, "\xed\xa0\x80", 3, 5004 },
+	{ M2M_AVP_ASSOCIATION_TARGET_ID, "", 0, 5004 },
+	{ M2M_AVP_KEYING_MATERIAL, "", 0, 5004 },
+	{ M2M_AVP_PROTECTED_KEY_PACKAGE, "", 0, 5004 },
+	{ M2M_AVP_KEY_EXPIRY_TIME, "12345", 5, 5014 },
+	{ M2M_AVP_ENROLMENT_KEY_NAME, "", 0, 5004 },
 };
 
 START_TEST(test_bad_octets_in_a_group)
@@ -687,7 +707,7 @@ START_TEST(test_time)
 		{ 2085978496, { 0, 0, 0, 0 } },
 		{ 2382912000, { 0x11, 0xb2, 0xd8, 0x80 } },
 		{ 4233462143, { 0x7f, 0xff, 0xff, 0xff } }, /* 2104-02-26 09:42:23 */
-		{ -61505152, { 0x80, 0, 0, 0 } }, /* 1968-01-20 03:14:08 */
+		{ -61505152, { 0x80, 0, 0, 0 } },	    /* 1968-01-20 03:14:08 */
 	};
 	uint8_t out[4];
 
@@ -703,13 +723,16 @@ START_TEST(test_time)
 }
 END_TEST
 
-/* --- what is shown ------------------------------------------------------------------------------------------------------ */
+/* --- what is shown
+ * ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(test_dumps_show_no_key)
 {
 	static const uint8_t secret[32] = "KEYKEYKEYKEYKEYKEYKEYKEYKEYKEYK";
 	static struct m2m_kpr kpr;
-	struct m2m_rpr rpr = { .head = { .dest_realm = S("example.com") }, .round = 1, .payload = m2m_span(secret, 32),
+	struct m2m_rpr rpr = { .head = { .dest_realm = S("example.com") },
+			       .round = 1,
+			       .payload = m2m_span(secret, 32),
 			       .state = m2m_span(secret, 32) };
 	struct msg *msg[2] = { NULL, NULL };
 	struct m2m_err err;

@@ -22,7 +22,10 @@ static enum m2m_guard_kind look(void *arg, uint32_t code, uint32_t vendor)
 {
 	(void)arg;
 	if (vendor == VENDOR)
-		return code == 1106 ? M2M_GUARD_GROUP : code == 1103 ? M2M_GUARD_4 : code == 1115 ? M2M_GUARD_8 : M2M_GUARD_OCTETS;
+		return code == 1106   ? M2M_GUARD_GROUP
+		       : code == 1103 ? M2M_GUARD_4
+		       : code == 1115 ? M2M_GUARD_8
+				      : M2M_GUARD_OCTETS;
 	if (vendor)
 		return M2M_GUARD_UNKNOWN;
 	switch (code) {
@@ -197,7 +200,10 @@ START_TEST(test_session_id_with_nul)
 	begin(REQUEST, APP);
 	at = avp(263, M, 0, "\0a\0", 3);
 	ck_assert_int_eq(run(), M2M_GUARD_MENDED);
-	ck_assert_mem_eq(msg + at + 8, "\xff" "a\xff\0", 4); /* the padding stays */
+	ck_assert_mem_eq(msg + at + 8,
+			 "\xff"
+			 "a\xff\0",
+			 4); /* the padding stays */
 	ck_assert_uint_eq(msg[0], 1);
 }
 END_TEST
@@ -346,7 +352,8 @@ START_TEST(test_mutations)
 		avp_close(at);
 		for (int k = 0; k < 1 + round % 6; k++) {
 			seed = seed * 1103515245U + 12345U;
-			msg[20 + (seed >> 16) % (len - 20)] = (uint8_t)((seed >> 8) & 1 ? seed >> 24 : (seed >> 24) & 0x17);
+			msg[20 + (seed >> 16) % (len - 20)] =
+				(uint8_t)((seed >> 8) & 1 ? seed >> 24 : (seed >> 24) & 0x17);
 		}
 		if (run() == M2M_GUARD_SPOILED) {
 			ck_assert_uint_eq(msg[0], 0);

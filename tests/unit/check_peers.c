@@ -12,8 +12,12 @@ struct conf {
 };
 
 static const struct m2m_conf_item items[] = {
-	{ .name = "peer", .type = M2M_CONF_SECTIONS, .offset = offsetof(struct conf, peers), .check = m2m_conf_is_fqdn,
-	  .sub = m2m_peer_conf_items, .sub_size = sizeof(struct m2m_peer) },
+	{ .name = "peer",
+	  .type = M2M_CONF_SECTIONS,
+	  .offset = offsetof(struct conf, peers),
+	  .check = m2m_conf_is_fqdn,
+	  .sub = m2m_peer_conf_items,
+	  .sub_size = sizeof(struct m2m_peer) },
 	{ .name = NULL },
 };
 
@@ -40,9 +44,12 @@ START_TEST(test_sections)
 {
 	const struct m2m_peer *p;
 
-	ck_assert_msg(load("peer \"mtf.example.com\" { roles = { \"mtf\" } service-providers = { \"sp.example.com\" } }\n"
-			   "peer \"in.example.com\" { roles = { \"csf\", \"cse\" } cse-ids = { \"//sp.example.com/in-cse\" }\n"
-			   "  max-handshakes = 7 }\n") == M2M_OK, "%s", err.text);
+	ck_assert_msg(
+		load("peer \"mtf.example.com\" { roles = { \"mtf\" } service-providers = { \"sp.example.com\" } }\n"
+		     "peer \"in.example.com\" { roles = { \"csf\", \"cse\" } cse-ids = { \"//sp.example.com/in-cse\" "
+		     "}\n"
+		     "  max-handshakes = 7 }\n") == M2M_OK,
+		"%s", err.text);
 	ck_assert_uint_eq(conf.peers.n, 2);
 	p = find("MTF.example.COM");
 	ck_assert_ptr_nonnull(p);

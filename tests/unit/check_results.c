@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint32_t plain[] = { 1001, 2001, 2002, 3001, 3002, 3004, 3007, 4001, 5001, 5002, 5003, 5004, 5005, 5007, 5009, 5012, 5014 };
+static const uint32_t plain[] = { 1001, 2001, 2002, 3001, 3002, 3004, 3007, 4001, 5001,
+				  5002, 5003, 5004, 5005, 5007, 5009, 5012, 5014 };
 static const uint32_t experimental[] = { 4181, 4182, 4183, 5501, 5502, 5503, 5504, 5505, 5506, 5507, 5508 };
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
@@ -51,11 +52,11 @@ START_TEST(test_of_rc)
 		enum m2m_rc rc;
 		uint32_t code;
 	} v[] = {
-		{ M2M_OK, 2001 }, { M2M_ENOMEM, 4181 }, { M2M_EINVAL, 5004 }, { M2M_ENOENT, 5501 }, { M2M_EEXIST, 5504 },
-		{ M2M_EEXPIRED, 5503 }, { M2M_EREVOKED, 5502 }, { M2M_EDENIED, 5003 }, { M2M_EBUSY, 4182 },
-		{ M2M_EFULL, 4181 }, { M2M_EIO, 4181 }, { M2M_ECORRUPT, 4181 }, { M2M_ESEALED, 4181 },
-		{ M2M_EVERSION, 4181 }, { M2M_ECRYPTO, 4181 }, { M2M_ECONF, 5012 }, { M2M_ETIMEOUT, 5012 },
-		{ M2M_EPEER, 5012 },
+		{ M2M_OK, 2001 },	{ M2M_ENOMEM, 4181 },	{ M2M_EINVAL, 5004 },	{ M2M_ENOENT, 5501 },
+		{ M2M_EEXIST, 5504 },	{ M2M_EEXPIRED, 5503 }, { M2M_EREVOKED, 5502 }, { M2M_EDENIED, 5003 },
+		{ M2M_EBUSY, 4182 },	{ M2M_EFULL, 4181 },	{ M2M_EIO, 4181 },	{ M2M_ECORRUPT, 4181 },
+		{ M2M_ESEALED, 4181 },	{ M2M_EVERSION, 4181 }, { M2M_ECRYPTO, 4181 },	{ M2M_ECONF, 5012 },
+		{ M2M_ETIMEOUT, 5012 }, { M2M_EPEER, 5012 },
 	};
 
 	for (int i = 0; i < COUNT(v); i++)
