@@ -6,6 +6,7 @@
 
 #include "common/hex.h"
 #include "common/kdf.h"
+#include "store/store.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -348,6 +349,117 @@ START_TEST(test_without_association_state)
 }
 END_TEST
 
+/* --- damaged stores -------------------------------------------------------- */
+
+enum { T_ROOTKEY, T_ENROLEE };
+
+/* Spoils the record of key 1; runs on the store itself, while no MAS has it open. */
+static enum m2m_rc flip_bit(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	uint8_t rel[M2M_REL_LEN], copy[1024];
+	struct m2m_span key = m2m_span(rel, sizeof(rel)), val = { 0 };
+	enum m2m_rc rc = M2M_OK;
+
+	(void)arg;
+	memset(rel, 1, sizeof(rel));
+	rc = store_txn_get(t, T_ROOTKEY, key, &val, err);
+	if (rc != M2M_OK || val.n > sizeof(copy))
+		return M2M_EINVAL;
+	memcpy(copy, val.p, val.n);
+	copy[val.n - 20] ^= 1;
+	return store_txn_put(t, T_ROOTKEY, key, m2m_span(copy, val.n), err);
+}
+
+/* Puts the record of key 3 where that of key 1 stands. */
+static enum m2m_rc move_record(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	uint8_t from[M2M_REL_LEN], to[M2M_REL_LEN];
+	struct m2m_span val = { 0 };
+	enum m2m_rc rc = M2M_OK;
+
+	(void)arg;
+	memset(from, 3, sizeof(from));
+	memset(to, 1, sizeof(to));
+	rc = store_txn_get(t, T_ROOTKEY, m2m_span(from, sizeof(from)), &val, err);
+	return rc == M2M_OK ? store_txn_put(t, T_ROOTKEY, m2m_span(to, sizeof(to)), val, err) : rc;
+}
+
+/* Lets the index of key 3's enrolee name key 1, or something that is no name. */
+static enum m2m_rc spoil_index(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	const size_t *n = arg;
+	uint8_t rel[M2M_REL_LEN];
+
+	memset(rel, 1, sizeof(rel));
+	return store_txn_put(t, T_ENROLEE, m2m_span_str(ENROLEE "-3"), m2m_span(rel, *n), err);
+}
+
+static void damage(store_apply *apply, void *arg)
+{
+	static const char *const tables[] = { "rootkey", "enrolee", "meta", NULL };
+	char keys[128];
+	struct store_conf sc = { .dir = keys, .tables = tables, .map_size = 16 << 20, .schema = 1 };
+	struct store *st = NULL;
+
+	snprintf(keys, sizeof(keys), "%s/keys", w.store);
+	mas_close(w.mas);
+	w.mas = NULL;
+	ck_assert_int_eq(store_open(&sc, &w.env, &st, NULL), M2M_OK);
+	ck_assert_int_eq(store_run(st, apply, arg, NULL), M2M_OK);
+	store_close(st);
+	world_reopen();
+}
+
+static bool count(void *arg, const struct mas_key_info *info)
+{
+	(void)info;
+	++*(unsigned *)arg;
+	return true;
+}
+
+START_TEST(test_damaged_record)
+{
+	struct m2m_kpr *req = NULL;
+	const struct m2m_status_answer *a = NULL;
+	struct m2m_err err = { 0 };
+	unsigned n = 0;
+
+	ck_assert_uint_eq(push_one(3, NULL), DIAMETER_SUCCESS);
+	damage(_i == 0 ? flip_bit : move_record, NULL);
+	ck_assert_uint_eq(ask(ki_of(1, 5, 9), NULL), M2M_KEY_STORE_UNAVAILABLE);
+	ck_assert_uint_eq(ask(ki_of(3, 5, 9), NULL), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(revoke_one(&w.mtf, km_id(1)), M2M_KEY_STORE_UNAVAILABLE);
+	ck_assert_int_eq(mas_key_show(w.mas, km_id(1), count, &n, &err), M2M_ECORRUPT);
+	ck_assert_int_eq(mas_key_list(w.mas, count, &n, &err), M2M_ECORRUPT);
+	ck_assert_ptr_nonnull(strstr(err.text, "01010101"));
+	ck_assert_uint_eq(n, 0);
+	ck_assert_uint_eq(w.errors, 2);
+	/* its neighbours in a batch are not held up */
+	req = good_kpr(3);
+	a = push_keys(&w.mtf, req);
+	ck_assert_uint_eq(a->head.result, DIAMETER_LIMITED_SUCCESS);
+	ck_assert_uint_eq(a->n, 1);
+	ck_assert(m2m_span_equal(a->status[0].name, req->key[1].name));
+	ck_assert_uint_eq(a->status[0].result, M2M_KEY_STORE_UNAVAILABLE);
+	ck_assert_int_eq(state_of(2, NULL), MAS_KEY_ACTIVE);
+	/* nor can a new key of the enrolee supersede what does not open */
+	ck_assert_uint_eq(push_one(4, ENROLEE), M2M_KEY_STORE_UNAVAILABLE);
+	ck_assert_int_eq(state_of(4, NULL), 0);
+}
+END_TEST
+
+START_TEST(test_damaged_index)
+{
+	size_t n = _i == 0 ? M2M_REL_LEN : M2M_REL_LEN - 1;
+
+	damage(spoil_index, &n);
+	ck_assert_uint_eq(push_one(3, NULL), M2M_KEY_STORE_UNAVAILABLE);
+	ck_assert_int_eq(state_of(3, NULL), 0);
+	ck_assert_int_eq(state_of(1, NULL), MAS_KEY_ACTIVE);
+	ck_assert_uint_eq(push_one(4, NULL), DIAMETER_SUCCESS);
+}
+END_TEST
+
 /* --- the published vectors ----------------------------------------------- */
 
 static struct m2m_span text_of(const json_t *v, const char *name)
@@ -417,6 +529,8 @@ Suite *sak_suite(void)
 	tcase_add_test(tc, test_bulk_all_fail);
 	tcase_add_test(tc, test_bulk_of_32);
 	tcase_add_test(tc, test_without_association_state);
+	tcase_add_loop_test(tc, test_damaged_record, 0, 2);
+	tcase_add_loop_test(tc, test_damaged_index, 0, 2);
 	tcase_add_loop_test(tc, test_vectors, 0, 4);
 	suite_add_tcase(s, tc);
 	return s;
