@@ -29,8 +29,8 @@ struct mtf {
 	pthread_mutex_t lock;
 	struct hs_table table;
 	size_t outstanding; /* pushes without an answer; they may outlive mtf_close */
-	bool closing;       /* no new rounds */
-	bool closed;        /* the last outstanding push frees it */
+	bool closing;	    /* no new rounds */
+	bool closed;	    /* the last outstanding push frees it */
 };
 
 /* Let a worker go on with h, for ev. Any thread, with the lock held. */

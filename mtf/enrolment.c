@@ -61,7 +61,8 @@ void enrolment_free(struct handshake *h)
 	h->en = NULL;
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------------------ */
+/* --- the end
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* Tell the node inside TLS and the CSF by result. line: taken over; if TLS cannot carry it the CSF is told alone. */
 static void tell(struct mtf *mtf, struct handshake *h, uint32_t result, struct m2m_secret *line)
@@ -73,7 +74,8 @@ static void tell(struct mtf *mtf, struct handshake *h, uint32_t result, struct m
 	if (rc == M2M_OK)
 		rc = tls_engine_drain(h->en->tls, &payload, &err);
 	if (rc != M2M_OK)
-		m2m_log(mtf->env, M2M_ERROR, "enrolment through %s: the node cannot be told: %s", h->origin.s, err.text);
+		m2m_log(mtf->env, M2M_ERROR, "enrolment through %s: the node cannot be told: %s", h->origin.s,
+			err.text);
 	m2m_secret_wipe(line);
 	mtf_answer(mtf, h, result, NULL, &payload, false);
 }
@@ -121,7 +123,8 @@ static void enrolled(struct mtf *mtf, struct handshake *h)
 	tell(mtf, h, DIAMETER_SUCCESS, &line);
 }
 
-/* --- (b) who it is and what it becomes ------------------------------------------------------------------------------------ */
+/* --- (b) who it is and what it becomes
+ * ------------------------------------------------------------------------------------ */
 
 struct search {
 	struct mtf *mtf;
@@ -219,7 +222,8 @@ static enum m2m_rc export_keys(struct mtf *mtf, struct enrolment *en, struct m2m
 	return rc;
 }
 
-/* --- (c) pushes ----------------------------------------------------------------------------------------------------------- */
+/* --- (c) pushes
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* Any thread, also before out.push returns. */
 static void pushed(void *arg, uint32_t code)
@@ -246,7 +250,8 @@ static void pushed(void *arg, uint32_t code)
 		mtf_release(mtf);
 }
 
-static void fill_kpr(struct mtf *mtf, const struct enrolment *en, size_t i, const struct m2m_key *km, struct m2m_kpr *kpr)
+static void fill_kpr(struct mtf *mtf, const struct enrolment *en, size_t i, const struct m2m_key *km,
+		     struct m2m_kpr *kpr)
 {
 	struct m2m_key_avp *key = &kpr->key[0];
 
@@ -321,7 +326,8 @@ static void push_all(struct mtf *mtf, struct handshake *h)
 
 	en->pending = 1;
 	for (size_t i = 0; i < n; i++)
-		m2m_key_name_format(en->rel, (const char *)mtf_conf_mas(mtf->conf, en->in.mas_ids.v[i])->mas_id, &en->km_id[i]);
+		m2m_key_name_format(en->rel, (const char *)mtf_conf_mas(mtf->conf, en->in.mas_ids.v[i])->mas_id,
+				    &en->km_id[i]);
 	for (size_t i = 0; rc == M2M_OK && i < n; i++)
 		rc = push_one(mtf, h, i, kpr, &err);
 	if (rc != M2M_OK)
@@ -351,7 +357,8 @@ void enrolment_take_back(struct mtf *mtf, struct handshake *h)
 	}
 }
 
-/* --- (d) the record ------------------------------------------------------------------------------------------------------- */
+/* --- (d) the record
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* The credential may have been removed, or moved, while the pushes were under way. */
 static enum m2m_rc still_bound(struct mtf *mtf, const struct enrolment *en, struct store_txn *t, struct m2m_err *err)
@@ -370,7 +377,8 @@ static enum m2m_rc still_bound(struct mtf *mtf, const struct enrolment *en, stru
 	return rc;
 }
 
-static enum m2m_rc write_enrolment(struct mtf *mtf, const struct enrolment *en, struct store_txn *t, struct m2m_err *err)
+static enum m2m_rc write_enrolment(struct mtf *mtf, const struct enrolment *en, struct store_txn *t,
+				   struct m2m_err *err)
 {
 	struct mtf_enrolment record = {
 		.created = en->created,
@@ -407,7 +415,8 @@ static enum m2m_rc write_latest(struct mtf *mtf, const struct enrolment *en, str
 	memcpy(latest.rel, en->rel, sizeof(latest.rel));
 	rc = mtf_latest_encode(&latest, &plain, err);
 	if (rc == M2M_OK)
-		rc = mtf_store_txn_save(&mtf->store, t, MTF_T_LATEST, m2m_id_span(&en->enrolee), m2m_secret_span(&plain), err);
+		rc = mtf_store_txn_save(&mtf->store, t, MTF_T_LATEST, m2m_id_span(&en->enrolee),
+					m2m_secret_span(&plain), err);
 	m2m_secret_wipe(&plain);
 	return rc;
 }
@@ -442,7 +451,8 @@ static void committed(void *arg, enum m2m_rc rc, const struct m2m_err *err)
 	free(c);
 }
 
-/* --- the steps ---------------------------------------------------------------------------------------------------------- */
+/* --- the steps
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void on_done(struct mtf *mtf, struct handshake *h)
 {
@@ -469,7 +479,8 @@ static void on_failed(struct mtf *mtf, struct handshake *h, const struct m2m_err
 	m2m_log(mtf->env, M2M_NOTICE, "handshake through %s failed: %s", h->origin.s,
 		trouble == M2M_OK ? why->text : m2m_rc_text(trouble));
 	(void)tls_engine_drain(h->en->tls, &payload, NULL);
-	mtf_answer(mtf, h, trouble == M2M_OK ? DIAMETER_AUTHENTICATION_REJECTED : m2m_result_of(trouble), NULL, &payload, false);
+	mtf_answer(mtf, h, trouble == M2M_OK ? DIAMETER_AUTHENTICATION_REJECTED : m2m_result_of(trouble), NULL,
+		   &payload, false);
 }
 
 static enum m2m_rc start(struct mtf *mtf, struct handshake *h, struct m2m_err *err)
@@ -515,7 +526,10 @@ static void on_pushes_failed(struct mtf *mtf, struct handshake *h, bool refused)
 		if (en->sent[i] != ANSWERED || en->code[i] != DIAMETER_SUCCESS)
 			m2m_fail(&why, M2M_EPEER, "MAS %.*s: %s %u", (int)en->in.mas_ids.v[i].n,
 				 (const char *)en->in.mas_ids.v[i].p,
-				 en->sent[i] != ANSWERED ? "not sent" : en->code[i] == 0 ? "no answer" : "answered", en->code[i]);
+				 en->sent[i] != ANSWERED ? "not sent"
+				 : en->code[i] == 0	 ? "no answer"
+							 : "answered",
+				 en->code[i]);
 	enrolment_take_back(mtf, h);
 	if (refused)
 		refuse(mtf, h, DIAMETER_UNABLE_TO_COMPLY, MTF_REFUSED_BY_MAS, &why);

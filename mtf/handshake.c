@@ -47,7 +47,8 @@ struct handshake *hs_find(const struct hs_table *t, struct m2m_span origin, stru
 {
 	struct handshake *h = t->bucket[slot(t, origin, session)];
 
-	while (h && !(m2m_span_equal(m2m_id_span(&h->origin), origin) && m2m_span_equal(m2m_secret_span(&h->session), session)))
+	while (h && !(m2m_span_equal(m2m_id_span(&h->origin), origin) &&
+		      m2m_span_equal(m2m_secret_span(&h->session), session)))
 		h = h->chain;
 	return h;
 }
@@ -75,8 +76,8 @@ static struct hs_load *load_of(struct hs_table *t, const struct m2m_id *origin)
 	return p;
 }
 
-enum m2m_rc hs_add(struct hs_table *t, const struct m2m_id *origin, struct m2m_span session, size_t origin_max, int64_t until,
-		   struct handshake **out, struct m2m_err *err)
+enum m2m_rc hs_add(struct hs_table *t, const struct m2m_id *origin, struct m2m_span session, size_t origin_max,
+		   int64_t until, struct handshake **out, struct m2m_err *err)
 {
 	struct handshake *h = NULL, **head = NULL;
 	struct hs_load *load = NULL;
@@ -155,13 +156,13 @@ struct handshake *hs_due(const struct hs_table *t, int64_t now)
 	struct handshake *h = NULL;
 
 	/* both lists are in the order of `until`, or near enough: a clock that was set back makes some wait longer */
-	TAILQ_FOREACH(h, &t->live, order) {
+	TAILQ_FOREACH (h, &t->live, order) {
 		if (h->until > now)
 			break;
 		if (!h->in_work && !h->running)
 			return h;
 	}
-	TAILQ_FOREACH(h, &t->kept, order) {
+	TAILQ_FOREACH (h, &t->kept, order) {
 		if (h->until > now && t->nkept <= KEPT_PER_LIVE * t->max)
 			break;
 		if (!h->running)

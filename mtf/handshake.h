@@ -15,9 +15,9 @@
 #include <sys/queue.h>
 
 #define HS_STATE_LEN 16
-#define HS_WAITERS_MAX 4     /* requests that wait for one round's answer: the first and its repeats */
-#define HS_SESSION_MAX 1024  /* octets of a Session-Id */
-#define HS_KEEP_S 60         /* s, how long a last answer is kept */
+#define HS_WAITERS_MAX 4    /* requests that wait for one round's answer: the first and its repeats */
+#define HS_SESSION_MAX 1024 /* octets of a Session-Id */
+#define HS_KEEP_S 60	    /* s, how long a last answer is kept */
 
 /* An answer, shared by the handshake and by whoever is sending it. */
 struct hs_reply {
@@ -43,22 +43,22 @@ struct handshake {
 	struct handshake *chain;
 	struct m2m_id origin;
 	struct m2m_secret session;
-	int64_t until;          /* s: live: its end if no round comes; kept: until then */
+	int64_t until; /* s: live: its end if no round comes; kept: until then */
 
-	uint32_t round, e2e;    /* of the request that is worked on, or was answered last */
+	uint32_t round, e2e; /* of the request that is worked on, or was answered last */
 	bool has_req_state;
 	uint8_t req_state[HS_STATE_LEN]; /* State of that request */
-	uint8_t state[HS_STATE_LEN];     /* State that was sent last: the only one that goes on */
-	bool in_work;           /* that request has no answer yet */
-	bool finished;          /* its last answer was given */
-	struct hs_reply *reply; /* the last answer; NULL before the first */
+	uint8_t state[HS_STATE_LEN];	 /* State that was sent last: the only one that goes on */
+	bool in_work;			 /* that request has no answer yet */
+	bool finished;			 /* its last answer was given */
+	struct hs_reply *reply;		 /* the last answer; NULL before the first */
 	struct hs_waiter waiter[HS_WAITERS_MAX];
 	size_t nwaiters;
 
-	enum hs_event event;    /* for the worker */
-	bool running;           /* a worker has it, or it is queued */
+	enum hs_event event; /* for the worker */
+	bool running;	     /* a worker has it, or it is queued */
 
-	struct m2m_secret in;   /* TLS-Payload of the request in work */
+	struct m2m_secret in; /* TLS-Payload of the request in work */
 	struct enrolment *en;
 };
 
@@ -75,7 +75,7 @@ struct hs_table {
 	uint64_t seed;
 	struct hs_list live, kept; /* oldest first */
 	size_t nlive, nkept, max;
-	struct hs_load *load;      /* live ones by CSF */
+	struct hs_load *load; /* live ones by CSF */
 	size_t nload;
 };
 
@@ -88,8 +88,8 @@ struct handshake *hs_find(const struct hs_table *t, struct m2m_span origin, stru
 
 /* A new live one. origin_max: most of this CSF. M2M_EBUSY a limit | M2M_ENOMEM | M2M_EINVAL the Session-Id is empty
  * or too long. */
-enum m2m_rc hs_add(struct hs_table *t, const struct m2m_id *origin, struct m2m_span session, size_t origin_max, int64_t until,
-		   struct handshake **out, struct m2m_err *err);
+enum m2m_rc hs_add(struct hs_table *t, const struct m2m_id *origin, struct m2m_span session, size_t origin_max,
+		   int64_t until, struct handshake **out, struct m2m_err *err);
 /* It ended: from live to kept. */
 void hs_keep(struct hs_table *t, struct handshake *h, int64_t until);
 /* Out of the table; hs_free is the caller's. */
@@ -101,8 +101,8 @@ void hs_free(struct handshake *h);
 struct handshake *hs_due(const struct hs_table *t, int64_t now);
 
 enum hs_verdict { HS_NEXT, HS_REPEAT, HS_UNKNOWN };
-/* Which round of h is this request? HS_NEXT: the one that is expected; HS_REPEAT: the one in work or answered last, again
- * (same End-to-End-Id, or same State and round); HS_UNKNOWN: neither. */
+/* Which round of h is this request? HS_NEXT: the one that is expected; HS_REPEAT: the one in work or answered last,
+ * again (same End-to-End-Id, or same State and round); HS_UNKNOWN: neither. */
 enum hs_verdict hs_judge(const struct handshake *h, const struct m2m_rpr *req);
 /* Note that req is in work now. M2M_ENOMEM: nothing was changed. */
 enum m2m_rc hs_take(struct handshake *h, const struct m2m_rpr *req, struct m2m_err *err);

@@ -18,22 +18,22 @@ struct mtf_mas {
 
 /* The configuration file of mtf.fdx, described in mtf_conf_items. */
 struct mtf_conf {
-	char *mtf_id;      /* NULL: the host's Diameter identity */
-	char *store;       /* folder: enrolments/ (LMDB), keyring */
+	char *mtf_id; /* NULL: the host's Diameter identity */
+	char *store;  /* folder: enrolments/ (LMDB), keyring */
 	char *kek_file;
 	char *kek_credential;
 	int64_t map_size;
-	char *certificate, *private_key; /* what nodes see; PEM; NULL: pre-provisioned keys only */
-	char *trust_anchors;             /* PEM: who may have signed a node's certificate; NULL: no certificates */
-	bool tls12;                      /* accept TLS 1.2 (with extended master secret) */
-	bool psk_without_forward_secrecy;/* also TLS_PSK_WITH_AES_128_CBC_SHA256 (TS-0003 10.2.2) */
-	int64_t handshake_timeout;       /* s */
-	int64_t handshakes_max;          /* at once, of all CSFs */
-	int64_t push_timeout;            /* s, for a MAS to answer */
-	int64_t root_key_life;           /* s, default of an instruction */
-	int64_t workers;                 /* threads that do the TLS arithmetic */
-	struct m2m_conf_sections mas;    /* struct mtf_mas */
-	struct m2m_conf_sections peers;  /* struct m2m_peer */
+	char *certificate, *private_key;  /* what nodes see; PEM; NULL: pre-provisioned keys only */
+	char *trust_anchors;		  /* PEM: who may have signed a node's certificate; NULL: no certificates */
+	bool tls12;			  /* accept TLS 1.2 (with extended master secret) */
+	bool psk_without_forward_secrecy; /* also TLS_PSK_WITH_AES_128_CBC_SHA256 (TS-0003 10.2.2) */
+	int64_t handshake_timeout;	  /* s */
+	int64_t handshakes_max;		  /* at once, of all CSFs */
+	int64_t push_timeout;		  /* s, for a MAS to answer */
+	int64_t root_key_life;		  /* s, default of an instruction */
+	int64_t workers;		  /* threads that do the TLS arithmetic */
+	struct m2m_conf_sections mas;	  /* struct mtf_mas */
+	struct m2m_conf_sections peers;	  /* struct m2m_peer */
 };
 extern const struct m2m_conf_item mtf_conf_items[];
 enum m2m_rc mtf_conf_load(const char *path, struct mtf_conf *out, struct m2m_err *err);
@@ -56,33 +56,37 @@ struct mtf_out {
 /* Make store folder, keyring and (unless it exists) the KEK file. M2M_EEXIST: what is there is never touched. */
 enum m2m_rc mtf_init_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
 
-/* Open. conf, env: borrowed until mtf_close. identity: the Diameter identity, used where conf names none; NULL (the operator's
- * tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one that
- * differs from identity, or a store that was made for another MTF-ID, is refused. The first open that knows the MTF-ID records it in the store.
- * out_ops: NULL for the operator's tool (no TLS, no workers). */
-enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const struct mtf_out *out_ops, const struct m2m_env *env,
-		     struct mtf **out, struct m2m_err *err);
+/* Open. conf, env: borrowed until mtf_close. identity: the Diameter identity, used where conf names none; NULL (the
+ * operator's tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one
+ * that differs from identity, or a store that was made for another MTF-ID, is refused. The first open that knows the
+ * MTF-ID records it in the store. out_ops: NULL for the operator's tool (no TLS, no workers). */
+enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const struct mtf_out *out_ops,
+		     const struct m2m_env *env, struct mtf **out, struct m2m_err *err);
 /* Ends every handshake (each waiting round is answered), joins the workers. NULL does nothing. */
 void mtf_close(struct mtf *mtf);
 
-/* --- RPR --------------------------------------------------------------------------------------------------------------- */
+/* --- RPR
+ * --------------------------------------------------------------------------------------------------------------- */
 
 /* Called exactly once a round, from any thread; answer: borrowed until return. */
 typedef void mtf_answered(void *arg, const struct m2m_rpa *answer);
 
 /* One round of an enrolment. req, peer: borrowed until done. Returns at once: TLS is worked by the workers. */
-void mtf_provision(struct mtf *mtf, const struct m2m_peer *peer, const struct m2m_rpr *req, mtf_answered *done, void *arg);
+void mtf_provision(struct mtf *mtf, const struct m2m_peer *peer, const struct m2m_rpr *req, mtf_answered *done,
+		   void *arg);
 
 /* Drop handshakes that did not finish in time. Call about once a second. */
 void mtf_expire(struct mtf *mtf);
 
-/* --- the operator's view and hand ---------------------------------------------------------------------------------------- */
+/* --- the operator's view and hand
+ * ---------------------------------------------------------------------------------------- */
 
-/* A credential's name says its kind: "psk:IDENTITY" (KpmID), "uri:URI" or "dns:NAME" (a subjectAltName), "sha256:64 hex" (the
- * certificate's fingerprint). */
+/* A credential's name says its kind: "psk:IDENTITY" (KpmID), "uri:URI" or "dns:NAME" (a subjectAltName), "sha256:64
+ * hex" (the certificate's fingerprint). */
 enum mtf_credential_kind { MTF_CRED_PSK = 1, MTF_CRED_URI, MTF_CRED_DNS, MTF_CRED_FINGERPRINT };
 
-/* Store a credential. key: of a PSK, 16..64 octets, NULL span for the other kinds. M2M_EEXIST (never replaced) | M2M_EINVAL. */
+/* Store a credential. key: of a PSK, 16..64 octets, NULL span for the other kinds. M2M_EEXIST (never replaced) |
+ * M2M_EINVAL. */
 enum m2m_rc mtf_credential_add(struct mtf *mtf, struct m2m_span name, struct m2m_span key, struct m2m_err *err);
 /* M2M_ENOENT. */
 enum m2m_rc mtf_credential_remove(struct mtf *mtf, struct m2m_span name, struct m2m_err *err);
@@ -103,16 +107,18 @@ struct mtf_enrolee_info {
 	struct m2m_span enrolee;
 	struct m2m_list credentials, app_ids, mas_ids, targets;
 	int64_t key_life; /* s; 0: the configuration's root-key-life */
-	int64_t expiry;   /* of the enrolment; no root key outlives it; 0: none */
+	int64_t expiry;	  /* of the enrolment; no root key outlives it; 0: none */
 	int64_t created;
 	struct m2m_span ke_id; /* of the latest enrolment; absent: not enrolled yet. Output only */
 	int64_t enrolled;      /* when. Output only */
 };
-/* Every credential must exist and be nobody's yet, every MAS be configured. M2M_EEXIST | M2M_ENOENT | M2M_EINVAL. */
+/* At least one credential, MAS and target. Every credential must exist and be nobody's yet, every MAS be configured.
+ * M2M_EEXIST | M2M_ENOENT | M2M_EINVAL. */
 enum m2m_rc mtf_enrolee_add(struct mtf *mtf, const struct mtf_enrolee_info *info, struct m2m_err *err);
 typedef bool mtf_enrolee_each(void *arg, const struct mtf_enrolee_info *info);
 enum m2m_rc mtf_enrolee_list(struct mtf *mtf, mtf_enrolee_each *each, void *arg, struct m2m_err *err);
-enum m2m_rc mtf_enrolee_show(struct mtf *mtf, struct m2m_span enrolee, mtf_enrolee_each *each, void *arg, struct m2m_err *err);
+enum m2m_rc mtf_enrolee_show(struct mtf *mtf, struct m2m_span enrolee, mtf_enrolee_each *each, void *arg,
+			     struct m2m_err *err);
 
 /* An enrolment: what was issued. */
 struct mtf_enrolment_info {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The operator's view and hand: credentials, instructions, enrolments. Works in the operator's tool beside a running
  * daemon, so every
- * rule about what is in the store is checked inside the job that writes. No function here gives out a key. Thread-safe. */
+ * rule about what is in the store is checked inside the job that writes. No function here gives out a key. Thread-safe.
+ */
 #include "mtf/core.h"
 #include "mtf/names.h"
 
@@ -9,7 +10,8 @@
 
 #define KEY_LIFE_MAX (20LL * 365 * 86400)
 
-/* --- credentials ----------------------------------------------------------------------------------------------------- */
+/* --- credentials -----------------------------------------------------------------------------------------------------
+ */
 
 struct credential_job {
 	struct mtf *mtf;
@@ -43,10 +45,11 @@ enum m2m_rc mtf_credential_add(struct mtf *mtf, struct m2m_span name, struct m2m
 	if (rc != M2M_OK)
 		return rc;
 	if (job.credential.kind == MTF_CRED_PSK && (!key.p || key.n < MTF_PSK_MIN || key.n > MTF_PSK_MAX))
-		return m2m_fail(err, M2M_EINVAL, "credential %s: the key has %zu octets; it must have %d to %d", job.name.s, key.n,
-				MTF_PSK_MIN, MTF_PSK_MAX);
+		return m2m_fail(err, M2M_EINVAL, "credential %s: the key has %zu octets; it must have %d to %d",
+				job.name.s, key.n, MTF_PSK_MIN, MTF_PSK_MAX);
 	if (job.credential.kind != MTF_CRED_PSK && key.p)
-		return m2m_fail(err, M2M_EINVAL, "credential %s: only a pre-provisioned key (psk:) has a key", job.name.s);
+		return m2m_fail(err, M2M_EINVAL, "credential %s: only a pre-provisioned key (psk:) has a key",
+				job.name.s);
 	return store_run(mtf->store.st, apply_credential_add, &job, err);
 }
 
@@ -169,7 +172,8 @@ enum m2m_rc mtf_credential_show(struct mtf *mtf, struct m2m_span name, mtf_crede
 	return rc;
 }
 
-/* --- enrolees -------------------------------------------------------------------------------------------------------- */
+/* --- enrolees --------------------------------------------------------------------------------------------------------
+ */
 
 struct enrolee_job {
 	struct mtf *mtf;
@@ -197,8 +201,10 @@ static enum m2m_rc check_enrolee(const struct mtf_enrolee_info *info, int64_t no
 		rc = m2m_fail(err, M2M_EINVAL, "enrolee: it needs 1 to %d credentials", M2M_LIST_MAX);
 	if (rc == M2M_OK && (info->mas_ids.n == 0 || info->mas_ids.n > M2M_LIST_MAX))
 		rc = m2m_fail(err, M2M_EINVAL, "enrolee: it needs 1 to %d MASs", M2M_LIST_MAX);
-	if (rc == M2M_OK && (info->app_ids.n > M2M_LIST_MAX || info->targets.n > M2M_LIST_MAX))
-		rc = m2m_fail(err, M2M_EINVAL, "enrolee: more than %d App-IDs or association targets", M2M_LIST_MAX);
+	if (rc == M2M_OK && (info->targets.n == 0 || info->targets.n > M2M_LIST_MAX))
+		rc = m2m_fail(err, M2M_EINVAL, "enrolee: it needs 1 to %d association targets", M2M_LIST_MAX);
+	if (rc == M2M_OK && info->app_ids.n > M2M_LIST_MAX)
+		rc = m2m_fail(err, M2M_EINVAL, "enrolee: more than %d App-IDs", M2M_LIST_MAX);
 	if (rc == M2M_OK)
 		rc = check_each(&info->app_ids, m2m_app_id_check, err);
 	if (rc == M2M_OK)
@@ -241,14 +247,15 @@ static enum m2m_rc take_mas_ids(const struct m2m_list *from, struct enrolee_job 
 
 static enum m2m_rc refuse_twice(const struct mtf_instruction *in, struct m2m_err *err)
 {
-	if (mtf_list_has_twice(&in->credentials) || mtf_list_has_twice(&in->mas_ids) || mtf_list_has_twice(&in->app_ids) ||
-	    mtf_list_has_twice(&in->targets))
-		return m2m_fail(err, M2M_EINVAL, "enrolee: a credential, MAS, App-ID or association target is named twice");
+	if (mtf_list_has_twice(&in->credentials) || mtf_list_has_twice(&in->mas_ids) ||
+	    mtf_list_has_twice(&in->app_ids) || mtf_list_has_twice(&in->targets))
+		return m2m_fail(err, M2M_EINVAL,
+				"enrolee: a credential, MAS, App-ID or association target is named twice");
 	return M2M_OK;
 }
 
-static enum m2m_rc bind_credential(struct enrolee_job *job, struct store_txn *t, struct m2m_span name, struct m2m_span binding,
-				   struct m2m_err *err)
+static enum m2m_rc bind_credential(struct enrolee_job *job, struct store_txn *t, struct m2m_span name,
+				   struct m2m_span binding, struct m2m_err *err)
 {
 	struct m2m_span there = { 0 };
 	enum m2m_rc rc = store_txn_get(t, MTF_T_CREDENTIAL, name, &there, err);
@@ -300,8 +307,11 @@ enum m2m_rc mtf_enrolee_add(struct mtf *mtf, const struct mtf_enrolee_info *info
 		return m2m_fail(err, M2M_ENOMEM, "enrolee: out of memory");
 	job->mtf = mtf;
 	job->enrolee = info->enrolee;
-	job->in = (struct mtf_instruction){ .created = now, .expiry = info->expiry, .key_life = info->key_life,
-					    .app_ids = info->app_ids, .targets = info->targets };
+	job->in = (struct mtf_instruction){ .created = now,
+					    .expiry = info->expiry,
+					    .key_life = info->key_life,
+					    .app_ids = info->app_ids,
+					    .targets = info->targets };
 	rc = take_credentials(&info->credentials, job, err);
 	if (rc == M2M_OK)
 		rc = take_mas_ids(&info->mas_ids, job, err);
@@ -322,7 +332,8 @@ struct enrolee_walk {
 };
 
 /* The KeID of an enrolee's latest enrolment, if there is one. */
-static enum m2m_rc latest_of(struct mtf *mtf, struct m2m_span enrolee, struct m2m_id *ke_id, int64_t *when, struct m2m_err *err)
+static enum m2m_rc latest_of(struct mtf *mtf, struct m2m_span enrolee, struct m2m_id *ke_id, int64_t *when,
+			     struct m2m_err *err)
 {
 	struct m2m_secret plain = { 0 };
 	struct mtf_latest latest = { 0 };
@@ -369,7 +380,8 @@ enum m2m_rc mtf_enrolee_list(struct mtf *mtf, mtf_enrolee_each *each, void *arg,
 	return rc == M2M_OK ? walk.rc : rc;
 }
 
-enum m2m_rc mtf_enrolee_show(struct mtf *mtf, struct m2m_span enrolee, mtf_enrolee_each *each, void *arg, struct m2m_err *err)
+enum m2m_rc mtf_enrolee_show(struct mtf *mtf, struct m2m_span enrolee, mtf_enrolee_each *each, void *arg,
+			     struct m2m_err *err)
 {
 	struct enrolee_walk walk = { .mtf = mtf, .each = each, .arg = arg, .err = err };
 	struct m2m_secret plain = { 0 };
@@ -388,7 +400,8 @@ enum m2m_rc mtf_enrolee_show(struct mtf *mtf, struct m2m_span enrolee, mtf_enrol
 	return rc;
 }
 
-/* --- enrolments ------------------------------------------------------------------------------------------------------ */
+/* --- enrolments ------------------------------------------------------------------------------------------------------
+ */
 
 struct enrolment_walk {
 	mtf_enrolment_each *each;

@@ -13,51 +13,120 @@ static const char *is_path(const char *value, char *buf, size_t size)
 
 #define AT(member) .offset = offsetof(struct mtf_conf, member)
 
-static const struct m2m_conf_item mas_items[] = {
-	{ .name = "realm", .type = M2M_CONF_STRING, .offset = offsetof(struct mtf_mas, realm), .required = true,
-	  .check = m2m_conf_is_fqdn, .help = "The Diameter realm of this MAS: its Destination-Realm." },
-	{ 0 }
-};
+static const struct m2m_conf_item mas_items[] = { { .name = "realm",
+						    .type = M2M_CONF_STRING,
+						    .offset = offsetof(struct mtf_mas, realm),
+						    .required = true,
+						    .check = m2m_conf_is_fqdn,
+						    .help = "The Diameter realm of this MAS: its Destination-Realm." },
+						  { 0 } };
 
 const struct m2m_conf_item mtf_conf_items[] = {
-	{ .name = "mtf-id", .type = M2M_CONF_STRING, AT(mtf_id), .check = m2m_conf_is_fqdn,
-	  .help = "The MTF-ID, a part of every KeID. Default, and the only value accepted: the host's Diameter identity." },
-	{ .name = "store", .type = M2M_CONF_STRING, AT(store), .required = true, .check = is_path,
+	{ .name = "mtf-id",
+	  .type = M2M_CONF_STRING,
+	  AT(mtf_id),
+	  .check = m2m_conf_is_fqdn,
+	  .help = "The MTF-ID, a part of every KeID. Default, and the only value accepted: the host's Diameter "
+		  "identity." },
+	{ .name = "store",
+	  .type = M2M_CONF_STRING,
+	  AT(store),
+	  .required = true,
+	  .check = is_path,
 	  .help = "Folder of credentials, instructions and enrolments, made by m2mctl init." },
-	{ .name = "kek-file", .type = M2M_CONF_STRING, AT(kek_file), .check = is_path,
+	{ .name = "kek-file",
+	  .type = M2M_CONF_STRING,
+	  AT(kek_file),
+	  .check = is_path,
 	  .help = "File of the key encryption key that opens the keyring: mode 0600, on another disk than the store." },
-	{ .name = "kek-credential", .type = M2M_CONF_STRING, AT(kek_credential),
+	{ .name = "kek-credential",
+	  .type = M2M_CONF_STRING,
+	  AT(kek_credential),
 	  .help = "Name of a systemd credential (LoadCredential) that holds the key encryption key." },
-	{ .name = "map-size", .type = M2M_CONF_SIZE, AT(map_size), .def = "4G", .min = 1 << 20,
-	  .max = 1LL << 44, .help = "The most that the store may grow to. The file is sparse." },
-	{ .name = "certificate", .type = M2M_CONF_STRING, AT(certificate), .file = true,
-	  .help = "PEM file: the certificate (and its chain) that nodes see, with the MTF's FQDN. Without it, only pre-provisioned "
+	{ .name = "map-size",
+	  .type = M2M_CONF_SIZE,
+	  AT(map_size),
+	  .def = "4G",
+	  .min = 1 << 20,
+	  .max = 1LL << 44,
+	  .help = "The most that the store may grow to. The file is sparse." },
+	{ .name = "certificate",
+	  .type = M2M_CONF_STRING,
+	  AT(certificate),
+	  .file = true,
+	  .help = "PEM file: the certificate (and its chain) that nodes see, with the MTF's FQDN. Without it, only "
+		  "pre-provisioned "
 		  "keys enrol." },
-	{ .name = "private-key", .type = M2M_CONF_STRING, AT(private_key), .file = true,
+	{ .name = "private-key",
+	  .type = M2M_CONF_STRING,
+	  AT(private_key),
+	  .file = true,
 	  .help = "PEM file: the certificate's private key." },
-	{ .name = "trust-anchors", .type = M2M_CONF_STRING, AT(trust_anchors), .file = true,
+	{ .name = "trust-anchors",
+	  .type = M2M_CONF_STRING,
+	  AT(trust_anchors),
+	  .file = true,
 	  .help = "PEM file: the authorities that may have signed a node's certificate." },
-	{ .name = "tls12", .type = M2M_CONF_BOOL, AT(tls12), .def = "true",
+	{ .name = "tls12",
+	  .type = M2M_CONF_BOOL,
+	  AT(tls12),
+	  .def = "true",
 	  .help = "Accept TLS 1.2 too, from nodes with extended master secret (RFC 7627)." },
-	{ .name = "psk-without-forward-secrecy", .type = M2M_CONF_BOOL,
-	  AT(psk_without_forward_secrecy), .def = "false",
-	  .help = "Accept TLS_PSK_WITH_AES_128_CBC_SHA256 (TS-0003 10.2.2): who learns a pre-provisioned key later can then read "
+	{ .name = "psk-without-forward-secrecy",
+	  .type = M2M_CONF_BOOL,
+	  AT(psk_without_forward_secrecy),
+	  .def = "false",
+	  .help = "Accept TLS_PSK_WITH_AES_128_CBC_SHA256 (TS-0003 10.2.2): who learns a pre-provisioned key later can "
+		  "then read "
 		  "old enrolments." },
-	{ .name = "handshake-timeout", .type = M2M_CONF_DURATION, AT(handshake_timeout),
-	  .def = "30s", .min = 1, .max = 300, .help = "A node's TLS handshake that takes longer is dropped." },
-	{ .name = "handshakes-max", .type = M2M_CONF_INT, AT(handshakes_max), .def = "1024",
-	  .min = 1, .max = 65536, .help = "The most enrolments under way at once; a peer's own limit is max-handshakes." },
-	{ .name = "push-timeout", .type = M2M_CONF_DURATION, AT(push_timeout), .def = "10s",
-	  .min = 1, .max = 300, .help = "How long a MAS may take to store a root key before the node is told to try later." },
-	{ .name = "root-key-life", .type = M2M_CONF_DURATION, AT(root_key_life), .def = "1y",
-	  .min = 60, .max = 20 * YEAR, .help = "Life of a root key where the enrolee's instruction names none." },
-	{ .name = "workers", .type = M2M_CONF_INT, AT(workers), .def = "2", .min = 1, .max = 64,
+	{ .name = "handshake-timeout",
+	  .type = M2M_CONF_DURATION,
+	  AT(handshake_timeout),
+	  .def = "30s",
+	  .min = 1,
+	  .max = 300,
+	  .help = "A node's TLS handshake that takes longer is dropped." },
+	{ .name = "handshakes-max",
+	  .type = M2M_CONF_INT,
+	  AT(handshakes_max),
+	  .def = "1024",
+	  .min = 1,
+	  .max = 65536,
+	  .help = "The most enrolments under way at once; a peer's own limit is max-handshakes." },
+	{ .name = "push-timeout",
+	  .type = M2M_CONF_DURATION,
+	  AT(push_timeout),
+	  .def = "10s",
+	  .min = 1,
+	  .max = 300,
+	  .help = "How long a MAS may take to store a root key before the node is told to try later." },
+	{ .name = "root-key-life",
+	  .type = M2M_CONF_DURATION,
+	  AT(root_key_life),
+	  .def = "1y",
+	  .min = 60,
+	  .max = 20 * YEAR,
+	  .help = "Life of a root key where the enrolee's instruction names none." },
+	{ .name = "workers",
+	  .type = M2M_CONF_INT,
+	  AT(workers),
+	  .def = "2",
+	  .min = 1,
+	  .max = 64,
 	  .help = "Threads that do the TLS arithmetic." },
-	{ .name = "mas", .type = M2M_CONF_SECTIONS, AT(mas), .check = m2m_conf_is_fqdn,
-	  .sub = mas_items, .sub_size = sizeof(struct mtf_mas),
+	{ .name = "mas",
+	  .type = M2M_CONF_SECTIONS,
+	  AT(mas),
+	  .check = m2m_conf_is_fqdn,
+	  .sub = mas_items,
+	  .sub_size = sizeof(struct mtf_mas),
 	  .help = "A MAS that enrolees may be provisioned for; the title is its MAS-ID." },
-	{ .name = "peer", .type = M2M_CONF_SECTIONS, AT(peers), .check = m2m_conf_is_fqdn,
-	  .sub = m2m_peer_conf_items, .sub_size = sizeof(struct m2m_peer),
+	{ .name = "peer",
+	  .type = M2M_CONF_SECTIONS,
+	  AT(peers),
+	  .check = m2m_conf_is_fqdn,
+	  .sub = m2m_peer_conf_items,
+	  .sub_size = sizeof(struct m2m_peer),
 	  .help = "A Diameter peer and what it may be to us; the title is its Diameter identity." },
 	{ 0 }
 };
@@ -81,8 +150,8 @@ static enum m2m_rc check_mas(const char *path, const struct mtf_conf *conf, stru
 		const struct m2m_peer *peer = m2m_peer_find(&conf->peers, m2m_span_str(mas[i].mas_id));
 
 		if (!(peer && (peer->roles & M2M_ROLE_MAS)) && !has_role(conf, M2M_ROLE_RELAY))
-			return m2m_fail(err, M2M_ECONF, "%s: mas \"%s\": no peer section gives that host the role mas", path,
-					mas[i].mas_id);
+			return m2m_fail(err, M2M_ECONF, "%s: mas \"%s\": no peer section gives that host the role mas",
+					path, mas[i].mas_id);
 	}
 	return M2M_OK;
 }
@@ -95,7 +164,8 @@ static enum m2m_rc check_whole(const char *path, const struct mtf_conf *conf, st
 		return m2m_fail(err, M2M_ECONF, "%s: kek-file or kek-credential: one of them must be given", path);
 	if (cert != 0 && cert != 3)
 		return m2m_fail(err, M2M_ECONF,
-				"%s: certificate, private-key and trust-anchors: all three must be given, or none", path);
+				"%s: certificate, private-key and trust-anchors: all three must be given, or none",
+				path);
 	return check_mas(path, conf, err);
 }
 

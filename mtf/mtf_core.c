@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-/* --- opening ------------------------------------------------------------------------------------------------------------- */
+/* --- opening
+ * ------------------------------------------------------------------------------------------------------------- */
 
 enum m2m_rc mtf_init_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err)
 {
@@ -34,7 +35,8 @@ static enum m2m_rc given_id(const struct mtf_conf *conf, const char *identity, s
 	const char *name = conf->mtf_id ? conf->mtf_id : identity;
 
 	if (conf->mtf_id && identity && !m2m_fqdn_equal(m2m_span_str(conf->mtf_id), m2m_span_str(identity)))
-		return m2m_fail(err, M2M_ECONF, "mtf-id is %s, but the host's Diameter identity is %s", conf->mtf_id, identity);
+		return m2m_fail(err, M2M_ECONF, "mtf-id is %s, but the host's Diameter identity is %s", conf->mtf_id,
+				identity);
 	return name ? m2m_fqdn_parse(m2m_span_str(name), out, err) : M2M_OK;
 }
 
@@ -57,8 +59,8 @@ static enum m2m_rc settle_id(struct mtf *mtf, const char *identity, struct m2m_e
 	else if (rc == M2M_OK && mtf->mtf_id.n == 0)
 		rc = m2m_fqdn_parse(stored, &mtf->mtf_id, err);
 	else if (rc == M2M_OK && !m2m_fqdn_equal(stored, m2m_id_span(&mtf->mtf_id)))
-		rc = m2m_fail(err, M2M_ECONF, "%s: the store is that of %.*s, not of %s", mtf->conf->store, (int)stored.n,
-			      (const char *)stored.p, mtf->mtf_id.s);
+		rc = m2m_fail(err, M2M_ECONF, "%s: the store is that of %.*s, not of %s", mtf->conf->store,
+			      (int)stored.n, (const char *)stored.p, mtf->mtf_id.s);
 	m2m_secret_wipe(&plain);
 	return rc;
 }
@@ -116,8 +118,8 @@ static enum m2m_rc open_serving(struct mtf *mtf, const struct mtf_out *out_ops, 
 	return rc;
 }
 
-enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const struct mtf_out *out_ops, const struct m2m_env *env,
-		     struct mtf **out, struct m2m_err *err)
+enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const struct mtf_out *out_ops,
+		     const struct m2m_env *env, struct mtf **out, struct m2m_err *err)
 {
 	struct mtf *mtf = calloc(1, sizeof(*mtf));
 	enum m2m_rc rc = M2M_OK;
@@ -140,7 +142,8 @@ enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const st
 	return rc;
 }
 
-/* --- answers ------------------------------------------------------------------------------------------------------------- */
+/* --- answers
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void answer_now(mtf_answered *done, void *arg, uint32_t round, uint32_t result, const char *text)
 {
@@ -210,7 +213,8 @@ void mtf_answer(struct mtf *mtf, struct handshake *h, uint32_t result, const cha
 	unref(mtf, r);
 }
 
-/* --- workers ------------------------------------------------------------------------------------------------------------- */
+/* --- workers
+ * ------------------------------------------------------------------------------------------------------------- */
 
 void mtf_post(struct mtf *mtf, struct handshake *h, enum hs_event ev)
 {
@@ -239,7 +243,8 @@ static void run(void *arg, struct work *w)
 	pthread_mutex_unlock(&mtf->lock);
 }
 
-/* --- RPR ------------------------------------------------------------------------------------------------------------------ */
+/* --- RPR
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* What to do with a request: go (nothing to say now), or say result at once, or send r (a reference is taken). */
 struct decision {
@@ -254,7 +259,8 @@ static struct decision say(uint32_t result, const char *text)
 	return (struct decision){ .result = result, .text = text };
 }
 
-static struct decision begin_work(struct mtf *mtf, struct handshake *h, const struct m2m_rpr *req, mtf_answered *done, void *arg)
+static struct decision begin_work(struct mtf *mtf, struct handshake *h, const struct m2m_rpr *req, mtf_answered *done,
+				  void *arg)
 {
 	if (hs_take(h, req, NULL) != M2M_OK || !hs_wait(h, done, arg))
 		return say(M2M_PROVISIONING_BUSY, NULL);
@@ -266,8 +272,8 @@ static struct decision begin_work(struct mtf *mtf, struct handshake *h, const st
 static struct decision again(struct handshake *h, mtf_answered *done, void *arg)
 {
 	if (h->in_work)
-		return hs_wait(h, done, arg) ? (struct decision){ .go = true } :
-					       say(M2M_PROVISIONING_BUSY, "this round is repeated too often");
+		return hs_wait(h, done, arg) ? (struct decision){ .go = true }
+					     : say(M2M_PROVISIONING_BUSY, "this round is repeated too often");
 	if (!h->reply)
 		return say(DIAMETER_UNKNOWN_SESSION_ID, NULL); /* dropped */
 	return (struct decision){ .r = hs_reply_ref(h->reply) };
@@ -285,7 +291,8 @@ static struct decision drop(struct mtf *mtf, struct handshake *h, uint32_t resul
 	return say(result, text);
 }
 
-static struct decision go_on(struct mtf *mtf, struct handshake *h, const struct m2m_rpr *req, mtf_answered *done, void *arg)
+static struct decision go_on(struct mtf *mtf, struct handshake *h, const struct m2m_rpr *req, mtf_answered *done,
+			     void *arg)
 {
 	if (h->until <= m2m_now(mtf->env))
 		return say(DIAMETER_UNKNOWN_SESSION_ID, NULL); /* mtf_expire finds it */
@@ -338,7 +345,8 @@ static struct decision decide(struct mtf *mtf, const struct m2m_peer *peer, cons
 	return say(DIAMETER_UNKNOWN_SESSION_ID, NULL);
 }
 
-void mtf_provision(struct mtf *mtf, const struct m2m_peer *peer, const struct m2m_rpr *req, mtf_answered *done, void *arg)
+void mtf_provision(struct mtf *mtf, const struct m2m_peer *peer, const struct m2m_rpr *req, mtf_answered *done,
+		   void *arg)
 {
 	struct decision d = { 0 };
 	struct m2m_id origin = { 0 };
@@ -376,7 +384,8 @@ void mtf_expire(struct mtf *mtf)
 	pthread_mutex_unlock(&mtf->lock);
 }
 
-/* --- closing ------------------------------------------------------------------------------------------------------------- */
+/* --- closing
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* One handshake ends because the MTF does. Nothing else runs but answers of pushes. */
 static void end_handshake(struct mtf *mtf, struct handshake *h)

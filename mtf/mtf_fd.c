@@ -27,7 +27,8 @@ struct server {
 
 static struct server *server;
 
-/* --- RPR ----------------------------------------------------------------------------------------------------------- */
+/* --- RPR -----------------------------------------------------------------------------------------------------------
+ */
 
 static void on_answer(void *arg, const struct m2m_rpa *answer)
 {
@@ -41,7 +42,8 @@ static void on_rpr(void *arg, struct dict_call *call)
 	mtf_provision(s->mtf, dict_call_peer(call), dict_call_request(call), on_answer, call);
 }
 
-/* --- KPR, KRR ------------------------------------------------------------------------------------------------------ */
+/* --- KPR, KRR ------------------------------------------------------------------------------------------------------
+ */
 
 struct pending {
 	void (*done)(void *arg, uint32_t code);
@@ -73,7 +75,8 @@ static bool push(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, u
 	if (!p)
 		return false;
 	*p = (struct pending){ done, arg };
-	if (dict_request(s->node, M2M_KPR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kpa, p, &err) == M2M_OK)
+	if (dict_request(s->node, M2M_KPR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kpa, p, &err) ==
+	    M2M_OK)
 		return true;
 	m2m_log(&dict_env, M2M_NOTICE, "root key push: %s", err.text);
 	free(p);
@@ -89,7 +92,8 @@ static void on_kra(void *arg, enum m2m_rc rc, const void *answer, const struct m
 		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: %s",
 			err ? err->text : m2m_rc_text(rc));
 	else if (!m2m_result_is_success(a->head.result))
-		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: the MAS says %u", a->head.result);
+		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: the MAS says %u",
+			a->head.result);
 }
 
 static void take_back(void *ctx, const struct m2m_krr *req)
@@ -97,11 +101,13 @@ static void take_back(void *ctx, const struct m2m_krr *req)
 	const struct server *s = ctx;
 	struct m2m_err err = { 0 };
 
-	if (dict_request(s->node, M2M_KRR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kra, NULL, &err) != M2M_OK)
+	if (dict_request(s->node, M2M_KRR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kra, NULL, &err) !=
+	    M2M_OK)
 		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: %s", err.text);
 }
 
-/* --- ticking ------------------------------------------------------------------------------------------------------- */
+/* --- ticking -------------------------------------------------------------------------------------------------------
+ */
 
 static void *tick(void *arg)
 {
@@ -133,10 +139,11 @@ static void stop_ticking(struct server *s)
 	s->ticking = false;
 }
 
-/* --- start and end ------------------------------------------------------------------------------------------------- */
+/* --- start and end -------------------------------------------------------------------------------------------------
+ */
 
-/* Works after any step of start(). The core goes first: it answers what it still holds through the node. Pushes under way
- * are answered by the node's end. */
+/* Works after any step of start(). The core goes first: it answers what it still holds through the node. Pushes under
+ * way are answered by the node's end. */
 static void stop(struct server *s)
 {
 	if (!s)
@@ -168,7 +175,8 @@ static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err
 	enum m2m_rc rc = M2M_OK;
 
 	if (!conf_file)
-		return m2m_fail(err, M2M_ECONF, "no configuration file: LoadExtension = \"mtf.fdx\" : \"/etc/…/mtf.conf\";");
+		return m2m_fail(err, M2M_ECONF,
+				"no configuration file: LoadExtension = \"mtf.fdx\" : \"/etc/…/mtf.conf\";");
 	rc = m2m_secret_process(err);
 	if (rc == M2M_OK)
 		rc = mtf_conf_load(conf_file, &s->conf, err);

@@ -83,7 +83,8 @@ static enum m2m_rc refuse_records(struct store *st, const char *dir, struct m2m_
 }
 
 /* The environment, empty. One that a broken init left is taken over if it holds nothing. */
-static enum m2m_rc make_environment(const struct mtf_conf *conf, const char *dir, const struct m2m_env *env, struct m2m_err *err)
+static enum m2m_rc make_environment(const struct mtf_conf *conf, const char *dir, const struct m2m_env *env,
+				    struct m2m_err *err)
 {
 	struct store_conf sc = store_conf_of(conf, dir, true);
 	struct store *st = NULL;
@@ -130,7 +131,8 @@ static enum m2m_rc make_decoy(struct mtf_store *ms, struct m2m_err *err)
 	return m2m_seal(ms->kr, ms->env, &at, 0, m2m_span(nothing, sizeof(nothing)), &ms->decoy, err);
 }
 
-enum m2m_rc mtf_store_open(const struct mtf_conf *conf, const struct m2m_env *env, struct mtf_store *out, struct m2m_err *err)
+enum m2m_rc mtf_store_open(const struct mtf_conf *conf, const struct m2m_env *env, struct mtf_store *out,
+			   struct m2m_err *err)
 {
 	struct store_conf sc = { 0 };
 	struct m2m_kek_source src[2];
@@ -186,8 +188,8 @@ static enum m2m_rc unseal(const struct mtf_store *ms, enum mtf_table table, stru
 	return rc;
 }
 
-enum m2m_rc mtf_store_load(const struct mtf_store *ms, enum mtf_table table, struct m2m_span key, struct m2m_secret *plain,
-			   struct m2m_err *err)
+enum m2m_rc mtf_store_load(const struct mtf_store *ms, enum mtf_table table, struct m2m_span key,
+			   struct m2m_secret *plain, struct m2m_err *err)
 {
 	struct m2m_secret record = { 0 };
 	enum m2m_rc rc = M2M_OK;
@@ -219,14 +221,14 @@ static enum m2m_rc txn_load(const struct mtf_store *ms, struct store_txn *t, enu
 	return rc == M2M_OK ? unseal(ms, table, key, record, plain, generation, err) : rc;
 }
 
-enum m2m_rc mtf_store_txn_load(const struct mtf_store *ms, struct store_txn *t, enum mtf_table table, struct m2m_span key,
-			       struct m2m_secret *plain, struct m2m_err *err)
+enum m2m_rc mtf_store_txn_load(const struct mtf_store *ms, struct store_txn *t, enum mtf_table table,
+			       struct m2m_span key, struct m2m_secret *plain, struct m2m_err *err)
 {
 	return txn_load(ms, t, table, key, plain, NULL, err);
 }
 
-enum m2m_rc mtf_store_txn_save(const struct mtf_store *ms, struct store_txn *t, enum mtf_table table, struct m2m_span key,
-			       struct m2m_span plain, struct m2m_err *err)
+enum m2m_rc mtf_store_txn_save(const struct mtf_store *ms, struct store_txn *t, enum mtf_table table,
+			       struct m2m_span key, struct m2m_span plain, struct m2m_err *err)
 {
 	struct m2m_seal_place at = place_of(table, key);
 	struct m2m_secret old = { 0 }, record = { 0 };
@@ -246,7 +248,8 @@ enum m2m_rc mtf_store_txn_save(const struct mtf_store *ms, struct store_txn *t, 
 	return rc;
 }
 
-/* --- walking ------------------------------------------------------------------------------------------------------------ */
+/* --- walking
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* One batch: records as they are stored, key and value after the other, each with its length. */
 struct batch {
@@ -296,7 +299,8 @@ static enum m2m_rc show(const struct mtf_store *ms, enum mtf_table table, struct
 	return rc;
 }
 
-enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, store_each *each, void *arg, struct m2m_err *err)
+enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, store_each *each, void *arg,
+			   struct m2m_err *err)
 {
 	uint8_t next[STORE_KEY_MAX + 1];
 	struct m2m_span from = m2m_span(NULL, 0);
@@ -332,7 +336,8 @@ enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, sto
 	return rc;
 }
 
-/* --- look-ups that several ask for ------------------------------------------------------------------------------------ */
+/* --- look-ups that several ask for
+ * ------------------------------------------------------------------------------------ */
 
 enum m2m_rc mtf_store_credential(const struct mtf_store *ms, struct m2m_span name, struct m2m_secret *plain,
 				 struct mtf_credential *out, struct m2m_err *err)
@@ -342,7 +347,8 @@ enum m2m_rc mtf_store_credential(const struct mtf_store *ms, struct m2m_span nam
 	return rc == M2M_OK ? mtf_credential_decode(m2m_secret_span(plain), out, err) : rc;
 }
 
-enum m2m_rc mtf_store_bound_to(const struct mtf_store *ms, struct m2m_span name, struct m2m_id *enrolee, struct m2m_err *err)
+enum m2m_rc mtf_store_bound_to(const struct mtf_store *ms, struct m2m_span name, struct m2m_id *enrolee,
+			       struct m2m_err *err)
 {
 	struct m2m_secret plain = { 0 };
 	struct m2m_span text = { 0 };

@@ -24,33 +24,36 @@ struct mtf_store {
  * records are there. */
 enum m2m_rc mtf_store_init(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
 /* Errors of m2m_keyring_open and store_open. out: zeroed on failure. */
-enum m2m_rc mtf_store_open(const struct mtf_conf *conf, const struct m2m_env *env, struct mtf_store *out, struct m2m_err *err);
+enum m2m_rc mtf_store_open(const struct mtf_conf *conf, const struct m2m_env *env, struct mtf_store *out,
+			   struct m2m_err *err);
 /* Runs what is queued first (store_close). Idempotent. */
 void mtf_store_close(struct mtf_store *ms);
 
 /* Fetch and open a record; its octets are appended to plain. M2M_ENOENT | M2M_ECORRUPT … */
-enum m2m_rc mtf_store_load(const struct mtf_store *ms, enum mtf_table table, struct m2m_span key, struct m2m_secret *plain,
-			   struct m2m_err *err);
+enum m2m_rc mtf_store_load(const struct mtf_store *ms, enum mtf_table table, struct m2m_span key,
+			   struct m2m_secret *plain, struct m2m_err *err);
 /* The work of opening a record, for nothing: a name that does not exist then costs what one that exists does. */
 void mtf_store_pretend(const struct mtf_store *ms);
 
 /* Inside a job. generation: out, may be NULL. */
-enum m2m_rc mtf_store_txn_load(const struct mtf_store *ms, struct store_txn *t, enum mtf_table table, struct m2m_span key,
-			       struct m2m_secret *plain, struct m2m_err *err);
+enum m2m_rc mtf_store_txn_load(const struct mtf_store *ms, struct store_txn *t, enum mtf_table table,
+			       struct m2m_span key, struct m2m_secret *plain, struct m2m_err *err);
 /* Seal and write; one that exists already is replaced, its generation goes up. */
-enum m2m_rc mtf_store_txn_save(const struct mtf_store *ms, struct store_txn *t, enum mtf_table table, struct m2m_span key,
-			       struct m2m_span plain, struct m2m_err *err);
+enum m2m_rc mtf_store_txn_save(const struct mtf_store *ms, struct store_txn *t, enum mtf_table table,
+			       struct m2m_span key, struct m2m_span plain, struct m2m_err *err);
 
 /* Call each(arg, key, plain) for every record in key order until it returns false; no view is held while it runs.
  * A record that does not open ends the walk with M2M_ECORRUPT and its key in the text. */
-enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, store_each *each, void *arg, struct m2m_err *err);
+enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, store_each *each, void *arg,
+			   struct m2m_err *err);
 
 /* The credential of that name, opened. out borrows from plain. M2M_ENOENT. */
 enum m2m_rc mtf_store_credential(const struct mtf_store *ms, struct m2m_span name, struct m2m_secret *plain,
 				 struct mtf_credential *out, struct m2m_err *err);
 
 /* The name of the enrolee that a credential is bound to (as the text of an m2m_id). M2M_ENOENT: nobody's. */
-enum m2m_rc mtf_store_bound_to(const struct mtf_store *ms, struct m2m_span name, struct m2m_id *enrolee, struct m2m_err *err);
+enum m2m_rc mtf_store_bound_to(const struct mtf_store *ms, struct m2m_span name, struct m2m_id *enrolee,
+			       struct m2m_err *err);
 
 /* Give a text form to a store's key for an error: a name as it is, a RelativeKeID in hex. */
 void mtf_store_key_text(enum mtf_table table, struct m2m_span key, struct m2m_id *out);

@@ -53,7 +53,8 @@ static enum m2m_rc by_kind(size_t i, struct m2m_span rest, struct m2m_id *out, s
 	return rc == M2M_OK ? join(kinds[i].prefix, rest, out, err) : rc;
 }
 
-enum m2m_rc mtf_credential_name(struct m2m_span text, struct m2m_id *out, enum mtf_credential_kind *kind, struct m2m_err *err)
+enum m2m_rc mtf_credential_name(struct m2m_span text, struct m2m_id *out, enum mtf_credential_kind *kind,
+				struct m2m_err *err)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		size_t n = strlen(kinds[i].prefix);

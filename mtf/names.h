@@ -6,7 +6,8 @@
 #include "mtf/mtf.h"
 
 /* Check a credential's name and bring it into its stored form (DNS names and hex in lower case). M2M_EINVAL. */
-enum m2m_rc mtf_credential_name(struct m2m_span text, struct m2m_id *out, enum mtf_credential_kind *kind, struct m2m_err *err);
+enum m2m_rc mtf_credential_name(struct m2m_span text, struct m2m_id *out, enum mtf_credential_kind *kind,
+				struct m2m_err *err);
 
 /* Text form of a KeID. mtf_id: as stored. M2M_ECORRUPT if it is longer than an identifier can be. */
 enum m2m_rc mtf_ke_id(const uint8_t rel[M2M_REL_LEN], struct m2m_span mtf_id, struct m2m_id *out, struct m2m_err *err);

@@ -65,7 +65,8 @@ enum m2m_rc mtf_credential_encode(const struct mtf_credential *in, struct m2m_se
 	struct m2m_wr wr = begin_write(out);
 
 	if (!key_fits(in->kind, in->key.n))
-		return m2m_fail(err, M2M_EINVAL, "credential record: a key of %zu octets does not fit its kind", in->key.n);
+		return m2m_fail(err, M2M_EINVAL, "credential record: a key of %zu octets does not fit its kind",
+				in->key.n);
 	m2m_wr_u8(&wr, (uint8_t)in->kind);
 	write_time(&wr, in->created);
 	m2m_wr_lv16(&wr, in->key);

@@ -4,8 +4,8 @@
  * doc/formats.md. Pure and thread-safe.
  *
  * Encoders append to `out`: M2M_ENOMEM, or M2M_EINVAL for a value that does not fit; out is then to be thrown away.
- * Decoders take the whole record, no octet more or less; spans and lists of the struct borrow from it. M2M_EVERSION a newer
- * version's record, M2M_ECORRUPT anything else that is not as written here; the struct is then zeroed. */
+ * Decoders take the whole record, no octet more or less; spans and lists of the struct borrow from it. M2M_EVERSION a
+ * newer version's record, M2M_ECORRUPT anything else that is not as written here; the struct is then zeroed. */
 #ifndef MTF_RECORDS_H
 #define MTF_RECORDS_H
 
@@ -27,7 +27,7 @@ enum m2m_rc mtf_credential_decode(struct m2m_span plain, struct mtf_credential *
 /* Table enrolee; the record's key is the Enrolee-Id. */
 struct mtf_instruction {
 	int64_t created;
-	int64_t expiry;   /* 0: none */
+	int64_t expiry;	  /* 0: none */
 	int64_t key_life; /* s; 0: the configuration's */
 	struct m2m_list credentials, app_ids, mas_ids, targets;
 };

@@ -7,10 +7,10 @@
 
 /* Why an enrolment was refused: the whole list of words. */
 #define MTF_NOT_AUTHORISED "not-authorised" /* no instruction for this credential, or it has expired */
-#define MTF_NO_MAS "no-mas"                 /* the instruction names a MAS that this MTF does not know */
+#define MTF_NO_MAS "no-mas"		    /* the instruction names a MAS that this MTF does not know */
 #define MTF_REFUSED_BY_MAS "refused-by-mas" /* a MAS would not take the root key; trying again does not help */
-#define MTF_TRY_LATER "try-later"           /* nothing was changed; trying again may help */
-#define MTF_INTERNAL "internal"             /* the MTF cannot do it */
+#define MTF_TRY_LATER "try-later"	    /* nothing was changed; trying again may help */
+#define MTF_INTERNAL "internal"		    /* the MTF cannot do it */
 
 struct mtf_result {
 	struct m2m_span ke_id, enrolee;

@@ -17,12 +17,13 @@
 /* SHA-256 first: an external PSK without another hash in its name is one of SHA-256 (RFC 8446 4.2.11). */
 #define SUITES13 "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 /* PSK first: a node that offers one means it; it may offer certificates' suites beside it without having one. */
-#define SUITES12_PSK \
+#define SUITES12_PSK                                                                                                 \
 	"ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES128-GCM-SHA256:DHE-PSK-AES256-GCM-SHA384:DHE-PSK-CHACHA20-POLY1305:" \
 	"ECDHE-PSK-AES128-CBC-SHA256:DHE-PSK-AES128-CBC-SHA256:"
-#define SUITES12_CERT \
-	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:" \
-	"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA256"
+#define SUITES12_CERT                                                                                             \
+	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"              \
+	"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-" \
+	"SHA256"
 #define SUITE_PSK_ONLY "PSK-AES128-CBC-SHA256:" /* TS-0003 10.2.2 */
 
 /* libssl takes an external PSK for a resumed session, and wants those marked where certificates are verified. */
@@ -43,7 +44,8 @@ struct tls_engine {
 	size_t identity_n;
 };
 
-/* --- pre-provisioned keys -------------------------------------------------------------------------------------------- */
+/* --- pre-provisioned keys --------------------------------------------------------------------------------------------
+ */
 
 /* The key for an identity, or random octets for one that nobody has. False: neither, the handshake cannot go on. */
 static bool find_key(struct tls_engine *eng, struct m2m_span identity, struct m2m_secret *key)
@@ -84,8 +86,8 @@ static int on_psk13(SSL *ssl, const unsigned char *identity, size_t n, SSL_SESSI
 	if (!cipher || !find_key(eng, m2m_span(identity, n), &key))
 		goto out;
 	session = SSL_SESSION_new();
-	if (!session || !SSL_SESSION_set1_master_key(session, key.p, key.n) || !SSL_SESSION_set_cipher(session, cipher) ||
-	    !SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) ||
+	if (!session || !SSL_SESSION_set1_master_key(session, key.p, key.n) ||
+	    !SSL_SESSION_set_cipher(session, cipher) || !SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) ||
 	    !SSL_SESSION_set1_id_context(session, context_id, sizeof(context_id)))
 		goto out;
 	*out = session;
@@ -112,7 +114,8 @@ static unsigned int on_psk12(SSL *ssl, const char *identity, unsigned char *psk,
 	return n;
 }
 
-/* --- TLS 1.2 without extended master secret -------------------------------------------------------------------------- */
+/* --- TLS 1.2 without extended master secret --------------------------------------------------------------------------
+ */
 
 static bool offers_tls13(SSL *ssl)
 {
@@ -127,7 +130,8 @@ static bool offers_tls13(SSL *ssl)
 	return false;
 }
 
-/* RFC 7627 5.3: without it a man in the middle can make two sessions with one master secret, and so one exported key. */
+/* RFC 7627 5.3: without it a man in the middle can make two sessions with one master secret, and so one exported key.
+ */
 static int on_hello(SSL *ssl, int *alert, void *arg)
 {
 	const unsigned char *p = NULL;
@@ -140,7 +144,8 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 	return SSL_CLIENT_HELLO_ERROR;
 }
 
-/* --- the server's context -------------------------------------------------------------------------------------------- */
+/* --- the server's context --------------------------------------------------------------------------------------------
+ */
 
 static enum m2m_rc load_certificates(SSL_CTX *ctx, const struct tls_server_conf *conf, struct m2m_err *err)
 {
@@ -168,8 +173,8 @@ static enum m2m_rc load_certificates(SSL_CTX *ctx, const struct tls_server_conf 
 
 static enum m2m_rc set_versions_and_suites(SSL_CTX *ctx, const struct tls_server_conf *conf, struct m2m_err *err)
 {
-	const char *suites12 = conf->psk_without_forward_secrecy ? SUITES12_PSK SUITE_PSK_ONLY SUITES12_CERT :
-								     SUITES12_PSK SUITES12_CERT;
+	const char *suites12 = conf->psk_without_forward_secrecy ? SUITES12_PSK SUITE_PSK_ONLY SUITES12_CERT
+								 : SUITES12_PSK SUITES12_CERT;
 
 	SSL_CTX_set_security_level(ctx, 2);
 	if (!SSL_CTX_set_min_proto_version(ctx, conf->tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) ||
@@ -182,7 +187,7 @@ static enum m2m_rc set_versions_and_suites(SSL_CTX *ctx, const struct tls_server
 static enum m2m_rc set_options(SSL_CTX *ctx, struct m2m_err *err)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-			    SSL_OP_CIPHER_SERVER_PREFERENCE);
+					 SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_clear_options(ctx, SSL_OP_ALLOW_NO_DHE_KEX);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	if (!SSL_CTX_set_session_id_context(ctx, context_id, sizeof(context_id)) || !SSL_CTX_set_num_tickets(ctx, 0) ||
@@ -232,7 +237,8 @@ void tls_server_free(struct tls_server *server)
 	free(server);
 }
 
-/* --- one enrolee ----------------------------------------------------------------------------------------------------- */
+/* --- one enrolee -----------------------------------------------------------------------------------------------------
+ */
 
 enum m2m_rc tls_engine_new(struct tls_server *server, int64_t now, struct tls_engine **out, struct m2m_err *err)
 {
@@ -321,13 +327,14 @@ enum m2m_rc tls_engine_export(struct tls_engine *eng, uint8_t exported[M2M_EXPOR
 {
 	ERR_clear_error();
 	if (eng->state == TLS_DONE && SSL_export_keying_material(eng->ssl, exported, M2M_EXPORT_LEN, M2M_EXPORT_LABEL,
-								  strlen(M2M_EXPORT_LABEL), NULL, 0, 0) == 1)
+								 strlen(M2M_EXPORT_LABEL), NULL, 0, 0) == 1)
 		return M2M_OK;
 	m2m_wipe(exported, M2M_EXPORT_LEN);
 	return m2m_fail_openssl(err, "TLS: no exported key");
 }
 
-/* --- who it is ------------------------------------------------------------------------------------------------------- */
+/* --- who it is -------------------------------------------------------------------------------------------------------
+ */
 
 static bool by_psk(const SSL *ssl)
 {
@@ -359,7 +366,8 @@ static bool tell_san(const GENERAL_NAME *gn, tls_engine_name *each, void *arg)
 		s = gn->d.dNSName;
 	if (!s || ASN1_STRING_length(s) <= 0)
 		return true;
-	return tell(gn->type == GEN_URI ? "uri:" : "dns:", ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s), each, arg);
+	return tell(gn->type == GEN_URI ? "uri:" : "dns:", ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s),
+		    each, arg);
 }
 
 static enum m2m_rc tell_certificate(X509 *cert, tls_engine_name *each, void *arg, struct m2m_err *err)

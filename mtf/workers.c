@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Thread pool on one first-in-first-out list; `lock` guards everything in it. Signals are the host's: all are blocked here. */
+/* Thread pool on one first-in-first-out list; `lock` guards everything in it. Signals are the host's: all are blocked
+ * here. */
 #include "mtf/workers.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The MTF's record decoders: the first octet picks the record, the rest is it. What decodes must encode to the same octets. */
+/* The MTF's record decoders: the first octet picks the record, the rest is it. What decodes must encode to the same
+ * octets. */
 #include "mtf/records.h"
 
 #include <assert.h>

@@ -44,7 +44,8 @@ static void enrol(const char *session, struct enrolled *e)
 	rig_enrol(&r, &conf, session, e);
 }
 
-/* --- success ------------------------------------------------------------------------------------------------------------- */
+/* --- success
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* Both ends hold the same key: what the MAS got is what the node derives from its own export. */
 static void assert_same_key(const struct enrolled *e, const struct fake_mas *mas, char ke_id[64])
@@ -81,7 +82,8 @@ START_TEST(test_enrol_by_psk)
 	snprintf(text, sizeof(text),
 		 "{\"version\":1,\"status\":\"enrolled\",\"keId\":\"%s\",\"enroleeId\":\"//sp.example.com/node-7\","
 		 "\"appIds\":[\"Nmeter\"],\"keys\":[{\"masId\":\"mas.example.com\",\"kmId\":\"%s\",\"suid\":21,"
-		 "\"expires\":\"20261205T154640\",\"associationTargets\":[\"//sp.example.com/in-cse\"]}]}\n", ke_id, r.mas[0].name);
+		 "\"expires\":\"20261205T154640\",\"associationTargets\":[\"//sp.example.com/in-cse\"]}]}\n",
+		 ke_id, r.mas[0].name);
 	ck_assert_str_eq(e.text, text);
 	ck_assert_str_eq(r.mas[0].enrolee, RIG_NODE);
 	ck_assert_str_eq(r.mas[0].realm, "example.com");
@@ -97,7 +99,8 @@ END_TEST
 START_TEST(test_enrol_by_certificate)
 {
 	static const char *const names[] = { "uri:urn:dev:7", "dns:node-7.example.com", "sha256:" };
-	struct pki_cert own = pki_make("node", &r.ca, "URI:urn:dev:7,DNS:Node-7.example.com", RIG_NOW - 10, RIG_NOW + 1000);
+	struct pki_cert own =
+		pki_make("node", &r.ca, "URI:urn:dev:7,DNS:Node-7.example.com", RIG_NOW - 10, RIG_NOW + 1000);
 	struct node_conf conf = { .own = &own };
 	struct enrolled e;
 	char ke_id[64], name[72];
@@ -117,7 +120,8 @@ static bool see_enrolee(void *arg, const struct mtf_enrolee_info *info)
 {
 	char *out = arg;
 
-	snprintf(out, 128, "%.*s %lld", (int)info->ke_id.n % 80, (const char *)info->ke_id.p, (long long)info->enrolled);
+	snprintf(out, 128, "%.*s %lld", (int)info->ke_id.n % 80, (const char *)info->ke_id.p,
+		 (long long)info->enrolled);
 	return true;
 }
 
@@ -125,9 +129,9 @@ static bool see_enrolment(void *arg, const struct mtf_enrolment_info *info)
 {
 	char *out = arg;
 
-	snprintf(out, 512, "%.80s %.*s %.*s %zu %zu %lld %lld", info->ke_id.s, (int)info->enrolee.n % 80, (const char *)info->enrolee.p,
-		 (int)info->credential.n % 80, (const char *)info->credential.p, info->mas_ids.n, info->targets.n,
-		 (long long)info->created, (long long)info->expiry);
+	snprintf(out, 512, "%.80s %.*s %.*s %zu %zu %lld %lld", info->ke_id.s, (int)info->enrolee.n % 80,
+		 (const char *)info->enrolee.p, (int)info->credential.n % 80, (const char *)info->credential.p,
+		 info->mas_ids.n, info->targets.n, (long long)info->created, (long long)info->expiry);
 	return true;
 }
 
@@ -148,7 +152,8 @@ START_TEST(test_enrol_at_two_mas)
 	rig_close(&r);
 	rig_open(&r);
 	ck_assert_int_eq(mtf_enrolment_list(r.mtf, see_enrolment, seen, NULL), M2M_OK);
-	snprintf(want, sizeof(want), "%s //sp.example.com/node-7 psk:node-7 2 1 %lld %lld", ke_id, RIG_NOW, RIG_NOW + 500);
+	snprintf(want, sizeof(want), "%s //sp.example.com/node-7 psk:node-7 2 1 %lld %lld", ke_id, RIG_NOW,
+		 RIG_NOW + 500);
 	ck_assert_str_eq(seen, want);
 	ck_assert_int_eq(mtf_enrolee_show(r.mtf, m2m_span_str(RIG_NODE), see_enrolee, seen, NULL), M2M_OK);
 	snprintf(want, sizeof(want), "%s %lld", ke_id, RIG_NOW);
@@ -180,7 +185,8 @@ START_TEST(test_expiry_of_the_instruction_cuts)
 }
 END_TEST
 
-/* --- refused inside TLS ------------------------------------------------------------------------------------------------ */
+/* --- refused inside TLS
+ * ------------------------------------------------------------------------------------------------ */
 
 START_TEST(test_instruction_expired)
 {
@@ -221,7 +227,8 @@ END_TEST
 
 START_TEST(test_certificate_of_two)
 {
-	struct pki_cert own = pki_make("node", &r.ca, "URI:urn:dev:7,DNS:node-8.example.com", RIG_NOW - 10, RIG_NOW + 1000);
+	struct pki_cert own =
+		pki_make("node", &r.ca, "URI:urn:dev:7,DNS:node-8.example.com", RIG_NOW - 10, RIG_NOW + 1000);
 	struct node_conf conf = { .own = &own };
 	struct enrolled e;
 
@@ -303,7 +310,8 @@ START_TEST(test_success_elsewhere_is_taken_back)
 }
 END_TEST
 
-/* --- (d) the record ---------------------------------------------------------------------------------------------------- */
+/* --- (d) the record
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Start an enrolment that stops with a push held by MAS 0; the last round is in work. */
 struct held {
@@ -373,6 +381,7 @@ static void a_bulky_enrolee(void)
 	rig_credential(&r, "psk:node-7");
 	info.credentials = (struct m2m_list){ 1, { m2m_span_str("psk:node-7") } };
 	info.mas_ids = (struct m2m_list){ 1, { m2m_span_str(r.mas[0].id) } };
+	info.targets = (struct m2m_list){ 1, { m2m_span_str(RIG_CSE) } };
 	info.app_ids.n = M2M_LIST_MAX;
 	for (int i = 0; i < M2M_LIST_MAX; i++) {
 		snprintf(app[i], sizeof(app[i]), "N%0230d", i);
@@ -403,7 +412,8 @@ START_TEST(test_own_store_full)
 }
 END_TEST
 
-/* --- failed handshakes --------------------------------------------------------------------------------------------------- */
+/* --- failed handshakes
+ * --------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_wrong_and_unknown_look_the_same)
 {
@@ -450,7 +460,8 @@ END_TEST
 START_TEST(test_bad_certificates)
 {
 	const struct pki_cert *issuer = _i == 0 ? &r.other_ca : &r.ca;
-	struct pki_cert own = pki_make("node", issuer, "URI:urn:dev:7", RIG_NOW - 10, _i == 1 ? RIG_NOW - 1 : RIG_NOW + 1000);
+	struct pki_cert own =
+		pki_make("node", issuer, "URI:urn:dev:7", RIG_NOW - 10, _i == 1 ? RIG_NOW - 1 : RIG_NOW + 1000);
 	struct node_conf conf = { .own = _i == 2 ? NULL : &own };
 	struct enrolled e;
 
@@ -465,7 +476,8 @@ START_TEST(test_bad_certificates)
 }
 END_TEST
 
-/* --- closing --------------------------------------------------------------------------------------------------------------- */
+/* --- closing
+ * --------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_close_while_a_mas_is_asked)
 {
@@ -501,7 +513,8 @@ START_TEST(test_close_in_mid_handshake)
 }
 END_TEST
 
-/* --- many at once ---------------------------------------------------------------------------------------------------------- */
+/* --- many at once
+ * ---------------------------------------------------------------------------------------------------------- */
 
 #define THREADS 4
 #define EACH 8

@@ -24,7 +24,8 @@ static struct m2m_span str(const char *s)
 	return m2m_span_str(s);
 }
 
-/* --- credentials ------------------------------------------------------------------------------------------------------- */
+/* --- credentials
+ * ------------------------------------------------------------------------------------------------------- */
 
 static enum m2m_rc add(const char *name, size_t key_n)
 {
@@ -40,11 +41,22 @@ START_TEST(test_credential_add)
 		size_t key_n;
 		enum m2m_rc rc;
 	} row[] = {
-		{ "psk:a", 16, M2M_OK }, { "psk:a", 16, M2M_EEXIST }, { "psk:b", 64, M2M_OK }, { "psk:c", 15, M2M_EINVAL },
-		{ "psk:c", 65, M2M_EINVAL }, { "psk:c", 0, M2M_EINVAL }, { "uri:urn:x", 0, M2M_OK }, { "uri:urn:x", 0, M2M_EEXIST },
-		{ "uri:urn:y", 16, M2M_EINVAL }, { "dns:Node.Example.com", 0, M2M_OK }, { "dns:node.example.com", 0, M2M_EEXIST },
-		{ "dns:*.example.com", 0, M2M_EINVAL }, { "sha256:00", 0, M2M_EINVAL }, { "node", 16, M2M_EINVAL },
-		{ "psk:", 16, M2M_EINVAL }, { "", 16, M2M_EINVAL },
+		{ "psk:a", 16, M2M_OK },
+		{ "psk:a", 16, M2M_EEXIST },
+		{ "psk:b", 64, M2M_OK },
+		{ "psk:c", 15, M2M_EINVAL },
+		{ "psk:c", 65, M2M_EINVAL },
+		{ "psk:c", 0, M2M_EINVAL },
+		{ "uri:urn:x", 0, M2M_OK },
+		{ "uri:urn:x", 0, M2M_EEXIST },
+		{ "uri:urn:y", 16, M2M_EINVAL },
+		{ "dns:Node.Example.com", 0, M2M_OK },
+		{ "dns:node.example.com", 0, M2M_EEXIST },
+		{ "dns:*.example.com", 0, M2M_EINVAL },
+		{ "sha256:00", 0, M2M_EINVAL },
+		{ "node", 16, M2M_EINVAL },
+		{ "psk:", 16, M2M_EINVAL },
+		{ "", 16, M2M_EINVAL },
 	};
 
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
@@ -139,7 +151,8 @@ START_TEST(test_credential_remove)
 }
 END_TEST
 
-/* --- enrolees ------------------------------------------------------------------------------------------------------------ */
+/* --- enrolees
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static struct mtf_enrolee_info an_enrolee(void)
 {
@@ -237,6 +250,9 @@ static enum m2m_rc add_changed(int what)
 		info.expiry = -5;
 		break;
 	case 14:
+		info.targets.n = 0;
+		break;
+	case 15:
 		info.targets.n = M2M_LIST_MAX + 1;
 		break;
 	default:
@@ -274,7 +290,8 @@ START_TEST(test_enrolee_credentials)
 }
 END_TEST
 
-/* --- store and identity -------------------------------------------------------------------------------------------------- */
+/* --- store and identity
+ * -------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_init_never_overwrites)
 {
@@ -369,7 +386,8 @@ START_TEST(test_damaged_records)
 	for (off_t at = 0; pread(fd, page, sizeof(page), at) == sizeof(page); at += (off_t)sizeof(page))
 		for (size_t i = 0; i + 5 + 96 < sizeof(page); i++)
 			if (memcmp(page + i, "psk:a", 5) == 0 && page[i + 5 + 90] != 0)
-				ck_assert_int_eq(pwrite(fd, &(uint8_t){ page[i + 5 + 90] ^ 1 }, 1, at + (off_t)(i + 5 + 90)), 1);
+				ck_assert_int_eq(
+					pwrite(fd, &(uint8_t){ page[i + 5 + 90] ^ 1 }, 1, at + (off_t)(i + 5 + 90)), 1);
 	close(fd);
 	rig_open(&r);
 	ck_assert_int_eq(mtf_credential_list(r.mtf, count, &n, &err), M2M_ECORRUPT);
@@ -379,7 +397,8 @@ START_TEST(test_damaged_records)
 }
 END_TEST
 
-/* --- configuration --------------------------------------------------------------------------------------------------------- */
+/* --- configuration
+ * --------------------------------------------------------------------------------------------------------- */
 
 #define GOOD "store = \"/var/lib/mtf\"\nkek-file = \"/etc/mtf/kek\"\n"
 #define MAS "mas \"mas.example.com\" { realm = \"example.com\" }\n"
@@ -463,7 +482,8 @@ START_TEST(test_conf_through_a_relay)
 	struct mtf_conf conf;
 	struct m2m_err err = { 0 };
 
-	ck_assert_msg(load(GOOD MAS "peer \"dra.example.com\" { roles = { relay } }\n", &conf, &err) == M2M_OK, "%s", err.text);
+	ck_assert_msg(load(GOOD MAS "peer \"dra.example.com\" { roles = { relay } }\n", &conf, &err) == M2M_OK, "%s",
+		      err.text);
 	mtf_conf_free(&conf);
 }
 END_TEST
@@ -513,7 +533,7 @@ int main(void)
 	tcase_add_test(tc, test_credential_list_is_long);
 	tcase_add_test(tc, test_credential_remove);
 	tcase_add_test(tc, test_enrolee_add);
-	tcase_add_loop_test(tc, test_enrolee_malformed, 0, 16);
+	tcase_add_loop_test(tc, test_enrolee_malformed, 0, 17);
 	tcase_add_test(tc, test_enrolee_credentials);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, store_and_conf());

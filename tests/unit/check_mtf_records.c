@@ -24,7 +24,8 @@ static void same_list(const struct m2m_list *a, const struct m2m_list *b)
 		ck_assert(m2m_span_equal(a->v[i], b->v[i]));
 }
 
-/* --- samples, one of each record ------------------------------------------------------------------------------------- */
+/* --- samples, one of each record -------------------------------------------------------------------------------------
+ */
 
 typedef enum m2m_rc decode_fn(struct m2m_span plain, void *out, struct m2m_err *err);
 
@@ -55,20 +56,32 @@ static enum m2m_rc d_latest(struct m2m_span plain, void *out, struct m2m_err *er
 
 static struct mtf_credential a_credential(void)
 {
-	return (struct mtf_credential){ .kind = MTF_CRED_PSK, .created = 1795485600, .key = m2m_span(psk, sizeof(psk)) };
+	return (struct mtf_credential){ .kind = MTF_CRED_PSK,
+					.created = 1795485600,
+					.key = m2m_span(psk, sizeof(psk)) };
 }
 
 static struct mtf_instruction an_instruction(void)
 {
-	return (struct mtf_instruction){ .created = 1795485600, .expiry = 2366841600, .key_life = 86400, .credentials = list(2),
-					 .app_ids = list(0), .mas_ids = list(1), .targets = list(3) };
+	return (struct mtf_instruction){ .created = 1795485600,
+					 .expiry = 2366841600,
+					 .key_life = 86400,
+					 .credentials = list(2),
+					 .app_ids = list(0),
+					 .mas_ids = list(1),
+					 .targets = list(3) };
 }
 
 static struct mtf_enrolment an_enrolment(void)
 {
-	struct mtf_enrolment en = { .created = 1795485600, .expiry = 2366841600, .mtf_id = m2m_span_str("mtf.example.com"),
-				    .enrolee = m2m_span_str("//sp.example.com/node-7"), .credential = m2m_span_str("psk:7"),
-				    .app_ids = list(1), .mas_ids = list(2), .targets = list(1) };
+	struct mtf_enrolment en = { .created = 1795485600,
+				    .expiry = 2366841600,
+				    .mtf_id = m2m_span_str("mtf.example.com"),
+				    .enrolee = m2m_span_str("//sp.example.com/node-7"),
+				    .credential = m2m_span_str("psk:7"),
+				    .app_ids = list(1),
+				    .mas_ids = list(2),
+				    .targets = list(1) };
 
 	memset(en.ke.b, 0x5a, sizeof(en.ke.b));
 	return en;
@@ -76,7 +89,9 @@ static struct mtf_enrolment an_enrolment(void)
 
 static struct mtf_latest a_latest(void)
 {
-	return (struct mtf_latest){ .rel = { 9, 8, 7 }, .enrolled = 1795485600, .mtf_id = m2m_span_str("mtf.example.com") };
+	return (struct mtf_latest){ .rel = { 9, 8, 7 },
+				    .enrolled = 1795485600,
+				    .mtf_id = m2m_span_str("mtf.example.com") };
 }
 
 static decode_fn *const decoders[] = { d_credential, d_instruction, d_name, d_enrolment, d_latest };
@@ -121,7 +136,8 @@ static bool is_zero(const void *p, size_t n)
 	return true;
 }
 
-/* --- every record ------------------------------------------------------------------------------------------------------ */
+/* --- every record
+ * ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(test_decode_cut_short)
 {
@@ -176,7 +192,8 @@ START_TEST(test_decode_absent)
 }
 END_TEST
 
-/* --- one by one -------------------------------------------------------------------------------------------------------- */
+/* --- one by one
+ * -------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_credential_round_trip)
 {
@@ -199,9 +216,10 @@ START_TEST(test_credential_key_lengths)
 		size_t n;
 		bool good;
 	} row[] = {
-		{ MTF_CRED_PSK, 0, false }, { MTF_CRED_PSK, 15, false }, { MTF_CRED_PSK, 16, true }, { MTF_CRED_PSK, 64, true },
-		{ MTF_CRED_PSK, 65, false }, { MTF_CRED_URI, 0, true }, { MTF_CRED_URI, 16, false }, { MTF_CRED_DNS, 0, true },
-		{ MTF_CRED_DNS, 1, false }, { MTF_CRED_FINGERPRINT, 0, true }, { MTF_CRED_FINGERPRINT, 32, false },
+		{ MTF_CRED_PSK, 0, false },	   { MTF_CRED_PSK, 15, false },		{ MTF_CRED_PSK, 16, true },
+		{ MTF_CRED_PSK, 64, true },	   { MTF_CRED_PSK, 65, false },		{ MTF_CRED_URI, 0, true },
+		{ MTF_CRED_URI, 16, false },	   { MTF_CRED_DNS, 0, true },		{ MTF_CRED_DNS, 1, false },
+		{ MTF_CRED_FINGERPRINT, 0, true }, { MTF_CRED_FINGERPRINT, 32, false },
 	};
 	uint8_t key[65] = { 0 };
 
@@ -325,7 +343,8 @@ START_TEST(test_name_empty_is_refused)
 }
 END_TEST
 
-/* --- names --------------------------------------------------------------------------------------------------------------- */
+/* --- names
+ * --------------------------------------------------------------------------------------------------------------- */
 
 #define HEX64 "00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff"
 
@@ -341,10 +360,20 @@ START_TEST(test_credential_names)
 		{ "dns:Node-7.Example.COM", "dns:node-7.example.com", MTF_CRED_DNS },
 		{ "sha256:" HEX64, "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
 		  MTF_CRED_FINGERPRINT },
-		{ "", NULL, 0 }, { "psk", NULL, 0 }, { "psk:", NULL, 0 }, { "uri:", NULL, 0 }, { "dns:", NULL, 0 },
-		{ "node-7", NULL, 0 }, { "PSK:node", NULL, 0 }, { "psk:a\nb", NULL, 0 }, { "psk:\xff", NULL, 0 },
-		{ "dns:*.example.com", NULL, 0 }, { "dns:a..b", NULL, 0 }, { "dns:a.b.", NULL, 0 },
-		{ "sha256:00", NULL, 0 }, { "sha256:" HEX64 "00", NULL, 0 },
+		{ "", NULL, 0 },
+		{ "psk", NULL, 0 },
+		{ "psk:", NULL, 0 },
+		{ "uri:", NULL, 0 },
+		{ "dns:", NULL, 0 },
+		{ "node-7", NULL, 0 },
+		{ "PSK:node", NULL, 0 },
+		{ "psk:a\nb", NULL, 0 },
+		{ "psk:\xff", NULL, 0 },
+		{ "dns:*.example.com", NULL, 0 },
+		{ "dns:a..b", NULL, 0 },
+		{ "dns:a.b.", NULL, 0 },
+		{ "sha256:00", NULL, 0 },
+		{ "sha256:" HEX64 "00", NULL, 0 },
 		{ "sha256:zz112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff", NULL, 0 },
 	};
 

@@ -43,7 +43,10 @@ static struct rpr round_one(const char *session)
 static struct rpr round_two(const char *session, const struct answer *a)
 {
 	node_feed(&node, m2m_span(a->payload, a->payload_n));
-	return (struct rpr){ .session = session, .e2e = 2, .round = 2, .payload = node_drain(&node),
+	return (struct rpr){ .session = session,
+			     .e2e = 2,
+			     .round = 2,
+			     .payload = node_drain(&node),
 			     .state = m2m_span(a->state, a->state_n) };
 }
 
@@ -73,7 +76,8 @@ static uint32_t ask(const struct rpr *rpr)
 	return a.result;
 }
 
-/* --- how a round is answered ------------------------------------------------------------------------------------------- */
+/* --- how a round is answered
+ * ------------------------------------------------------------------------------------------- */
 
 START_TEST(test_first_answer)
 {
@@ -100,7 +104,10 @@ START_TEST(test_hello_in_pieces)
 	ck_assert_uint_eq(a.payload_n, 0); /* nothing to say yet */
 	memcpy(state, a.state, 16);
 	rig_advance(&r, 7);
-	rpr = (struct rpr){ .session = "s;1", .e2e = 2, .round = 2, .state = m2m_span(state, 16),
+	rpr = (struct rpr){ .session = "s;1",
+			    .e2e = 2,
+			    .round = 2,
+			    .state = m2m_span(state, 16),
 			    .payload = m2m_span(hello + 10, hello_n - 10) };
 	rig_ask(&r, &rpr, &a);
 	ck_assert_uint_eq(a.result, 1001);
@@ -111,7 +118,8 @@ START_TEST(test_hello_in_pieces)
 }
 END_TEST
 
-/* --- repeats ------------------------------------------------------------------------------------------------------------- */
+/* --- repeats
+ * ------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_repeat_of_the_first)
 {
@@ -200,7 +208,8 @@ START_TEST(test_repeat_of_a_refusal)
 }
 END_TEST
 
-/* --- what is no round of any handshake --------------------------------------------------------------------------------- */
+/* --- what is no round of any handshake
+ * --------------------------------------------------------------------------------- */
 
 START_TEST(test_not_a_first_round)
 {
@@ -261,7 +270,11 @@ START_TEST(test_old_state)
 
 	rpr.payload.n = 5;
 	rig_ask(&r, &rpr, &a);
-	rpr = (struct rpr){ .session = "s;1", .e2e = 2, .round = 2, .state = m2m_span(a.state, 16), .payload = m2m_span(hello + 5, 5) };
+	rpr = (struct rpr){ .session = "s;1",
+			    .e2e = 2,
+			    .round = 2,
+			    .state = m2m_span(a.state, 16),
+			    .payload = m2m_span(hello + 5, 5) };
 	rig_ask(&r, &rpr, &b);
 	ck_assert_uint_eq(b.result, 1001);
 	rpr.round = 3;
@@ -331,7 +344,8 @@ START_TEST(test_after_a_failed_handshake)
 }
 END_TEST
 
-/* --- limits ---------------------------------------------------------------------------------------------------------------- */
+/* --- limits
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(test_rounds_limit)
 {
@@ -439,7 +453,8 @@ START_TEST(test_kept_answers_are_bounded)
 }
 END_TEST
 
-/* --- time ------------------------------------------------------------------------------------------------------------------ */
+/* --- time
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 START_TEST(test_timeout)
 {

@@ -14,7 +14,8 @@
 
 const uint8_t rig_psk[32] = { 7, 7, 7, 1, 2, 3 };
 
-/* --- environment --------------------------------------------------------------------------------------------------------- */
+/* --- environment
+ * --------------------------------------------------------------------------------------------------------- */
 
 static int64_t now_us(void *arg)
 {
@@ -48,7 +49,8 @@ void rig_advance(struct rig *r, int64_t seconds)
 	pthread_mutex_unlock(&r->lock);
 }
 
-/* --- fake MASs ----------------------------------------------------------------------------------------------------------- */
+/* --- fake MASs
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void keep(char *out, size_t size, struct m2m_span s)
 {
@@ -188,7 +190,8 @@ void rig_release(struct rig *r, size_t mas, uint32_t code)
 	done(arg, code);
 }
 
-/* --- setting up ---------------------------------------------------------------------------------------------------------- */
+/* --- setting up
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void make_paths(struct rig *r)
 {
@@ -213,7 +216,8 @@ static void make_pki(struct rig *r)
 
 static void make_conf(struct rig *r)
 {
-	static char mas0[] = "mas.example.com", mas1[] = "mas-2.example.net", realm0[] = "example.com", realm1[] = "example.net";
+	static char mas0[] = "mas.example.com", mas1[] = "mas-2.example.net", realm0[] = "example.com",
+		    realm1[] = "example.net";
 	static char csf[] = "csf.example.com", csf2[] = "csf-2.example.com";
 
 	r->mas_conf[0] = (struct mtf_mas){ mas0, realm0 };
@@ -223,9 +227,19 @@ static void make_conf(struct rig *r)
 	r->csf = (struct m2m_peer){ .host = csf, .roles = M2M_ROLE_CSF, .max_handshakes = 8 };
 	r->csf2 = (struct m2m_peer){ .host = csf2, .roles = M2M_ROLE_CSF, .max_handshakes = 8 };
 	r->conf = (struct mtf_conf){
-		.store = r->store, .kek_file = r->kek, .map_size = 1 << 24, .certificate = r->cert, .private_key = r->key,
-		.trust_anchors = r->anchors, .tls12 = true, .handshake_timeout = 30, .handshakes_max = 10, .push_timeout = 5,
-		.root_key_life = 1000000, .workers = 2, .mas = { 2, r->mas_conf },
+		.store = r->store,
+		.kek_file = r->kek,
+		.map_size = 1 << 24,
+		.certificate = r->cert,
+		.private_key = r->key,
+		.trust_anchors = r->anchors,
+		.tls12 = true,
+		.handshake_timeout = 30,
+		.handshakes_max = 10,
+		.push_timeout = 5,
+		.root_key_life = 1000000,
+		.workers = 2,
+		.mas = { 2, r->mas_conf },
 	};
 }
 
@@ -296,8 +310,9 @@ void rig_credential(struct rig *r, const char *name)
 	bool psk = strncmp(name, "psk:", 4) == 0;
 	struct m2m_err err = { 0 };
 
-	ck_assert_msg(mtf_credential_add(r->mtf, m2m_span_str(name), m2m_span(psk ? rig_psk : NULL, psk ? sizeof(rig_psk) : 0),
-					 &err) == M2M_OK, "%s", err.text);
+	ck_assert_msg(mtf_credential_add(r->mtf, m2m_span_str(name),
+					 m2m_span(psk ? rig_psk : NULL, psk ? sizeof(rig_psk) : 0), &err) == M2M_OK,
+		      "%s", err.text);
 }
 
 void rig_enrolee(struct rig *r, const char *enrolee, const char *credential, size_t n_mas, int64_t life, int64_t expiry)
@@ -327,7 +342,8 @@ size_t rig_count(struct rig *r)
 	return n;
 }
 
-/* --- the CSF's side ---------------------------------------------------------------------------------------------------- */
+/* --- the CSF's side
+ * ---------------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t answers = PTHREAD_MUTEX_INITIALIZER;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For tests: an MTF core on a real store in a temporary folder, with a fake clock, fake MASs, and a CSF that drives nodes. */
+/* For tests: an MTF core on a real store in a temporary folder, with a fake clock, fake MASs, and a CSF that drives
+ * nodes. */
 #ifndef MTF_RIG_H
 #define MTF_RIG_H
 
@@ -46,9 +47,9 @@ struct rig {
 	unsigned threads; /* of MASs that answer later, under lock */
 };
 
-void rig_init(struct rig *r);   /* folder, PKI, configuration, store; opens */
+void rig_init(struct rig *r); /* folder, PKI, configuration, store; opens */
 void rig_open(struct rig *r);
-void rig_close(struct rig *r);  /* mtf_close, if it is open */
+void rig_close(struct rig *r); /* mtf_close, if it is open */
 void rig_free(struct rig *r);
 void rig_advance(struct rig *r, int64_t seconds);
 /* Let a MAS answer what it holds. */
@@ -58,10 +59,12 @@ void rig_await_hold(struct rig *r, size_t mas);
 
 /* A credential and an enrolee with it, for the first n_mas MASs. */
 void rig_credential(struct rig *r, const char *name);
-void rig_enrolee(struct rig *r, const char *enrolee, const char *credential, size_t n_mas, int64_t life, int64_t expiry);
+void rig_enrolee(struct rig *r, const char *enrolee, const char *credential, size_t n_mas, int64_t life,
+		 int64_t expiry);
 extern const uint8_t rig_psk[32];
 
-/* --- the CSF's side ---------------------------------------------------------------------------------------------------- */
+/* --- the CSF's side
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct answer {
 	unsigned times; /* under the rig's answer lock */
@@ -78,7 +81,7 @@ struct rpr {
 	struct m2m_span state, payload;
 };
 void rig_send(struct rig *r, const struct rpr *rpr, struct answer *a);
-void rig_await(struct answer *a);          /* until it has come; fails after ten seconds */
+void rig_await(struct answer *a); /* until it has come; fails after ten seconds */
 bool rig_has_come(struct answer *a);
 /* Send and wait. */
 void rig_ask(struct rig *r, const struct rpr *rpr, struct answer *a);

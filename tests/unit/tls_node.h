@@ -7,15 +7,16 @@
 
 #include <openssl/ssl.h>
 
-/* --- certificates ------------------------------------------------------------------------------------------------------ */
+/* --- certificates
+ * ------------------------------------------------------------------------------------------------------ */
 
 struct pki_cert {
 	EVP_PKEY *key;
 	X509 *cert;
 };
 
-/* A P-256 key and a certificate. issuer: NULL makes a CA that signs itself. san: in OpenSSL's words, "URI:…,DNS:…", or NULL.
- * from, until: seconds since the epoch. */
+/* A P-256 key and a certificate. issuer: NULL makes a CA that signs itself. san: in OpenSSL's words, "URI:…,DNS:…", or
+ * NULL. from, until: seconds since the epoch. */
 struct pki_cert pki_make(const char *cn, const struct pki_cert *issuer, const char *san, int64_t from, int64_t until);
 void pki_free(struct pki_cert *c);
 /* PEM files; mode 0600. */
@@ -24,14 +25,15 @@ void pki_write_key(const struct pki_cert *c, const char *path);
 /* "sha256:…" of a certificate, as a credential's name. */
 void pki_fingerprint(const struct pki_cert *c, char out[7 + 64 + 1]);
 
-/* --- the node ------------------------------------------------------------------------------------------------------------ */
+/* --- the node
+ * ------------------------------------------------------------------------------------------------------------ */
 
 struct node_conf {
-	int version;               /* TLS1_2_VERSION or TLS1_3_VERSION; 0: both */
-	const char *identity;      /* psk_identity; NULL: no PSK */
+	int version;	      /* TLS1_2_VERSION or TLS1_3_VERSION; 0: both */
+	const char *identity; /* psk_identity; NULL: no PSK */
 	struct m2m_span psk;
 	const struct pki_cert *own; /* its certificate; NULL: none */
-	const char *suites12;      /* NULL: the library's */
+	const char *suites12;	    /* NULL: the library's */
 	bool no_ems;
 };
 
@@ -41,7 +43,7 @@ struct node {
 	BIO *in, *out;
 	struct node_conf conf;
 	bool done;
-	int alert;        /* fatal alert that came in, or -1 */
+	int alert;	  /* fatal alert that came in, or -1 */
 	int new_sessions; /* tickets that came in */
 	uint8_t drained[65536];
 };
