@@ -28,16 +28,16 @@ enum store_sync {
 struct store_conf {
 	const char *dir;	   /* folder of the environment; must exist, not on a network file system */
 	const char *const *tables; /* names, NULL-terminated; a table is known by its index here */
-	size_t map_size;	   /* octets; the file is sparse */
+	size_t map_size;	   /* octets; the data file is that long from the start, and sparse */
 	enum store_sync sync;
-	bool create; /* make the environment if the folder has none; else M2M_ENOENT */
+	bool create; /* make the environment if the folder has none (or an empty data file); else M2M_ENOENT */
 	bool read_only;
 	uint32_t schema;    /* version of what the tables hold; a store of a newer one is refused untouched */
 	unsigned batch_max; /* most jobs a commit; 0: 256 */
 };
 
-/* Open. out: owned by the caller, store_close(). M2M_ENOENT | M2M_EVERSION a newer schema | M2M_EDENIED folder or file
- * mode unsafe, network file system | M2M_ECORRUPT | M2M_EIO. The text names the path. */
+/* Open. out: owned by the caller, store_close(). M2M_EINVAL conf | M2M_ENOENT | M2M_EVERSION a newer schema |
+ * M2M_EDENIED folder or file mode unsafe, network file system | M2M_ECORRUPT | M2M_EIO. The text names the path. */
 enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env, struct store **out,
 		       struct m2m_err *err);
 

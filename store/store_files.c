@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -234,6 +235,19 @@ enum m2m_rc store_files_check(const char *dir, bool *found, struct m2m_err *err)
 	return rc;
 }
 
+/* So that a file just made is found after a power failure. */
+static enum m2m_rc folder_sync(const char *dir, struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) != 0)
+		rc = m2m_fail_errno(err, "%s: cannot be synced", dir);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 enum m2m_rc store_files_extend(const char *dir, uint64_t size, struct m2m_err *err)
 {
 	char path[PATH_MAX];
@@ -246,8 +260,12 @@ enum m2m_rc store_files_extend(const char *dir, uint64_t size, struct m2m_err *e
 	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &sb) != 0)
 		rc = m2m_fail_errno(err, "%s", path);
-	else if ((uint64_t)sb.st_size < size && (ftruncate(fd, (off_t)size) != 0 || fsync(fd) != 0))
-		rc = m2m_fail_errno(err, "%s: cannot be made %llu octets long", path, (unsigned long long)size);
+	else if ((uint64_t)sb.st_size >= size)
+		rc = M2M_OK;
+	else if (ftruncate(fd, (off_t)size) != 0 || fsync(fd) != 0)
+		rc = m2m_fail_errno(err, "%s: cannot be made %" PRIu64 " octets long", path, size);
+	else
+		rc = folder_sync(dir, err);
 	if (fd >= 0)
 		close(fd);
 	return rc;

@@ -13,6 +13,8 @@
 
 #define BATCH_MAX 256
 #define READERS_MAX 1024
+#define MAP_MAX (UINT64_C(1) << 46) /* octets: more than any host maps */
+#define MAP_STEP 65536		    /* octets: the map is whole pages, of any size that a kernel has */
 #define META_TABLE "store.meta"
 #define META_KEY "schema"
 #define META_MAGIC 0x4d324d53u /* "M2MS" */
@@ -202,7 +204,7 @@ static enum m2m_rc env_open(struct store *st, const struct store_conf *conf, str
 	int dead = 0, rc = mdb_env_create(&st->env);
 
 	if (rc == MDB_SUCCESS)
-		rc = mdb_env_set_mapsize(st->env, conf->map_size);
+		rc = mdb_env_set_mapsize(st->env, (conf->map_size + MAP_STEP - 1) / MAP_STEP * MAP_STEP);
 	if (rc == MDB_SUCCESS)
 		rc = mdb_env_set_maxreaders(st->env, READERS_MAX);
 	if (rc == MDB_SUCCESS)
@@ -237,7 +239,7 @@ static enum m2m_rc conf_check(const struct store_conf *conf, struct m2m_err *err
 {
 	unsigned n = 0;
 
-	if (conf->dir == NULL || conf->tables == NULL || conf->map_size == 0)
+	if (conf->dir == NULL || conf->tables == NULL || conf->map_size == 0 || conf->map_size > MAP_MAX)
 		return m2m_fail(err, M2M_EINVAL, "a store needs a folder, tables and a map size");
 	while (conf->tables[n] != NULL)
 		n++;

@@ -96,6 +96,8 @@ START_TEST(test_bad_conf)
 	fx_conf.tables = many;
 	fx_refused(M2M_EINVAL, "tables");
 	fx_conf = good;
+	fx_conf.map_size = SIZE_MAX;
+	ck_assert_int_eq(store_open(&fx_conf, &m2m_env_system, &st, NULL), M2M_EINVAL);
 	fx_conf.map_size = 0;
 	ck_assert_int_eq(store_open(&fx_conf, &m2m_env_system, &st, &err), M2M_EINVAL);
 	fx_conf = good;
