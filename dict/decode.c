@@ -18,10 +18,11 @@ struct decoder {
 
 bool m2m_time_encode(int64_t t, uint8_t out[4])
 {
-	int64_t ntp = t + NTP_TO_UNIX;
+	int64_t ntp;
 
-	if (t > INT64_MAX - NTP_TO_UNIX || ntp < 0x80000000LL || ntp > 0x17fffffffLL)
+	if (t < 0x80000000LL - NTP_TO_UNIX || t > 0x17fffffffLL - NTP_TO_UNIX)
 		return false;
+	ntp = t + NTP_TO_UNIX;
 	for (int i = 0; i < 4; i++)
 		out[i] = (uint8_t)(ntp >> (24 - 8 * i));
 	return true;
