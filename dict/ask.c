@@ -32,8 +32,7 @@ static int64_t monotonic_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* --- the table; node->lock is held
- * -------------------------------------------------------------------------------------- */
+/* --- the table; node->lock is held ------------------------------------------------------------------------------ */
 
 static void table_add(struct dict_node *node, struct question *q)
 {
@@ -81,8 +80,7 @@ static struct question *table_take_due(struct dict_node *node, int64_t now, bool
 	return due;
 }
 
-/* --- ends of a question
- * ------------------------------------------------------------------------------------------------- */
+/* --- ends of a question ----------------------------------------------------------------------------------------- */
 
 static void finish(struct question *q, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
 {
@@ -176,8 +174,7 @@ static void callback_leave(struct dict_node *node)
 	dict_node_unref(node);
 }
 
-/* --- answers
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- answers ---------------------------------------------------------------------------------------------------- */
 
 static uint32_t result_code(struct msg *msg)
 {
@@ -279,8 +276,7 @@ static void on_expiry(void *data, DiamId_t sent_to, size_t n, struct msg **msg)
 	*msg = NULL;
 }
 
-/* --- asking
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- asking ----------------------------------------------------------------------------------------------------- */
 
 static enum m2m_rc request_new(struct dict_node *node, enum m2m_cmd cmd, const void *req, struct msg **out,
 			       struct m2m_err *err)

@@ -209,8 +209,7 @@ enum m2m_rc m2m_fd_dict_find(struct dictionary *dict, struct m2m_fd_dict *out, s
 	return M2M_OK;
 }
 
-/* --- for the guard
- * ---------------------------------------------------------------------------------------------------- */
+/* --- for the guard ---------------------------------------------------------------------------------------------- */
 
 static enum m2m_guard_kind kind_of_base(enum dict_avp_basetype type)
 {

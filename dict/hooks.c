@@ -15,8 +15,7 @@ struct m2m_hooks {
 	struct fd_hook_hdl *input, *trouble, *sending, *sent;
 };
 
-/* --- input
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- input ------------------------------------------------------------------------------------------------------ */
 
 static void on_input(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
 		     struct fd_hook_permsgdata *pmd, void *regdata)
@@ -33,8 +32,7 @@ static void on_input(enum fd_hook_type type, struct msg *msg, struct peer_hdr *p
 		       data->length);
 }
 
-/* --- trouble
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- trouble ---------------------------------------------------------------------------------------------------- */
 
 static const char *event_text(enum fd_hook_type type)
 {
@@ -64,8 +62,7 @@ static void on_trouble(enum fd_hook_type type, struct msg *msg, struct peer_hdr 
 	       source ? source : "this host", event_text(type), *why ? ": " : "", why);
 }
 
-/* --- answers
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------------------------- */
 
 static void add_number(struct dict_object *model, uint32_t number, struct msg *msg)
 {
@@ -116,8 +113,7 @@ static void on_sent(enum fd_hook_type type, struct msg *msg, struct peer_hdr *pe
 		m2m_msg_wipe(msg);
 }
 
-/* --- lifecycle
- * -------------------------------------------------------------------------------------------------------- */
+/* --- lifecycle -------------------------------------------------------------------------------------------------- */
 
 enum m2m_rc m2m_hooks_open(struct dictionary *dict, struct m2m_hooks **out, struct m2m_err *err)
 {

@@ -16,8 +16,7 @@ static struct {
 	struct dict_node *node;
 } self = { PTHREAD_MUTEX_INITIALIZER, NULL };
 
-/* --- the cores' environment -----------------------------------------------------------------------------------------
- */
+/* --- the cores' environment ------------------------------------------------------------------------------------- */
 
 static int64_t env_now_us(void *arg)
 {
@@ -39,8 +38,7 @@ static void env_log(void *arg, enum m2m_level level, const char *text)
 
 const struct m2m_env dict_env = { env_now_us, env_random, env_log, NULL };
 
-/* --- references ------------------------------------------------------------------------------------------------------
- */
+/* --- references ------------------------------------------------------------------------------------------------- */
 
 void dict_node_ref(struct dict_node *node)
 {
@@ -103,8 +101,7 @@ static void resign(struct dict_node *node)
 	pthread_mutex_unlock(&self.lock);
 }
 
-/* --- lifecycle -------------------------------------------------------------------------------------------------------
- */
+/* --- lifecycle -------------------------------------------------------------------------------------------------- */
 
 static struct dict_node *alloc(const struct m2m_conf_sections *peers)
 {
@@ -187,8 +184,7 @@ const char *dict_node_realm(const struct dict_node *node)
 	return node->realm.s;
 }
 
-/* --- small services --------------------------------------------------------------------------------------------------
- */
+/* --- small services --------------------------------------------------------------------------------------------- */
 
 enum m2m_rc dict_node_advertise(struct dict_node *node, enum m2m_cmd cmd, struct m2m_err *err)
 {

@@ -4,9 +4,10 @@
  * One struct dict_node per extension, made in fd_ext_init, freed in fd_ext_fini. An extension registers a handler per
  * command; before a handler runs, the request was checked: the connection's certificate names its peer, Origin-Host and
  * -Realm are that peer's, the peer has one of the roles that the command needs, the application of header, command and
- * Auth-Application-Id is one, the peer advertised it, no Route-Record but through a configured relay, and every AVP
- * obeys the command's rules. What fails is answered here, with the Failed-AVP that RFC 6733 asks for. No callback ever
- * returns an error to the host (that would mean silence, and a dump of the message in the log).
+ * Auth-Application-Id is one, the peer advertised it, no Route-Record but through a configured relay (and then only
+ * RPR: a key needs an end-to-end package), and every AVP obeys the command's rules. What fails is answered here, with
+ * the Failed-AVP that RFC 6733 asks for. No callback ever returns an error to the host (that would mean silence, and a
+ * dump of the message in the log).
  *
  * Handlers run on freeDiameter's dispatch threads, several at once: they must not wait for a disk or a peer. */
 #ifndef DICT_NODE_H

@@ -23,8 +23,7 @@ struct refusal {
 	struct m2m_fault *fault; /* for Failed-AVP; may be NULL */
 };
 
-/* --- answers ---------------------------------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------------------------- */
 
 static struct m2m_span session_of(struct msg *request)
 {
@@ -145,8 +144,7 @@ const struct m2m_peer *dict_call_peer(const struct dict_call *call)
 	return call->peer;
 }
 
-/* --- checks ----------------------------------------------------------------------------------------------------------
- */
+/* --- checks ----------------------------------------------------------------------------------------------------- */
 
 static uint32_t deny(struct refusal *why, uint32_t code, const char *text)
 {
@@ -234,8 +232,11 @@ static uint32_t check_content(const struct served *s, struct dict_call *call, co
 
 static void log_refusal(const struct served *s, const struct dict_call *call, const struct refusal *why)
 {
+	DiamId_t source = NULL;
+
+	(void)fd_msg_source_get(call->request, &source, NULL);
 	m2m_log(&dict_env, M2M_NOTICE, "%s-Request from %s refused with %u: %s", m2m_cmds[s->cmd].name,
-		call->peer ? call->peer->host : "an unknown peer", why->code, why->text ? why->text : "");
+		source ? source : "this host itself", why->code, why->text ? why->text : "");
 }
 
 static void serve(const struct served *s, struct msg *request)

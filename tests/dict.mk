@@ -7,6 +7,7 @@ tests_unit_check_results_LDADD = dict/libm2mmsg.la common/libcommon.la $(CHECK_L
 
 check_PROGRAMS += tests/glue/check_codec
 TESTS += tests/glue/check_codec
+tests_glue_check_codec_SOURCES = tests/glue/check_codec.c tests/glue/raw_msg.h
 tests_glue_check_codec_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_glue_check_codec_CFLAGS = $(TEST_CFLAGS)
 tests_glue_check_codec_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(CHECK_LIBS)
@@ -22,7 +23,7 @@ tests_unit_check_peers_LDADD = dict/libm2mmsg.la common/libcommon.la $(CHECK_LIB
 
 check_PROGRAMS += tests/glue/check_node
 TESTS += tests/glue/check_node
-tests_glue_check_node_SOURCES = tests/glue/check_node.c dict/hooks.c
+tests_glue_check_node_SOURCES = tests/glue/check_node.c tests/glue/node_lab.h dict/hooks.c
 tests_glue_check_node_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_glue_check_node_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
 tests_glue_check_node_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(CHECK_LIBS)
@@ -41,3 +42,17 @@ tests_fuzz_fuzz_codec_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fuzz_fuzz_codec_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_codec_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_codec_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la
+
+check_PROGRAMS += tests/glue/check_faults
+TESTS += tests/glue/check_faults
+tests_glue_check_faults_SOURCES = tests/glue/check_faults.c tests/glue/raw_msg.h
+tests_glue_check_faults_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_glue_check_faults_CFLAGS = $(TEST_CFLAGS)
+tests_glue_check_faults_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/glue/check_ask
+TESTS += tests/glue/check_ask
+tests_glue_check_ask_SOURCES = tests/glue/check_ask.c tests/glue/node_lab.h
+tests_glue_check_ask_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_glue_check_ask_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
+tests_glue_check_ask_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(CHECK_LIBS)
