@@ -5,7 +5,7 @@ tests_cli_seed_SOURCES = tests/cli/seed.c
 tests_cli_seed_LDADD = mas/libmas.la store/libstore.la common/libcommon.la $(CRYPTO_LIBS)
 
 tests_cli_seed_mtf_SOURCES = tests/cli/seed_mtf.c $(MTF_RIG)
-tests_cli_seed_mtf_CPPFLAGS = $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_cli_seed_mtf_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cli_seed_mtf_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
 tests_cli_seed_mtf_LDADD = $(MTF_RIG_LIBS)
 
