@@ -44,7 +44,7 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  .type = M2M_CONF_SIZE,
 	  AT(map_size),
 	  .def = "4G",
-	  .min = 1 << 20,
+	  .min = 1 << 18,
 	  .max = INT64_C(1) << 44,
 	  .help = "The most that each of the two environments may grow to. The files are sparse; 16G hold ten million "
 		  "root keys." },

@@ -47,7 +47,7 @@ const struct m2m_conf_item mtf_conf_items[] = {
 	  .type = M2M_CONF_SIZE,
 	  AT(map_size),
 	  .def = "4G",
-	  .min = 1 << 20,
+	  .min = 1 << 18,
 	  .max = 1LL << 44,
 	  .help = "The most that the store may grow to. The file is sparse." },
 	{ .name = "certificate",

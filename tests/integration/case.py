@@ -76,8 +76,9 @@ class LabCase(unittest.TestCase):
 
     # --- nodes -------------------------------------------------------------------------------------------------------
 
-    def path(self, name):
-        return os.path.join(self.dir, name)
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.dir, name)
 
     def write(self, name, data, mode=0o600):
         with open(self.path(name), "w") as f:
@@ -163,14 +164,15 @@ class LabCase(unittest.TestCase):
         self.secrets += [km, kc]
         return ki, kc
 
-    def front(self, upstream_port):
+    @classmethod
+    def front(cls, upstream_port):
         """Start m2m-front before a port; (process, its port)."""
-        log = self.path("front.log")
+        log = cls.path("front.log")
         with open(log, "ab") as f:
-            p = subprocess.Popen(self.lab.wrapped([os.path.join(self.lab.bin, "m2m-front"), "--listen", "127.0.0.1:0",
-                                                   "--upstream", f"127.0.0.1:{upstream_port}", "--resolver", self.lab.resolver]),
-                                 stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=self.lab.daemon_env({}))
-        self.procs.append(p)
+            p = subprocess.Popen(cls.lab.wrapped([os.path.join(cls.lab.bin, "m2m-front"), "--listen", "127.0.0.1:0",
+                                                   "--upstream", f"127.0.0.1:{upstream_port}", "--resolver", cls.lab.resolver]),
+                                 stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=cls.lab.daemon_env({}))
+        cls.procs.append(p)
 
         def port():
             if p.poll() is not None:

@@ -25,7 +25,7 @@ class Chain(LabCase):
         super().setUpClass()
         cls.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
         threading.Thread(target=cls.http.serve_forever, daemon=True).start()
-        _, cls.front_port = cls.front(cls, cls.http.server_port)
+        _, cls.front_port = cls.front(cls.http.server_port)
 
     @classmethod
     def tearDownClass(cls):

@@ -303,6 +303,14 @@ class Lab:
         self.csf.wait_log(rf"peer {MAS} connected")
         self.csf.wait_log(rf"peer {MTF} connected")
 
+    def restart_mas(self, sig=signal.SIGTERM):
+        """End the MAS (if it runs), start it again, wait until its clients are connected again."""
+        marks = [(d, d.mark()) for d in (self.mtf, self.csf)]
+        self.mas.stop(sig)
+        self.mas.start()
+        for d, mark in marks:
+            d.wait_log(rf"peer {MAS} connected", 30, since=mark)
+
     def stop(self):
         failures = []
         for d in reversed(self.daemons):
