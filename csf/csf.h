@@ -36,8 +36,9 @@ enum m2m_rc csf_conf_load(const char *path, struct csf_conf *out, struct m2m_err
 void csf_conf_free(struct csf_conf *conf);
 
 /* How the core reaches the Diameter side; called from the loop's thread. req: borrowed until the call returns. done:
- * exactly once unless the call failed, from any thread; the answer is borrowed until done returns. */
-typedef void csf_answered(void *arg, enum m2m_rc rc, const void *answer);
+ * exactly once unless the call failed, from any thread; the answer is borrowed until done returns, err says why where
+ * rc is not M2M_OK. The same type as dict/node.h's dict_answered. */
+typedef void csf_answered(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err);
 struct csf_out {
 	enum m2m_rc (*provision)(void *ctx, const struct m2m_rpr *req, csf_answered *done, void *arg,
 				 struct m2m_err *err);

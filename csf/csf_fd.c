@@ -22,39 +22,17 @@ static struct glue *glue;
 
 /* --- asking ----------------------------------------------------------------------------------------------------- */
 
-/* A request under way: whom to tell. */
-struct asked {
-	csf_answered *done;
-	void *arg;
-};
-
-static void on_answer(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
-{
-	struct asked *asked = arg;
-
-	if (rc != M2M_OK && err && err->text[0])
-		m2m_log(&dict_env, M2M_ERROR, "csf: %s", err->text);
-	asked->done(asked->arg, rc, answer);
-	free(asked);
-}
-
 static enum m2m_rc request(struct glue *g, enum m2m_cmd cmd, unsigned role, const void *req, int64_t timeout,
 			   csf_answered *done, void *arg, struct m2m_err *err)
 {
-	struct asked *asked = malloc(sizeof(*asked));
 	enum m2m_rc rc = M2M_OK;
 
-	if (!asked)
-		return m2m_fail(err, M2M_ENOMEM, "csf: out of memory");
-	*asked = (struct asked){ done, arg };
 	pthread_rwlock_rdlock(&g->lock);
 	if (g->node)
-		rc = dict_request(g->node, cmd, role, req, (int)(timeout * 1000), on_answer, asked, err);
+		rc = dict_request(g->node, cmd, role, req, (int)(timeout * 1000), done, arg, err);
 	else
-		rc = m2m_fail(err, M2M_EBUSY, "csf: Diameter is being shut down");
+		rc = m2m_fail(err, M2M_EBUSY, "Diameter is being shut down");
 	pthread_rwlock_unlock(&g->lock);
-	if (rc != M2M_OK)
-		free(asked);
 	return rc;
 }
 
@@ -82,7 +60,7 @@ static enum m2m_rc session_id(void *ctx, char *out, size_t size, struct m2m_err 
 	if (g->node)
 		rc = dict_session_id(g->node, out, size, err);
 	else
-		rc = m2m_fail(err, M2M_EBUSY, "csf: Diameter is being shut down");
+		rc = m2m_fail(err, M2M_EBUSY, "Diameter is being shut down");
 	pthread_rwlock_unlock(&g->lock);
 	return rc;
 }

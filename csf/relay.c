@@ -34,6 +34,7 @@ enum phase {
 struct reply {
 	struct csf_post post;
 	enum m2m_rc rc;
+	struct m2m_err err;
 	uint32_t result, round, round_timeout;
 	struct evbuffer *payload;
 	size_t state_n;
@@ -203,33 +204,41 @@ static void run_reply(struct csf_post *post)
 		return;
 	}
 	bufferevent_write_buffer(n->bev, a->payload);
-	log_end(n, a->rc == M2M_OK ? "" : m2m_rc_text(a->rc), a->rc == M2M_OK ? a->result : 0);
+	log_end(n, a->rc == M2M_OK ? "" : a->err.text, a->rc == M2M_OK ? a->result : 0);
 	finish(n);
 }
 
-/* On any thread: copy what is needed of the answer. */
-static void on_answer(void *arg, enum m2m_rc rc, const void *answer)
+/* Copy what is needed of an answer; its payload goes straight into the buffer that is written from. */
+static enum m2m_rc take(struct reply *a, const struct m2m_rpa *rpa)
+{
+	a->result = rpa->head.result;
+	a->round = rpa->has_round ? rpa->round : 0;
+	a->round_timeout = rpa->round_timeout;
+	a->state_n = rpa->state.n;
+	if (rpa->state.n > 0 && rpa->state.n <= STATE_MAX)
+		memcpy(a->state, rpa->state.p, rpa->state.n);
+	if (m2m_fqdn_parse(rpa->head.origin_host, &a->host, NULL) != M2M_OK)
+		a->host.n = 0;
+	if (rpa->payload.n > M2M_TLS_PAYLOAD_MAX)
+		return m2m_fail(&a->err, M2M_EPEER, "the answer's TLS-Payload is too long");
+	if (rpa->payload.n > 0 && evbuffer_add(a->payload, rpa->payload.p, rpa->payload.n) != 0)
+		return m2m_fail(&a->err, M2M_ENOMEM, "out of memory");
+	return M2M_OK;
+}
+
+/* On any thread. */
+static void on_answer(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
 {
 	struct node *n = arg;
 	struct reply *a = &n->reply;
-	const struct m2m_rpa *rpa = answer;
 
+	if (rc == M2M_OK)
+		rc = take(a, answer);
+	else if (err && err->text[0])
+		a->err = *err;
+	else
+		m2m_fail(&a->err, rc, "%s", m2m_rc_text(rc));
 	a->rc = rc;
-	if (rc == M2M_OK) {
-		a->result = rpa->head.result;
-		a->round = rpa->has_round ? rpa->round : 0;
-		a->round_timeout = rpa->round_timeout;
-		a->state_n = rpa->state.n;
-		if (rpa->state.n > 0 && rpa->state.n <= STATE_MAX)
-			memcpy(a->state, rpa->state.p, rpa->state.n);
-		a->host.n = 0;
-		if (m2m_fqdn_parse(rpa->head.origin_host, &a->host, NULL) != M2M_OK)
-			a->host.n = 0;
-		if (rpa->payload.n > M2M_TLS_PAYLOAD_MAX)
-			a->rc = M2M_EPEER;
-		else if (rpa->payload.n > 0 && evbuffer_add(a->payload, rpa->payload.p, rpa->payload.n) != 0)
-			a->rc = M2M_ENOMEM;
-	}
 	csf_loop_post(n->relay->loop, &a->post);
 }
 

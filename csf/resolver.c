@@ -103,7 +103,7 @@ void csf_resolver_judge(const struct m2m_ki *ki, enum m2m_rc rc, const struct m2
 	const struct m2m_key_avp *key = NULL;
 
 	*out = (struct csf_landing){ .outcome = CSF_UNAVAILABLE };
-	if (rc != M2M_OK || !answer)
+	if (rc != M2M_OK)
 		return;
 	out->outcome = outcome_of(answer->head.result);
 	if (out->outcome != CSF_OK)
@@ -137,17 +137,24 @@ static void run_landed(struct csf_post *post)
 	free(f);
 }
 
+static void log_no_key(const struct flight *f, enum m2m_rc rc, const struct m2m_ska *answer, const struct m2m_err *err)
+{
+	const char *why = err && err->text[0] ? err->text : m2m_rc_text(rc);
+
+	if (rc == M2M_OK) /* 2001 too, where the key is not the one asked for or is not whole */
+		why = m2m_result_name(answer->head.result);
+	m2m_log(f->r->env, M2M_ERROR, "resolver: no key from %s: %s", csf_key_ki(f->key)->mas.s, why);
+}
+
 /* On any thread. */
-static void on_answer(void *arg, enum m2m_rc rc, const void *answer)
+static void on_answer(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
 {
 	struct flight *f = arg;
 	struct csf_landing landing;
 
 	csf_resolver_judge(csf_key_ki(f->key), rc, answer, &landing);
 	if (landing.outcome == CSF_UNAVAILABLE)
-		m2m_log(f->r->env, M2M_ERROR, "resolver: no key from %s: %s", csf_key_ki(f->key)->mas.s,
-			rc == M2M_OK ? m2m_result_name(((const struct m2m_ska *)answer)->head.result)
-				     : m2m_rc_text(rc));
+		log_no_key(f, rc, answer, err);
 	csf_key_land(f->r->cache, f->key, &landing);
 	csf_loop_post(f->r->loop, &f->post);
 }

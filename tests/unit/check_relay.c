@@ -219,7 +219,8 @@ START_TEST(test_no_answer)
 
 	fake_answer(f, 0, rcs[_i], NULL);
 	fake_finished(fd);
-	snprintf(line, sizeof(line), "1 round, %s\n", m2m_rc_text(rcs[_i]));
+	snprintf(line, sizeof(line), "1 round, %s\n",
+		 rcs[_i] == M2M_EPEER ? "the fake's own words" : m2m_rc_text(rcs[_i]));
 	fake_logged(f, line, 1);
 }
 END_TEST

@@ -235,7 +235,10 @@ START_TEST(test_no_answer)
 	fake_say(fd, ASK(K1));
 	fake_answer(f, 0, rcs[_i], NULL);
 	fake_expect(fd, REFUSED(K1, "unavailable"));
-	fake_logged(f, "no key from mas.example.com", 1);
+	fake_logged(f,
+		    rcs[_i] == M2M_EPEER ? "no key from mas.example.com: the fake's own words\n"
+					 : "no key from mas.example.com",
+		    1);
 	close(fd);
 }
 END_TEST

@@ -193,10 +193,13 @@ void fake_answer(struct fake *f, size_t i, enum m2m_rc rc, const void *answer)
 {
 	struct fake_request *r = fake_wait(f, i);
 	csf_answered *done = r->done;
+	struct m2m_err err = { .rc = rc };
 
 	ck_assert(done != NULL);
+	if (rc == M2M_EPEER)
+		snprintf(err.text, sizeof(err.text), "the fake's own words");
 	r->done = NULL;
-	done(r->arg, rc, answer);
+	done(r->arg, rc, answer, rc == M2M_OK ? NULL : &err);
 }
 
 void fake_rpa(struct fake *f, size_t i, uint32_t result, const char *payload)
