@@ -101,7 +101,7 @@ START_TEST(test_octet_by_octet_is_one_round)
 	fd = fake_connect(f);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	for (size_t i = 0; i < FAKE_HELLO_LEN; i++)
-		fake_send(fd, FAKE_HELLO + i, 1);
+		fake_send(fd, &FAKE_HELLO[i], 1);
 	expect_payload(0, FAKE_HELLO, FAKE_HELLO_LEN);
 	close(fd);
 }
