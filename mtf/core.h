@@ -2,10 +2,8 @@
 /* Inside the MTF's core: what its files share. Nobody outside mtf/ includes it.
  *
  * `lock` guards the table of handshakes and the heads of handshakes (all but `en` and `in`). A handshake in work is
- * an actor: it has
- * at most one event pending and at most one worker at a time, which alone touches its `en` and `in`. Nothing is
- * called with the lock held that
- * could wait: not the store, not OpenSSL, not the glue. */
+ * an actor: it has at most one event pending and at most one worker at a time, which alone touches its `en` and
+ * `in`. Nothing is called with the lock held that could wait: no handshake, not the store, not the glue. */
 #ifndef MTF_CORE_H
 #define MTF_CORE_H
 

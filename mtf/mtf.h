@@ -44,9 +44,8 @@ struct mtf;
 /* How the core reaches a MAS. Called from a worker thread. */
 struct mtf_out {
 	/* Push a root key (one M2M-Key). req: borrowed until return (copied). done(arg, code, text) exactly once,
-	 * from any thread: the answer's
-	 * code for that key; M2M_ETIMEOUT-like troubles arrive as code 0. Returns false (done not called) if it
-	 * could not be sent. */
+	 * from any thread: the answer's code for that key; M2M_ETIMEOUT-like troubles arrive as code 0. Returns
+	 * false (done not called) if it could not be sent. */
 	bool (*push)(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, uint32_t code), void *arg);
 	/* Revoke, as far as it goes: taking back what a failed enrolment left behind. */
 	void (*revoke)(void *ctx, const struct m2m_krr *req);

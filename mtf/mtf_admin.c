@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The operator's view and hand: credentials, instructions, enrolments. Works in the operator's tool beside a running
- * daemon, so every
- * rule about what is in the store is checked inside the job that writes. No function here gives out a key. Thread-safe.
- */
+/* The operator's view and hand: credentials, instructions, enrolments. Works in the operator's tool beside a
+ * running daemon, so every rule about what is in the store is checked inside the job that writes. No function here
+ * gives out a key. Thread-safe. */
 #include "mtf/core.h"
 #include "mtf/names.h"
 

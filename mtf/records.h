@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The MTF's records: plain structs to octets and back. What a store holds is these octets sealed (mtf_store.h); the
- * layout is in
- * doc/formats.md. Pure and thread-safe.
+ * layout is in doc/formats.md. Pure and thread-safe.
  *
  * Encoders append to `out`: M2M_ENOMEM, or M2M_EINVAL for a value that does not fit; out is then to be thrown away.
- * Decoders take the whole record, no octet more or less; spans and lists of the struct borrow from it. M2M_EVERSION a
- * newer version's record, M2M_ECORRUPT anything else that is not as written here; the struct is then zeroed. */
+ * Decoders take the whole record, no octet more or less; spans and lists of the struct borrow from it. M2M_EVERSION
+ * a newer version's record, M2M_ECORRUPT anything else that is not as written here; the struct is then zeroed. */
 #ifndef MTF_RECORDS_H
 #define MTF_RECORDS_H
 

@@ -2,11 +2,9 @@
 /* One enrolee's TLS on memory: octets in, octets out, no sockets. OpenSSL's libssl is used in tls_engine.c alone.
  *
  * TLS 1.3 preferred; 1.2 only where allowed and only with extended master secret (RFC 7627). No tickets, no session
- * cache, no early
- * data, no renegotiation, no compression. A node proves itself by an external PSK (with (EC)DHE), or by a
- * certificate under the trust
- * anchors. An unknown psk_identity is met with a random key, so that it fails where a wrong key fails, and looks the
- * same.
+ * cache, no early data, no renegotiation, no compression. A node proves itself by an external PSK (with (EC)DHE),
+ * or by a certificate under the trust anchors. An unknown psk_identity is met with a random key, so that it fails
+ * where a wrong key fails, and looks the same.
  *
  * A tls_server is shared by all threads; a tls_engine belongs to one thread at a time. */
 #ifndef MTF_TLS_ENGINE_H
@@ -21,9 +19,8 @@ struct tls_server_conf {
 	bool psk_without_forward_secrecy;
 	const struct m2m_env *env; /* borrowed until tls_server_free */
 	/* The key of a psk_identity (octets as the client sent them): appended to key. M2M_ENOENT: unknown (should
-	 * take as long as a known
-	 * one); anything else fails the handshake and is given back by tls_engine_trouble. Called on the thread that
-	 * feeds. */
+	 * take as long as a known one); anything else fails the handshake and is given back by tls_engine_trouble.
+	 * Called on the thread that feeds. */
 	enum m2m_rc (*psk)(void *arg, struct m2m_span identity, struct m2m_secret *key, struct m2m_err *err);
 	void *psk_arg;
 };

@@ -314,8 +314,7 @@ START_TEST(test_certificate_names)
 	ck_assert_int_eq(tls_engine_names(eng, each_name, &names, NULL), M2M_EINVAL);
 	node_feed(&n, m2m_span(NULL, 0));
 	ck_assert_int_eq(tls_engine_feed(eng, node_drain(&n), NULL), TLS_HANDSHAKING);
-	tls_engine_drain(eng, &flight, NULL);
-	node_feed(&n, m2m_secret_span(&flight));
+	ck_assert(tls_engine_drain(eng, &flight, NULL) == M2M_OK && !node_feed(&n, m2m_secret_span(&flight)));
 	ck_assert_int_eq(tls_engine_feed(eng, node_drain(&n), NULL), TLS_DONE);
 	ck_assert_int_eq(tls_engine_names(eng, each_name, &names, NULL), M2M_OK);
 	ck_assert_uint_eq(names.n, 4);
@@ -422,7 +421,6 @@ START_TEST(test_tls11_not_allowed)
 	conf.suites12 = "ALL:@SECLEVEL=0";
 	o = run(server, &conf);
 	ck_assert_int_eq(o.state, TLS_FAILED);
-	ck_assert_str_eq(o.name, "");
 	tls_server_free(server);
 }
 END_TEST
@@ -556,7 +554,6 @@ START_TEST(test_server_files)
 	conf = good;
 	conf.private_key = anchor_path;
 	ck_assert_int_eq(tls_server_new(&conf, &server, &err), M2M_ECONF);
-	ck_assert_int_eq(err.rc, M2M_ECONF);
 	conf = good;
 	conf.trust_anchors = "/nonexistent/anchors.pem";
 	ck_assert_int_eq(tls_server_new(&conf, &server, &err), M2M_ECONF);
