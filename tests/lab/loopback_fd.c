@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* loopback.fdx, for tests and the demo: makes the host listen on 127.0.0.1 alone.
  *
- * freeDiameter drops loopback addresses given to ListenOn and then, with no address left, listens on all interfaces. Extensions
- * are initialised before the servers start, so the address can be put into the host's list here. */
+ * freeDiameter drops loopback addresses given to ListenOn and then, with no address left, listens on all interfaces.
+ * Extensions are initialised before the servers start, so the address can be put into the host's list here. */
 #include "config.h"
 
 #include "dict/entry.h"

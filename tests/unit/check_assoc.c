@@ -179,12 +179,12 @@ static const struct {
 	uint8_t v;
 	enum m2m_rc rc;
 } octet_faults[] = {
-	{ 0, 0, M2M_ECORRUPT },	    { 0, 2, M2M_EVERSION },   { 1, 2, M2M_ECORRUPT },
-	{ 1, 0, M2M_ECORRUPT }, /* a floor that is none */
-	{ 9, 9, M2M_ECORRUPT }, /* the first KI is not above the floor */
-	{ 27, 0x80, M2M_ECORRUPT },							  /* start below zero */
-	{ 35, 0x80, M2M_ECORRUPT },							  /* end below zero */
-	{ 41, 0, M2M_ECORRUPT },							  /* ends before it starts */
+	{ 0, 0, M2M_ECORRUPT },	    { 0, 2, M2M_EVERSION },
+	{ 1, 2, M2M_ECORRUPT },	    { 1, 0, M2M_ECORRUPT }, /* a floor that is none */
+	{ 9, 9, M2M_ECORRUPT },				    /* the first KI is not above the floor */
+	{ 27, 0x80, M2M_ECORRUPT },			    /* start below zero */
+	{ 35, 0x80, M2M_ECORRUPT },			    /* end below zero */
+	{ 41, 0, M2M_ECORRUPT },			    /* ends before it starts */
 };
 #define OCTET_FAULTS (int)(sizeof(octet_faults) / sizeof(octet_faults[0]))
 

@@ -13,8 +13,7 @@
 static const uint8_t kpm[32] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
 static const uint8_t other_key[32] = { 99 };
 
-static char dir[64];
-static char cert_path[96], key_path[96], anchor_path[96];
+static char dir[64], cert_path[96], key_path[96], anchor_path[96];
 static struct pki_cert ca, other_ca, server_cert;
 
 static int64_t no_clock(void *arg)
