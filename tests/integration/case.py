@@ -26,21 +26,14 @@ class LabCase(unittest.TestCase):
         cls.secrets = []
         cls.procs = []
         cls.lab = lablib.Lab(BUILD, cls.dir)
-        try:
-            cls.prepare()
-            cls.lab.make()
-            cls.lab.start()
-        except Exception:
-            cls._end()
-            raise
+        cls.addClassCleanup(cls._end)  # runs too when a subclass fails to set up
+        cls.prepare()
+        cls.lab.make()
+        cls.lab.start()
 
     @classmethod
     def prepare(cls):
         """For classes that change the lab before it is made."""
-
-    @classmethod
-    def tearDownClass(cls):
-        cls._end()
 
     @classmethod
     def _end(cls):

@@ -24,14 +24,10 @@ class Chain(LabCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        cls.addClassCleanup(cls.http.server_close)
         threading.Thread(target=cls.http.serve_forever, daemon=True).start()
+        cls.addClassCleanup(cls.http.shutdown)
         _, cls.front_port = cls.front(cls.http.server_port)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.http.shutdown()
-        cls.http.server_close()
-        super().tearDownClass()
 
     def fetch(self, name, *more):
         return self.lab.run(["m2m-node", "associate", f"127.0.0.1:{self.front_port}", "--keys", self.path(f"{name}.keys"), *more],

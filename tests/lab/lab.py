@@ -196,8 +196,13 @@ class Lab:
         self._mtf_conf()
         self._csf_conf()
         self.own()
-        self.ctl("init", "--mas", self.mas.conf)
-        self.ctl("init", "--mtf", self.mtf.conf)
+        self.ctl("init", "--mas", self.mas.conf, *self.init_options("mas"))
+        self.ctl("init", "--mtf", self.mtf.conf, *self.init_options("mtf"))
+
+    @staticmethod
+    def init_options(_side):
+        """What m2mctl init is told beside the configuration."""
+        return []
 
     def own(self):
         """Give everything to the user that the daemons run as."""
