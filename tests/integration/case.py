@@ -140,12 +140,15 @@ class LabCase(unittest.TestCase):
             with s.makefile() as f:
                 return json.loads(f.readline())
 
-    def derive(self, name, sequence=None, random=None, target=lablib.CSE_ID):
+    def derive(self, name, **how):
         """(KI, Kc) as the enrolled node would make them, by a second implementation: Python's hmac."""
+        return self.derive_from(self.node_keys(name), **how)
+
+    def derive_from(self, keys, sequence=None, random=None, target=lablib.CSE_ID):
+        """The same from the contents of a node's key file."""
         import hashlib
         import hmac
         import time
-        keys = self.node_keys(name)
         key = keys["keys"][0]
         km = bytes.fromhex(key["km"])
         sequence = sequence if sequence is not None else time.time_ns() // 1000
