@@ -167,7 +167,7 @@ class LabCase(unittest.TestCase):
         with open(log, "ab") as f:
             p = subprocess.Popen(cls.lab.wrapped([os.path.join(cls.lab.bin, "m2m-front"), "--listen", "127.0.0.1:0",
                                                    "--upstream", f"127.0.0.1:{upstream_port}", "--resolver", cls.lab.resolver]),
-                                 stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=cls.lab.daemon_env({}))
+                                 stdin=subprocess.DEVNULL, stdout=f, stderr=f)
         cls.procs.append(p)
 
         def port():
