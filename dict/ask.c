@@ -8,6 +8,7 @@
 
 #include "dict/node_int.h"
 
+#include <limits.h>
 #include <time.h>
 
 #define GRACE_MS 1000 /* that our timer leaves to the host's */
@@ -143,6 +144,9 @@ void dict_ask_close(struct dict_node *node)
 	left = table_take_due(node, 0, true);
 	pthread_mutex_unlock(&node->lock);
 	time_out_all(left, "this host is stopping");
+	if (node->route)
+		fd_rt_out_unregister(node->route, NULL);
+	node->route = NULL;
 	pthread_mutex_lock(&node->lock);
 	while (node->answering)
 		pthread_cond_wait(&node->idle, &node->lock);
@@ -274,6 +278,56 @@ static void on_expiry(void *data, DiamId_t sent_to, size_t n, struct msg **msg)
 	m2m_msg_wipe(*msg);
 	fd_msg_free(*msg);
 	*msg = NULL;
+}
+
+/* --- where to --------------------------------------------------------------------------------------------------- */
+
+/* May this peer see the question? The host would send it to whoever it likes best of those that are connected: to one
+ * that has taken the name of a server that is down, or to another of its realm. */
+static bool may_see(struct dict_node *node, const struct question *q, const struct rtd_candidate *candidate)
+{
+	const struct m2m_peer *peer = m2m_peer_find(node->peers, m2m_span(candidate->diamid, candidate->diamidlen));
+	struct link link;
+
+	if (!peer || !dict_link_get(node, peer, &link))
+		return false;
+	if (peer->roles & M2M_ROLE_RELAY && q->cmd == M2M_RPR)
+		return true;
+	return peer->roles & q->roles &&
+	       (q->dest_host.n == 0 || m2m_fqdn_equal(m2m_id_span(&q->dest_host), m2m_span_str(peer->host)));
+}
+
+/* The last of the host's routing callbacks, so that nothing adds to the scores after it. Also when the host sends a
+ * request again because a connection broke. */
+static int on_route(void *data, struct msg **msg, struct fd_list *candidates)
+{
+	struct dict_node *node = data;
+	void (*callback)(void *, struct msg **) = NULL;
+	void *id = NULL;
+	struct question *q, copy = { .roles = 0 };
+
+	if (fd_msg_anscb_get(*msg, &callback, NULL, &id) || callback != on_answer)
+		return 0; /* not ours, or another extension's */
+	pthread_mutex_lock(&node->lock);
+	for (q = node->questions[(uintptr_t)id % ASK_BUCKETS]; q && q->id != (uintptr_t)id; q = q->next)
+		;
+	if (q)
+		copy = *q; /* else it had its end: nobody may see it, which no role says */
+	pthread_mutex_unlock(&node->lock);
+	for (struct fd_list *li = candidates->next; li != candidates; li = li->next) {
+		struct rtd_candidate *candidate = (struct rtd_candidate *)li;
+
+		if (!may_see(node, &copy, candidate))
+			candidate->score = FD_SCORE_NO_DELIVERY;
+	}
+	return 0;
+}
+
+enum m2m_rc dict_ask_open(struct dict_node *node, struct m2m_err *err)
+{
+	if (fd_rt_out_register(on_route, node, INT_MIN, &node->route))
+		return m2m_fail(err, M2M_ENOMEM, "node: the host takes no routing callback");
+	return M2M_OK;
 }
 
 /* --- asking ----------------------------------------------------------------------------------------------------- */

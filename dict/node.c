@@ -155,6 +155,8 @@ enum m2m_rc dict_node_new(const struct m2m_conf_sections *peers, struct dict_nod
 	node->session_high = (uint32_t)m2m_now(&dict_env);
 	if (!rc)
 		rc = dict_links_open(node, err);
+	if (!rc)
+		rc = dict_ask_open(node, err);
 	if (rc) {
 		dict_node_free(node);
 		return rc;

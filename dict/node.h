@@ -66,7 +66,8 @@ typedef void dict_answered(void *arg, enum m2m_rc rc, const void *answer, const 
 /* Send a request. req: the struct of the command; head.dest_realm is required, head.dest_host optional;
  * head.session_id: NULL for a new one, or the one to go on with (RPR). Its spans are copied. roles: what the answering
  * peer must be. timeout_ms: when done is called with M2M_ETIMEOUT. On failure (M2M_ENOMEM …) done is not called.
- * Advertises the application once as a client. */
+ * It goes only to a peer that may see it: dest_host itself, or where there is none one with a role of `roles`, whose
+ * certificate names it; RPR may go through a relay too. Advertises the application once as a client. */
 enum m2m_rc dict_request(struct dict_node *node, enum m2m_cmd cmd, unsigned roles, const void *req, int timeout_ms,
 			 dict_answered *done, void *arg, struct m2m_err *err);
 

@@ -37,6 +37,7 @@ struct dict_node {
 	const struct m2m_conf_sections *peers;
 	struct served served[M2M_CMDS];
 	struct fd_hook_hdl *hook;
+	struct fd_rt_out_hdl *route;
 
 	pthread_rwlock_t links_lock;
 	struct link *links; /* one per peer section */
@@ -75,6 +76,7 @@ const struct m2m_peer *dict_link_source(struct dict_node *node, struct msg *msg,
 void dict_serve_close(struct dict_node *node);
 
 /* ask.c */
+enum m2m_rc dict_ask_open(struct dict_node *node, struct m2m_err *err);
 void dict_ask_close(struct dict_node *node);
 
 #endif
