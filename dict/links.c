@@ -116,6 +116,17 @@ static void connected(struct dict_node *node, const struct m2m_peer *section, st
 			   : "but its certificate does not name it: its requests are refused");
 }
 
+/* The host gives an answer to whoever has the asker's name by now. Its keys are for the asker alone. */
+static void sending(struct dict_node *node, const struct m2m_peer *section, struct msg *msg)
+{
+	struct msg_hdr *hdr = NULL;
+	struct link link;
+
+	if (fd_msg_hdr(msg, &hdr) == 0 && !(hdr->msg_flags & CMD_FLAG_REQUEST) && hdr->msg_appl >= M2M_APP_RP &&
+	    hdr->msg_appl < M2M_APP_RP + M2M_APPS && !dict_link_get(node, section, &link))
+		m2m_msg_wipe(msg);
+}
+
 static void on_hook(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
 		    struct fd_hook_permsgdata *pmd, void *regdata)
 {
@@ -132,6 +143,8 @@ static void on_hook(enum fd_hook_type type, struct msg *msg, struct peer_hdr *pe
 	section = section_of(node, &peer->info);
 	if (section && type == HOOK_MESSAGE_RECEIVED)
 		answered_cer(node, section, &peer->info);
+	else if (section && type == HOOK_MESSAGE_SENDING)
+		sending(node, section, msg);
 	else if (section)
 		connected(node, section, &peer->info);
 }
@@ -160,8 +173,8 @@ enum m2m_rc dict_links_open(struct dict_node *node, struct m2m_err *err)
 	node->links = calloc(node->peers->n + 1, sizeof(*node->links));
 	if (!node->links)
 		return m2m_fail(err, M2M_ENOMEM, "peers: out of memory");
-	if (fd_hook_register(HOOK_MASK(HOOK_MESSAGE_RECEIVED, HOOK_PEER_CONNECT_SUCCESS), on_hook, node, NULL,
-			     &node->hook))
+	if (fd_hook_register(HOOK_MASK(HOOK_MESSAGE_RECEIVED, HOOK_MESSAGE_SENDING, HOOK_PEER_CONNECT_SUCCESS), on_hook,
+			     node, NULL, &node->hook))
 		return m2m_fail(err, M2M_ENOMEM, "peers: the host takes no hook");
 	/* Cannot be undone: validate() finds no node once it has gone. */
 	if (fd_peer_validate_register(validate))

@@ -213,6 +213,31 @@ END_TEST
 
 /* --- the rest --------------------------------------------------------------------------------------------------- */
 
+/* Somebody has taken the asker's name before the answer leaves. */
+START_TEST(test_keys_do_not_leave_to_another)
+{
+	static const char *const dns[] = { "b.example.com", "z.example.com" };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct msg *msg = kpr_msg("b.example.com", "example.com", "example.com");
+		struct msg_hdr *hdr = NULL;
+		uint8_t *octets = NULL;
+		size_t n = 0;
+
+		ck_assert_int_eq(fd_msg_hdr(msg, &hdr), 0);
+		hdr->msg_flags &= (uint8_t)~CMD_FLAG_REQUEST; /* no answer that carries keys is built as simply */
+		connect_as("b.example.com", dns[i], M2M_APP_RKM);
+		fd_hook_call(HOOK_MESSAGE_SENDING, msg, peer_new("b.example.com", dns[i], NULL, M2M_APP_RKM), NULL,
+			     NULL);
+		fd_app_empty(&peer.hdr.info.runtime.pir_apps);
+		ck_assert_int_eq(fd_msg_bufferize(msg, &octets, &n), 0);
+		ck_assert_int_eq(memmem(octets, n, "0123456789abcdef", 16) != NULL, i == 0);
+		free(octets);
+		fd_msg_free(msg);
+	}
+}
+END_TEST
+
 START_TEST(test_lifecycle)
 {
 	struct dict_node *second = NULL;
@@ -279,6 +304,7 @@ int main(void)
 	tcase_add_test(tc, test_application);
 	tcase_add_test(tc, test_origin);
 	tcase_add_test(tc, test_validator);
+	tcase_add_test(tc, test_keys_do_not_leave_to_another);
 	tcase_add_test(tc, test_lifecycle);
 	tcase_add_test(tc, test_host_answers_are_mended);
 	suite_add_tcase(s, tc);
