@@ -14,3 +14,4 @@ include tests/csf.mk
 include tests/node.mk
 include tests/ctl.mk
 include tests/lab.mk
+include tests/crash.mk

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# tests/crash: tools of the crash, disk and memory tests
+check_PROGRAMS += tests/crash/scan_memory tests/crash/keyring_keys
+tests_crash_scan_memory_SOURCES = tests/crash/scan_memory.c
+tests_crash_keyring_keys_SOURCES = tests/crash/keyring_keys.c
+tests_crash_keyring_keys_LDADD = common/libcommon.la $(CRYPTO_LIBS)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* keyring_keys KEYRING KEK-FILE: print, in hex, the data key that seals a store's new records. For a test that must
+ * know a key to look for it. One thread. */
+#include "config.h"
+
+#include <stdio.h>
+
+#include "common/hex.h"
+#include "common/keyring.h"
+
+int main(int argc, char **argv)
+{
+	struct m2m_err err = { 0 };
+	struct m2m_keyring *kr = NULL;
+	struct m2m_kek_source src = { M2M_KEK_FILE, argc == 3 ? argv[2] : "" };
+	char hex[2 * M2M_KEY_LEN + 1];
+
+	if (argc != 3 || m2m_secret_process(&err) != M2M_OK ||
+	    m2m_keyring_open(argv[1], &src, 1, &kr, &err) != M2M_OK) {
+		fprintf(stderr, "keyring_keys: %s\n", err.text);
+		return 1;
+	}
+	m2m_hex(m2m_keyring_dek(kr, m2m_keyring_active_term(kr))->b, M2M_KEY_LEN, hex);
+	puts(hex);
+	m2m_keyring_close(kr);
+	return 0;
+}
