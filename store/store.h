@@ -106,4 +106,17 @@ struct store_stat {
 };
 enum m2m_rc store_stat(struct store *st, struct store_stat *out, struct m2m_err *err);
 
+/* --- copies ------------------------------------------------------------------------------------------------------ */
+
+/* A consistent copy of an open store beside its writers: one new data file, 0600, without free pages, on stable storage
+ * when this returns. It pins the pages of its snapshot while it runs. M2M_EEXIST: path is never replaced | M2M_EFULL |
+ * M2M_EIO | M2M_ECORRUPT | M2M_EDENIED; nothing is left at path then. Never on a dispatch thread. */
+enum m2m_rc store_copy(struct store *st, const char *path, struct m2m_err *err);
+
+/* Replace the data file of a closed store by a copy without free pages: what was deleted is in it no more, and the old
+ * file's blocks are the file system's. At any kill or power cut the store is the old one or the new one. M2M_EBUSY:
+ * another process has it open (this process must not: its locks would be dropped); M2M_ENOENT; errors of store_copy.
+ * The file is short afterwards: the next store_open for writing makes it as long as the map again. */
+enum m2m_rc store_compact(const char *dir, struct m2m_err *err);
+
 #endif

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-check_PROGRAMS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open
-TESTS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open
+check_PROGRAMS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy
+TESTS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy
 EXTRA_DIST += tests/unit/store_fixture.h
 
 tests_unit_check_store_SOURCES = tests/unit/check_store.c
@@ -18,3 +18,8 @@ tests_unit_check_store_faults_SOURCES = tests/unit/check_store_faults.c
 tests_unit_check_store_faults_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_store_faults_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_store_faults_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_store_copy_SOURCES = tests/unit/check_store_copy.c
+tests_unit_check_store_copy_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_store_copy_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_store_copy_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)

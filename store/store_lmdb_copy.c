@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The store on LMDB: copies of an environment. Owns nothing. Threading: store_copy is a reader like others;
+ * store_compact works on a store that nobody has open. */
+#include "config.h"
+
+#include "store/store_lmdb.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/store_files.h"
+
+static enum m2m_rc folder_sync(const char *dir, struct m2m_err *err)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum m2m_rc rc = M2M_OK;
+
+	if (fd < 0 || fsync(fd) != 0)
+		rc = m2m_fail_errno(err, "%s: cannot be synced", dir);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static enum m2m_rc copy_fail(const char *path, int mrc, struct m2m_err *err)
+{
+	if (mrc == MDB_CORRUPTED || mrc == MDB_INCOMPATIBLE || mrc == MDB_PAGE_NOTFOUND || mrc == MDB_INVALID)
+		return m2m_fail(err, M2M_ECORRUPT, "%s: cannot be copied: %s", path, mdb_strerror(mrc));
+	errno = mrc;
+	return mrc > 0 ? m2m_fail_errno(err, "%s: cannot be copied", path)
+		       : m2m_fail(err, M2M_EIO, "%s: cannot be copied: %s", path, mdb_strerror(mrc));
+}
+
+/* A new file of what env holds: 0600, on stable storage, or not there at all. */
+static enum m2m_rc copy_to(MDB_env *env, const char *path, struct m2m_err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), mrc = MDB_SUCCESS;
+	enum m2m_rc rc = M2M_OK;
+
+	if (fd < 0)
+		return errno == EEXIST ? m2m_fail(err, M2M_EEXIST, "%s: exists already, nothing was changed", path)
+				       : m2m_fail_errno(err, "%s", path);
+	mrc = mdb_env_copyfd2(env, fd, MDB_CP_COMPACT);
+	if (mrc != MDB_SUCCESS)
+		rc = copy_fail(path, mrc, err);
+	else if (fsync(fd) != 0)
+		rc = m2m_fail_errno(err, "%s: cannot be synced", path);
+	if (close(fd) != 0 && rc == M2M_OK)
+		rc = m2m_fail_errno(err, "%s", path);
+	if (rc != M2M_OK)
+		unlink(path);
+	return rc;
+}
+
+enum m2m_rc store_copy(struct store *st, const char *path, struct m2m_err *err)
+{
+	struct store_view *v = NULL;
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	int n = slash == NULL ? snprintf(dir, sizeof(dir), ".")
+			      : snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
+	enum m2m_rc rc = M2M_OK;
+
+	if (n < 0 || n >= PATH_MAX)
+		return m2m_fail(err, M2M_EINVAL, "%.200s…: path too long", path);
+	/* The view keeps the map where it is; the copy is a snapshot of its own. */
+	rc = store_view_begin(st, &v, err);
+	if (rc != M2M_OK)
+		return rc;
+	rc = copy_to(st->env, path, err);
+	store_view_end(v);
+	return rc == M2M_OK ? folder_sync(dir, err) : rc;
+}
+
+/* --- in place --------------------------------------------------------------------------------------------------------
+ */
+
+/* LMDB's own way to know that it is alone: the first octet of the lock file. Whoever opens the environment meanwhile
+ * waits there, before it opens the data file. fd: out. */
+static enum m2m_rc lock_alone(const char *path, int *fd, struct m2m_err *err)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
+
+	*fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (*fd < 0)
+		return m2m_fail_errno(err, "%s", path);
+	if (fcntl(*fd, F_SETLK, &lock) == 0)
+		return M2M_OK;
+	if (errno == EACCES || errno == EAGAIN)
+		return m2m_fail(err, M2M_EBUSY, "%s: the store is open in another process", path);
+	return m2m_fail_errno(err, "%s: cannot be locked", path);
+}
+
+static enum m2m_rc copy_beside(const char *dir, const char *path, struct m2m_err *err)
+{
+	MDB_env *env = NULL;
+	int mrc = mdb_env_create(&env);
+	enum m2m_rc rc = M2M_OK;
+
+	if (mrc == MDB_SUCCESS)
+		mrc = mdb_env_open(env, dir, MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS, 0600);
+	rc = mrc == MDB_SUCCESS ? copy_to(env, path, err) : copy_fail(dir, mrc, err);
+	if (env != NULL)
+		mdb_env_close(env);
+	return rc;
+}
+
+/* The lock file still tells the old file's last transaction, and whoever waits for our lock would believe it: opening
+ * and closing the new one first writes it anew. */
+static enum m2m_rc lock_renew(const char *dir, struct m2m_err *err)
+{
+	MDB_env *env = NULL;
+	int mrc = mdb_env_create(&env);
+
+	if (mrc == MDB_SUCCESS)
+		mrc = mdb_env_open(env, dir, MDB_NOTLS, 0600);
+	if (env != NULL)
+		mdb_env_close(env);
+	return mrc == MDB_SUCCESS ? M2M_OK : copy_fail(dir, mrc, err);
+}
+
+enum m2m_rc store_compact(const char *dir, struct m2m_err *err)
+{
+	char data[PATH_MAX], copy[PATH_MAX], lock[PATH_MAX];
+	int fd = -1, n = snprintf(copy, sizeof(copy), "%s/data.mdb.new", dir);
+	bool found = false;
+	enum m2m_rc rc = M2M_OK;
+
+	if (n < 0 || n >= PATH_MAX)
+		return m2m_fail(err, M2M_EINVAL, "%.200s…: path too long", dir);
+	snprintf(data, sizeof(data), "%.*s", (int)(n - 4), copy);
+	snprintf(lock, sizeof(lock), "%.*slock.mdb", (int)(n - 12), copy);
+	rc = store_files_check(dir, &found, err);
+	if (rc == M2M_OK && !found)
+		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", dir);
+	if (rc == M2M_OK)
+		rc = lock_alone(lock, &fd, err);
+	if (rc == M2M_OK) {
+		unlink(copy); /* of a compaction that was killed; only who holds the lock makes one */
+		rc = copy_beside(dir, copy, err);
+	}
+	if (rc == M2M_OK && rename(copy, data) != 0) {
+		rc = m2m_fail_errno(err, "%s: cannot be replaced", data);
+		unlink(copy);
+	}
+	if (rc == M2M_OK)
+		rc = folder_sync(dir, err);
+	if (rc == M2M_OK)
+		rc = lock_renew(dir, err);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
