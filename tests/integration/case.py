@@ -140,9 +140,9 @@ class LabCase(unittest.TestCase):
             with s.makefile() as f:
                 return json.loads(f.readline())
 
-    def derive(self, name, **how):
+    def derive(self, name, sequence=None, **how):
         """(KI, Kc) as the enrolled node would make them, by a second implementation: Python's hmac."""
-        return self.derive_from(self.node_keys(name), **how)
+        return self.derive_from(self.node_keys(name), sequence, **how)
 
     def derive_from(self, keys, sequence=None, random=None, target=lablib.CSE_ID):
         """The same from the contents of a node's key file."""

@@ -428,7 +428,7 @@ static void *read_pairs(void *arg)
 	struct worker *w = arg;
 	uint64_t last = 0;
 
-	while (!__atomic_load_n(w->over, __ATOMIC_SEQ_CST)) {
+	do {
 		struct store_view *v = NULL;
 		uint64_t n[2] = { 0, 0 }, counted = 0;
 
@@ -443,7 +443,7 @@ static void *read_pairs(void *arg)
 			return w;
 		last = n[0];
 		w->scans++;
-	}
+	} while (!__atomic_load_n(w->over, __ATOMIC_SEQ_CST));
 	return NULL;
 }
 
