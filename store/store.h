@@ -37,7 +37,8 @@ struct store_conf {
 };
 
 /* Open. out: owned by the caller, store_close(). M2M_EINVAL conf | M2M_ENOENT | M2M_EVERSION a newer schema |
- * M2M_EDENIED folder or file mode unsafe, network file system | M2M_ECORRUPT | M2M_EIO. The text names the path. */
+ * M2M_EDENIED folder or file mode unsafe, network file system | M2M_ECORRUPT | M2M_EIO. The text names the path. The
+ * pages of an existing store are looked at by a child process first (fork), for about a second at most. */
 enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env, struct store **out,
 		       struct m2m_err *err);
 

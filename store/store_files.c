@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include "store/store_files.h"
+#include "store/store_pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,45 +22,12 @@
 
 #define CHECK_TRIES 8
 
-/* --- LMDB 0.9's meta page, in host order and size ------------------------------------------------------------------
- */
-
-#define PAGE_META 0x08u
-#define PAGE_BRANCH 0x01u
-#define PAGE_LEAF 0x02u
-#define PAGE_NONE UINT64_MAX /* root of an empty tree */
-#define META_MAGIC 0xbeefc0deu
-#define META_VERSION 1u
-
-struct page {
-	uint64_t number;
-	uint16_t pad, flags;
-	uint16_t lower, upper;
-};
-
-struct tree {
-	uint32_t pad; /* of the first tree: the page size */
-	uint16_t flags, depth;
-	uint64_t branch_pages, leaf_pages, overflow_pages, entries;
-	uint64_t root;
-};
-
-struct meta {
-	struct page page;
-	uint32_t magic, version;
-	uint64_t address, map_size;
-	struct tree free, main;
-	uint64_t last_page, txn;
-};
-_Static_assert(sizeof(struct page) == 16 && sizeof(struct tree) == 48 && sizeof(struct meta) == 152, "LMDB's layout");
-_Static_assert(sizeof(void *) == 8, "LMDB's layout on a 64-bit host");
-
 static enum m2m_rc cut(const char *path, const char *what, struct m2m_err *err)
 {
 	return m2m_fail(err, M2M_ECORRUPT, "%s: %s", path, what);
 }
 
-static enum m2m_rc meta_check(const char *path, const struct meta *m, uint64_t file_size, struct m2m_err *err)
+static enum m2m_rc meta_check(const char *path, const struct store_meta *m, uint64_t file_size, struct m2m_err *err)
 {
 	uint64_t psize = m->free.pad;
 
@@ -78,9 +46,10 @@ static enum m2m_rc meta_check(const char *path, const struct meta *m, uint64_t f
 }
 
 /* The root must be where the meta page says, and be the root of a tree. */
-static enum m2m_rc root_check(const char *path, int fd, const struct meta *m, const struct tree *t, struct m2m_err *err)
+static enum m2m_rc root_check(const char *path, int fd, const struct store_meta *m, const struct store_tree *t,
+			      struct m2m_err *err)
 {
-	struct page p = { 0 };
+	struct store_page p = { 0 };
 
 	if (t->root == PAGE_NONE)
 		return M2M_OK;
@@ -93,11 +62,11 @@ static enum m2m_rc root_check(const char *path, int fd, const struct meta *m, co
 	return M2M_OK;
 }
 
-/* Cheap, whatever the size of the store. A walk over all pages has its place here, in a child process. */
+/* Cheap, whatever the size of the store; store_walk.c reads all pages. */
 static enum m2m_rc data_check(const char *path, int fd, struct m2m_err *err)
 {
-	struct meta m[2] = { 0 };
-	const struct meta *newest = NULL;
+	struct store_meta m[2] = { 0 };
+	const struct store_meta *newest = NULL;
 	struct stat sb = { 0 };
 	uint64_t size = 0;
 	enum m2m_rc rc = M2M_OK;

@@ -55,6 +55,13 @@ void store_lmdb_over(struct store *st);
 /* Free a view that is in no pool and in no transaction. */
 void store_lmdb_view_free(struct store_view *v);
 
+#define STORE_READERS_MAX 1024
+#define STORE_LOOK_MS 1000 /* that the opening of a store may take for looking at its pages */
+
+/* Check, in a child process, the pages of an environment that this process does not have open (store_walk.h), for
+ * budget_ms or (0) all of them. M2M_ECORRUPT | M2M_EIO. Thread-safe. */
+enum m2m_rc store_lmdb_look(const char *dir, int64_t budget_ms, struct m2m_err *err);
+
 /* The writer's two calls; ctx is the store. */
 enum m2m_rc store_lmdb_commit(void *ctx, struct store_job **jobs, unsigned n, struct m2m_err *err);
 void store_lmdb_tick(void *ctx);

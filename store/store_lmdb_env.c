@@ -12,7 +12,6 @@
 #include "store/store_files.h"
 
 #define BATCH_MAX 256
-#define READERS_MAX 1024
 #define MAP_MAX (UINT64_C(1) << 46) /* octets: more than any host maps */
 #define MAP_STEP 65536		    /* octets: the map is whole pages, of any size that a kernel has */
 #define META_TABLE "store.meta"
@@ -206,7 +205,7 @@ static enum m2m_rc env_open(struct store *st, const struct store_conf *conf, str
 	if (rc == MDB_SUCCESS)
 		rc = mdb_env_set_mapsize(st->env, (conf->map_size + MAP_STEP - 1) / MAP_STEP * MAP_STEP);
 	if (rc == MDB_SUCCESS)
-		rc = mdb_env_set_maxreaders(st->env, READERS_MAX);
+		rc = mdb_env_set_maxreaders(st->env, STORE_READERS_MAX);
 	if (rc == MDB_SUCCESS)
 		rc = mdb_env_set_maxdbs(st->env, STORE_TABLES_MAX + 1);
 	if (rc == MDB_SUCCESS)
@@ -259,6 +258,10 @@ enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env,
 		rc = store_files_check(conf->dir, &found, err);
 	if (rc == M2M_OK && !found && (!conf->create || conf->read_only))
 		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", conf->dir);
+	if (rc != M2M_OK)
+		return rc;
+	if (found)
+		rc = store_lmdb_look(conf->dir, STORE_LOOK_MS, err);
 	if (rc != M2M_OK)
 		return rc;
 	st = store_new(conf, env);

@@ -84,7 +84,7 @@ START_TEST(test_compact_deletes_what_was_deleted)
 			ck_assert_int_eq(fx_del(st, key), M2M_OK);
 	}
 	store_close(st);
-	ck_assert(on_disk("SECRETOCTETS-0*[1-9][0-9]*")); /* the search finds what is there */
+	ck_assert(on_disk("SECRETOCTETS-00[01][1-9][0-9]")); /* the search finds what is there */
 	/* What a compaction that was killed leaves. */
 	close(open(fx_path("data.mdb.new"), O_CREAT | O_WRONLY, 0600));
 	ck_assert_msg(store_compact(fx_dir, &err) == M2M_OK, "%s", err.text);
