@@ -4,7 +4,7 @@ noinst_LTLIBRARIES += common/libcommon.la
 common_libcommon_la_SOURCES = \
 	common/conf.c common/conf.h common/conf_manual.c common/conf_text.c common/conf_text.h \
 	common/cursor.c common/cursor.h common/env.c common/env.h common/err.c common/err.h \
-	common/box.c common/box.h common/hex.c common/hex.h common/ident.c common/ident.h common/kdf.c common/kdf.h \
+	common/box.c common/box.h common/folder.c common/folder.h common/hex.c common/hex.h common/ident.c common/ident.h common/kdf.c common/kdf.h \
 	common/keyfile.c common/keyfile.h common/keyring.c common/keyring.h common/keyring_file.c common/keyring_file.h \
 	common/seal.c common/seal.h common/secret.c common/secret.h common/span.h
 common_libcommon_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CONFUSE_CFLAGS)

@@ -5,6 +5,7 @@
 
 #include "mas/mas_int.h"
 
+#include "common/folder.h"
 #include "common/kdf.h"
 #include "common/seal.h"
 
@@ -42,16 +43,6 @@ static size_t kek_sources(const struct mas_conf *conf, struct m2m_kek_source out
 	return n;
 }
 
-/* Make a folder, 0700. may_exist: one that is there already is fine. */
-static enum m2m_rc make_folder(const char *path, bool may_exist, struct m2m_err *err)
-{
-	if (mkdir(path, 0700) == 0)
-		return M2M_OK;
-	if (errno != EEXIST)
-		return m2m_fail_errno(err, "%s: cannot make the folder", path);
-	return may_exist ? M2M_OK : m2m_fail(err, M2M_EEXIST, "%s: exists already, nothing was changed", path);
-}
-
 static enum m2m_rc open_keys(const struct mas_conf *conf, bool create, const struct m2m_env *env, struct store **out,
 			     struct m2m_err *err)
 {
@@ -75,7 +66,7 @@ static enum m2m_rc open_associations(struct mas *mas, struct m2m_err *err)
 
 	/* Soft state: an operator may have thrown the folder away. */
 	if (rc == M2M_OK)
-		rc = make_folder(path, true, err);
+		rc = m2m_folder_make(path, true, err);
 	return rc == M2M_OK ? assoc_open(&ac, mas->env, &mas->assoc, err) : rc;
 }
 
@@ -118,7 +109,7 @@ enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *en
 	if (rc == M2M_OK)
 		rc = path_in(conf, "keys", keys, err);
 	if (rc == M2M_OK)
-		rc = make_folder(conf->store, true, err);
+		rc = m2m_folder_make(conf->store, true, err);
 	if (rc == M2M_OK)
 		rc = absent(keys, err);
 	if (rc == M2M_OK)
@@ -126,9 +117,9 @@ enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *en
 	if (rc == M2M_OK)
 		rc = init_keyring(conf, keyring, env, err);
 	if (rc == M2M_OK)
-		rc = make_folder(keys, false, err);
+		rc = m2m_folder_make(keys, false, err);
 	if (rc == M2M_OK)
-		rc = make_folder(associations, true, err);
+		rc = m2m_folder_make(associations, true, err);
 	if (rc == M2M_OK)
 		rc = open_keys(conf, true, env, &st, err);
 	store_close(st);

@@ -3,12 +3,11 @@
 #include "mtf/mtf_store.h"
 
 #include "common/cursor.h"
+#include "common/folder.h"
 #include "common/hex.h"
 #include "common/seal.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define PATH_LEN 4096
@@ -59,13 +58,6 @@ static struct store_conf store_conf_of(const struct mtf_conf *conf, const char *
 	};
 }
 
-static enum m2m_rc make_dir(const char *path, struct m2m_err *err)
-{
-	if (mkdir(path, 0700) == 0 || errno == EEXIST)
-		return M2M_OK;
-	return m2m_fail_errno(err, "%s: cannot make the folder", path);
-}
-
 static enum m2m_rc refuse_records(struct store *st, const char *dir, struct m2m_err *err)
 {
 	struct store_view *v = NULL;
@@ -88,7 +80,7 @@ static enum m2m_rc make_environment(const struct mtf_conf *conf, const char *dir
 {
 	struct store_conf sc = store_conf_of(conf, dir, true);
 	struct store *st = NULL;
-	enum m2m_rc rc = make_dir(dir, err);
+	enum m2m_rc rc = m2m_folder_make(dir, true, err);
 
 	if (rc == M2M_OK)
 		rc = store_open(&sc, env, &st, err);
@@ -107,7 +99,7 @@ enum m2m_rc mtf_store_init(const struct mtf_conf *conf, const struct m2m_env *en
 	if (rc == M2M_OK && access(p.keyring, F_OK) == 0)
 		rc = m2m_fail(err, M2M_EEXIST, "%s: there is a keyring already", p.keyring);
 	if (rc == M2M_OK)
-		rc = make_dir(conf->store, err);
+		rc = m2m_folder_make(conf->store, true, err);
 	if (rc == M2M_OK)
 		rc = make_environment(conf, p.env, env, err);
 	if (rc == M2M_OK && conf->kek_file && access(conf->kek_file, F_OK) != 0)
