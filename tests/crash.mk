@@ -5,6 +5,20 @@ tests_crash_scan_memory_SOURCES = tests/crash/scan_memory.c
 tests_crash_keyring_keys_SOURCES = tests/crash/keyring_keys.c
 tests_crash_keyring_keys_LDADD = common/libcommon.la $(CRYPTO_LIBS)
 
+# The shim sees calls that the sanitizers' runtime would see too.
+if !SANITIZERS
+check_LTLIBRARIES += tests/crash/diskshim.la
+tests_crash_diskshim_la_SOURCES = tests/crash/diskshim.c
+tests_crash_diskshim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath $(abs_top_builddir)/tests/crash
+tests_crash_diskshim_la_LIBADD = -ldl $(AX_PTHREAD_LIBS)
+
+check_PROGRAMS += tests/crash/crash_mas
+tests_crash_crash_mas_SOURCES = tests/crash/crash_mas.c
+tests_crash_crash_mas_LDADD = mas/libmas.la store/libstore.la common/libcommon.la $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
+TESTS += tests/crash/test_crash.sh
+endif
+EXTRA_DIST += tests/crash/test_crash.sh tests/crash/images.py tests/crash/faults.py
+
 check_PROGRAMS += tests/unit/check_folder
 TESTS += tests/unit/check_folder
 tests_unit_check_folder_CPPFLAGS = $(TEST_CPPFLAGS)
