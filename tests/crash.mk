@@ -16,6 +16,14 @@ check_PROGRAMS += tests/crash/crash_mas
 tests_crash_crash_mas_SOURCES = tests/crash/crash_mas.c
 tests_crash_crash_mas_LDADD = mas/libmas.la store/libstore.la common/libcommon.la $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
 TESTS += tests/crash/test_crash.sh
+
+# Nor can their allocator be replaced.
+check_PROGRAMS += tests/crash/check_nomem_mas
+TESTS += tests/crash/check_nomem_mas
+tests_crash_check_nomem_mas_SOURCES = tests/crash/check_nomem_mas.c tests/crash/nomem.c tests/crash/nomem.h
+tests_crash_check_nomem_mas_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_crash_check_nomem_mas_CFLAGS = $(TEST_CFLAGS)
+tests_crash_check_nomem_mas_LDADD = mas/libmas.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
 endif
 EXTRA_DIST += tests/crash/test_crash.sh tests/crash/images.py tests/crash/faults.py
 
