@@ -34,6 +34,10 @@ struct store_conf {
 	bool read_only;
 	uint32_t schema;    /* version of what the tables hold; a store of a newer one is refused untouched */
 	unsigned batch_max; /* most jobs a commit; 0: 256 */
+	/* A file outside of the folder that keeps how far the store has come, so that an older copy in its place is
+	 * refused (M2M_ECORRUPT); made when there is none yet. NULL: none is kept. */
+	const char *epoch_file;
+	bool bless; /* accept what is there, whatever the file says: a restored copy; not with read_only */
 };
 
 /* Open. out: owned by the caller, store_close(). M2M_EINVAL conf | M2M_ENOENT | M2M_EVERSION a newer schema |

@@ -406,11 +406,12 @@ enum m2m_rc store_lmdb_commit(void *ctx, struct store_job **jobs, unsigned n, st
 	return rc == MDB_SUCCESS ? M2M_OK : store_lmdb_fail(st, rc, "write", err);
 }
 
-/* Slots of readers that died are freed: they pin pages. */
+/* Slots of readers that died are freed: they pin pages. The epoch is counted up. */
 void store_lmdb_tick(void *ctx)
 {
 	struct store *st = ctx;
 	int dead = 0;
 
 	mdb_reader_check(st->env, &dead);
+	store_lmdb_epoch_tick(st);
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "store/store.h"
+#include "store/store_epoch.h"
 #include "store/store_writer.h"
 #include "store/store_writes.h"
 
@@ -29,7 +30,7 @@ struct store {
 	char *dir;
 	const struct m2m_env *menv;
 	MDB_env *env;
-	MDB_dbi dbi[STORE_TABLES_MAX];
+	MDB_dbi meta, dbi[STORE_TABLES_MAX];
 	unsigned tables;
 	uint32_t schema;
 	pthread_rwlock_t map_lock;
@@ -42,6 +43,12 @@ struct store {
 	struct store_writer_ops writer_ops;
 	struct store_txn job_txn; /* the writer's */
 	atomic_uint_least64_t commits;
+
+	char *epoch_file;	       /* NULL: none is kept */
+	struct store_epoch epoch;      /* as it was opened */
+	atomic_uint_least64_t counted; /* commits, when the epoch was counted up last */
+	bool writer_off;	       /* opened for reading only */
+	bool epoch_held;	       /* no room to count up: what is full must open too */
 };
 
 /* Record LMDB's code with the folder's name and what was tried; MDB_PANIC is remembered. */
@@ -54,6 +61,16 @@ void store_lmdb_over(struct store *st);
 
 /* Free a view that is in no pool and in no transaction. */
 void store_lmdb_view_free(struct store_view *v);
+
+/* The epoch (store_lmdb_epoch.c). file: read it before the first transaction (epoch 0: there is none); open: inside
+ * that transaction; opened: after its commit. M2M_ECORRUPT: an older copy, or another store. */
+enum m2m_rc store_lmdb_epoch_file(struct store *st, struct store_epoch *file, struct m2m_err *err);
+enum m2m_rc store_lmdb_epoch_open(struct store *st, MDB_txn *txn, const struct store_conf *conf,
+				  const struct store_epoch *file, bool fresh, struct m2m_err *err);
+enum m2m_rc store_lmdb_epoch_opened(struct store *st, struct m2m_err *err);
+/* Begin the next one; tick: if there was a commit since the last. Any thread, in no transaction. */
+enum m2m_rc store_lmdb_epoch_next(struct store *st, struct m2m_err *err);
+void store_lmdb_epoch_tick(struct store *st);
 
 #define STORE_READERS_MAX 1024
 #define STORE_LOOK_MS 1000 /* that the opening of a store may take for looking at its pages */

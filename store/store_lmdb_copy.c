@@ -73,7 +73,11 @@ enum m2m_rc store_copy(struct store *st, const char *path, struct m2m_err *err)
 		return rc;
 	rc = copy_to(st->env, path, err);
 	store_view_end(v);
-	return rc == M2M_OK ? folder_sync(dir, err) : rc;
+	if (rc == M2M_OK)
+		rc = folder_sync(dir, err);
+	if (rc == M2M_OK)
+		rc = store_lmdb_epoch_next(st, err); /* the copy is the older one from now on */
+	return rc;
 }
 
 /* --- in place --------------------------------------------------------------------------------------------------------

@@ -145,22 +145,21 @@ static bool is_new(MDB_txn *txn)
 	       ms.ms_entries == 0;
 }
 
-static enum m2m_rc tables_open(struct store *st, MDB_txn *txn, const struct store_conf *conf, struct m2m_err *err)
+static enum m2m_rc tables_open(struct store *st, MDB_txn *txn, const struct store_conf *conf, bool fresh,
+			       struct m2m_err *err)
 {
 	unsigned flags = conf->read_only ? 0 : MDB_CREATE;
-	MDB_dbi meta = 0;
-	bool fresh = is_new(txn);
 	enum m2m_rc rc = M2M_OK;
 	int mrc = MDB_SUCCESS;
 
 	if (fresh && (!conf->create || conf->read_only))
 		return m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", st->dir);
-	mrc = mdb_dbi_open(txn, META_TABLE, fresh ? MDB_CREATE : 0, &meta);
+	mrc = mdb_dbi_open(txn, META_TABLE, fresh ? MDB_CREATE : 0, &st->meta);
 	if (mrc == MDB_NOTFOUND || mrc == MDB_INCOMPATIBLE)
 		return m2m_fail(err, M2M_ECORRUPT, "%s: not a store of this program", st->dir);
 	if (mrc != MDB_SUCCESS)
 		return store_lmdb_fail(st, mrc, META_TABLE, err);
-	rc = fresh ? meta_write(st, txn, meta, conf->schema, err) : meta_read(st, txn, meta, conf->schema, err);
+	rc = fresh ? meta_write(st, txn, st->meta, conf->schema, err) : meta_read(st, txn, st->meta, conf->schema, err);
 	for (; rc == M2M_OK && conf->tables[st->tables] != NULL; st->tables++) {
 		mrc = mdb_dbi_open(txn, conf->tables[st->tables], flags, &st->dbi[st->tables]);
 		if (mrc == MDB_NOTFOUND)
@@ -176,12 +175,20 @@ static enum m2m_rc content_open(struct store *st, const struct store_conf *conf,
 {
 	MDB_envinfo info = { 0 };
 	MDB_txn *txn = NULL;
-	int mrc = store_lmdb_begin(st, conf->read_only ? MDB_RDONLY : 0, &txn);
-	enum m2m_rc rc = M2M_OK;
+	struct store_epoch file = { 0 };
+	bool fresh = false;
+	int mrc = MDB_SUCCESS;
+	enum m2m_rc rc = store_lmdb_epoch_file(st, &file, err);
 
+	if (rc != M2M_OK)
+		return rc;
+	mrc = store_lmdb_begin(st, conf->read_only ? MDB_RDONLY : 0, &txn);
 	if (mrc != MDB_SUCCESS)
 		return store_lmdb_fail(st, mrc, "first transaction", err);
-	rc = tables_open(st, txn, conf, err);
+	fresh = is_new(txn);
+	rc = tables_open(st, txn, conf, fresh, err);
+	if (rc == M2M_OK)
+		rc = store_lmdb_epoch_open(st, txn, conf, &file, fresh, err);
 	if (rc == M2M_OK && !conf->read_only) {
 		mdb_env_info(st->env, &info);
 		rc = store_files_extend(st->dir, info.me_mapsize, err);
@@ -194,7 +201,7 @@ static enum m2m_rc content_open(struct store *st, const struct store_conf *conf,
 		mdb_txn_abort(txn);
 	}
 	store_lmdb_over(st);
-	return rc;
+	return rc == M2M_OK && !conf->read_only ? store_lmdb_epoch_opened(st, err) : rc;
 }
 
 static enum m2m_rc env_open(struct store *st, const struct store_conf *conf, struct m2m_err *err)
@@ -227,7 +234,9 @@ static struct store *store_new(const struct store_conf *conf, const struct m2m_e
 	pthread_rwlock_init(&st->map_lock, NULL);
 	pthread_mutex_init(&st->pool_lock, NULL);
 	st->dir = strdup(conf->dir);
-	if (st->dir == NULL) {
+	st->epoch_file = conf->epoch_file != NULL ? strdup(conf->epoch_file) : NULL;
+	st->writer_off = conf->read_only;
+	if (st->dir == NULL || (conf->epoch_file != NULL && st->epoch_file == NULL)) {
 		store_close(st);
 		return NULL;
 	}
@@ -238,7 +247,8 @@ static enum m2m_rc conf_check(const struct store_conf *conf, struct m2m_err *err
 {
 	unsigned n = 0;
 
-	if (conf->dir == NULL || conf->tables == NULL || conf->map_size == 0 || conf->map_size > MAP_MAX)
+	if (conf->dir == NULL || conf->tables == NULL || conf->map_size == 0 || conf->map_size > MAP_MAX ||
+	    (conf->bless && conf->read_only))
 		return m2m_fail(err, M2M_EINVAL, "a store needs a folder, tables and a map size");
 	while (conf->tables[n] != NULL)
 		n++;
@@ -270,6 +280,11 @@ enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env,
 	rc = env_open(st, conf, err);
 	if (rc == M2M_OK)
 		rc = content_open(st, conf, err);
+	if (rc == M2M_EFULL && found && !conf->bless) {
+		st->epoch_held = true;
+		st->tables = 0;
+		rc = content_open(st, conf, err);
+	}
 	if (rc == M2M_OK && !conf->read_only)
 		rc = store_writer_start(st->dir, &st->writer_ops, conf->batch_max > 0 ? conf->batch_max : BATCH_MAX,
 					&st->writer, err);
@@ -286,6 +301,8 @@ void store_close(struct store *st)
 	if (st == NULL)
 		return;
 	store_writer_stop(st->writer);
+	if (st->writer != NULL)
+		store_lmdb_epoch_tick(st);
 	for (struct store_view *v = st->pool; v != NULL; v = st->pool) {
 		st->pool = v->next;
 		store_lmdb_view_free(v);
@@ -295,6 +312,7 @@ void store_close(struct store *st)
 	store_writes_free(&st->job_txn.writes);
 	pthread_mutex_destroy(&st->pool_lock);
 	pthread_rwlock_destroy(&st->map_lock);
+	free(st->epoch_file);
 	free(st->dir);
 	free(st);
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-check_PROGRAMS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage
-TESTS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage
+check_PROGRAMS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage tests/unit/check_store_epoch
+TESTS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage tests/unit/check_store_epoch
 EXTRA_DIST += tests/unit/store_fixture.h
 
 tests_unit_check_store_SOURCES = tests/unit/check_store.c
@@ -28,3 +28,8 @@ tests_unit_check_store_damage_SOURCES = tests/unit/check_store_damage.c
 tests_unit_check_store_damage_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_store_damage_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_store_damage_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_store_epoch_SOURCES = tests/unit/check_store_epoch.c
+tests_unit_check_store_epoch_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_store_epoch_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_store_epoch_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
