@@ -46,6 +46,12 @@ enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool sof
 void mas_close(struct mas *mas);
 const char *mas_id(const struct mas *mas);
 
+/* A copy of the root keys' environment in a new file, beside whoever writes: store_copy. */
+enum m2m_rc mas_copy(struct mas *mas, const char *path, struct m2m_err *err);
+/* The store that was put in place, older than the one that was there, is the store from now on. The daemon must not
+ * run. Errors: store_open's. */
+enum m2m_rc mas_accept_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err);
+
 /* --- the commands (protocol: doc/protocol.md) ---------------------------- */
 
 /* Called exactly once, from the caller's or the store's writer thread. answer: borrowed until return. */

@@ -43,18 +43,22 @@ static size_t kek_sources(const struct mas_conf *conf, struct m2m_kek_source out
 	return n;
 }
 
-static enum m2m_rc open_keys(const struct mas_conf *conf, bool create, const struct m2m_env *env, struct store **out,
-			     struct m2m_err *err)
+static enum m2m_rc open_keys(const struct mas_conf *conf, bool create, bool bless, const struct m2m_env *env,
+			     struct store **out, struct m2m_err *err)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], epoch[PATH_MAX];
 	const struct store_conf sc = { .dir = path,
 				       .tables = tables,
 				       .map_size = (size_t)conf->map_size,
 				       .sync = STORE_DURABLE,
 				       .create = create,
-				       .schema = MAS_SCHEMA };
+				       .schema = MAS_SCHEMA,
+				       .epoch_file = epoch,
+				       .bless = bless };
 	enum m2m_rc rc = path_in(conf, "keys", path, err);
 
+	if (rc == M2M_OK)
+		rc = path_in(conf, "epoch", epoch, err);
 	return rc == M2M_OK ? store_open(&sc, env, out, err) : rc;
 }
 
@@ -121,7 +125,16 @@ enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *en
 	if (rc == M2M_OK)
 		rc = m2m_folder_make(associations, true, err);
 	if (rc == M2M_OK)
-		rc = open_keys(conf, true, env, &st, err);
+		rc = open_keys(conf, true, false, env, &st, err);
+	store_close(st);
+	return rc;
+}
+
+enum m2m_rc mas_accept_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err)
+{
+	struct store *st = NULL;
+	enum m2m_rc rc = open_keys(conf, false, true, env, &st, err);
+
 	store_close(st);
 	return rc;
 }
@@ -228,7 +241,7 @@ static enum m2m_rc open_all(struct mas *mas, const char *identity, bool soft, st
 	if (rc == M2M_OK)
 		rc = m2m_keyring_open(keyring, src, n, &mas->keyring, err);
 	if (rc == M2M_OK)
-		rc = open_keys(mas->conf, false, mas->env, &mas->keys, err);
+		rc = open_keys(mas->conf, false, false, mas->env, &mas->keys, err);
 	if (rc == M2M_OK)
 		rc = settle_id(mas, identity, err);
 	if (rc == M2M_OK)
@@ -276,4 +289,9 @@ void mas_close(struct mas *mas)
 const char *mas_id(const struct mas *mas)
 {
 	return mas->id.s;
+}
+
+enum m2m_rc mas_copy(struct mas *mas, const char *path, struct m2m_err *err)
+{
+	return store_copy(mas->keys, path, err);
 }

@@ -64,6 +64,12 @@ enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const st
 /* Ends every handshake (each waiting round is answered), joins the workers. NULL does nothing. */
 void mtf_close(struct mtf *mtf);
 
+/* A copy of the environment in a new file, beside whoever writes: store_copy. */
+enum m2m_rc mtf_copy(struct mtf *mtf, const char *path, struct m2m_err *err);
+/* The store that was put in place, older than the one that was there, is the store from now on. The daemon must not
+ * run. Errors: store_open's. */
+enum m2m_rc mtf_accept_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
+
 /* --- RPR
  * --------------------------------------------------------------------------------------------------------------- */
 

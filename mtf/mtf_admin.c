@@ -439,3 +439,8 @@ enum m2m_rc mtf_enrolment_list(struct mtf *mtf, mtf_enrolment_each *each, void *
 
 	return rc == M2M_OK ? walk.rc : rc;
 }
+
+enum m2m_rc mtf_copy(struct mtf *mtf, const char *path, struct m2m_err *err)
+{
+	return store_copy(mtf->store.st, path, err);
+}

@@ -22,15 +22,17 @@ static struct m2m_seal_place place_of(enum mtf_table table, struct m2m_span key)
 }
 
 struct paths {
-	char env[PATH_LEN], keyring[PATH_LEN];
+	char env[PATH_LEN], keyring[PATH_LEN], epoch[PATH_LEN];
 };
 
 static enum m2m_rc make_paths(const struct mtf_conf *conf, struct paths *p, struct m2m_err *err)
 {
 	int a = snprintf(p->env, sizeof(p->env), "%s/enrolments", conf->store);
 	int b = snprintf(p->keyring, sizeof(p->keyring), "%s/keyring", conf->store);
+	int c = snprintf(p->epoch, sizeof(p->epoch), "%s/epoch", conf->store);
 
-	if (a < 0 || b < 0 || (size_t)a >= sizeof(p->env) || (size_t)b >= sizeof(p->keyring))
+	if (a < 0 || b < 0 || c < 0 || (size_t)c >= sizeof(p->epoch) || (size_t)a >= sizeof(p->env) ||
+	    (size_t)b >= sizeof(p->keyring))
 		return m2m_fail(err, M2M_EINVAL, "store: the path is too long");
 	return M2M_OK;
 }
@@ -46,10 +48,11 @@ static size_t kek_sources(const struct mtf_conf *conf, struct m2m_kek_source src
 	return n;
 }
 
-static struct store_conf store_conf_of(const struct mtf_conf *conf, const char *dir, bool create)
+static struct store_conf store_conf_of(const struct mtf_conf *conf, const struct paths *p, bool create)
 {
 	return (struct store_conf){
-		.dir = dir,
+		.dir = p->env,
+		.epoch_file = p->epoch,
 		.tables = tables,
 		.map_size = (size_t)conf->map_size,
 		.sync = STORE_DURABLE,
@@ -75,17 +78,17 @@ static enum m2m_rc refuse_records(struct store *st, const char *dir, struct m2m_
 }
 
 /* The environment, empty. One that a broken init left is taken over if it holds nothing. */
-static enum m2m_rc make_environment(const struct mtf_conf *conf, const char *dir, const struct m2m_env *env,
+static enum m2m_rc make_environment(const struct mtf_conf *conf, const struct paths *p, const struct m2m_env *env,
 				    struct m2m_err *err)
 {
-	struct store_conf sc = store_conf_of(conf, dir, true);
+	struct store_conf sc = store_conf_of(conf, p, true);
 	struct store *st = NULL;
-	enum m2m_rc rc = m2m_folder_make(dir, true, err);
+	enum m2m_rc rc = m2m_folder_make(p->env, true, err);
 
 	if (rc == M2M_OK)
 		rc = store_open(&sc, env, &st, err);
 	if (rc == M2M_OK)
-		rc = refuse_records(st, dir, err);
+		rc = refuse_records(st, p->env, err);
 	store_close(st);
 	return rc;
 }
@@ -101,7 +104,7 @@ enum m2m_rc mtf_store_init(const struct mtf_conf *conf, const struct m2m_env *en
 	if (rc == M2M_OK)
 		rc = m2m_folder_make(conf->store, true, err);
 	if (rc == M2M_OK)
-		rc = make_environment(conf, p.env, env, err);
+		rc = make_environment(conf, &p, env, err);
 	if (rc == M2M_OK && conf->kek_file && access(conf->kek_file, F_OK) != 0)
 		rc = m2m_kek_create(conf->kek_file, env, err);
 	if (rc == M2M_OK)
@@ -136,13 +139,29 @@ enum m2m_rc mtf_store_open(const struct mtf_conf *conf, const struct m2m_env *en
 	if (rc == M2M_OK)
 		rc = m2m_keyring_open(p.keyring, src, kek_sources(conf, src), &out->kr, err);
 	if (rc == M2M_OK) {
-		sc = store_conf_of(conf, p.env, false);
+		sc = store_conf_of(conf, &p, false);
 		rc = store_open(&sc, env, &out->st, err);
 	}
 	if (rc == M2M_OK)
 		rc = make_decoy(out, err);
 	if (rc != M2M_OK)
 		mtf_store_close(out);
+	return rc;
+}
+
+enum m2m_rc mtf_accept_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err)
+{
+	struct store_conf sc = { 0 };
+	struct store *st = NULL;
+	struct paths p = { 0 };
+	enum m2m_rc rc = make_paths(conf, &p, err);
+
+	if (rc == M2M_OK) {
+		sc = store_conf_of(conf, &p, false);
+		sc.bless = true;
+		rc = store_open(&sc, env, &st, err);
+	}
+	store_close(st);
 	return rc;
 }
 

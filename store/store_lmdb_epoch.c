@@ -89,14 +89,20 @@ static enum m2m_rc compare(struct store *st, const struct store_epoch *store, co
 	if (rc != M2M_OK)
 		return rc;
 	if (now.epoch == 0 && store->epoch > 1)
-		return m2m_fail(err, M2M_ECORRUPT, "%s: %s, which tells how old the store must be, is missing; `m2mctl "
-			"restore` accepts a copy", st->dir, st->epoch_file);
+		return m2m_fail(err, M2M_ECORRUPT,
+				"%s: %s, which tells how old the store must be, is missing; `m2mctl "
+				"restore` accepts a copy",
+				st->dir, st->epoch_file);
 	if (file->epoch > 0 && memcmp(file->uuid, store->uuid, STORE_UUID_LEN) != 0)
-		return m2m_fail(err, M2M_ECORRUPT, "%s: is another store than the one that %s tells of; `m2mctl restore` "
-			"accepts a copy", st->dir, st->epoch_file);
+		return m2m_fail(err, M2M_ECORRUPT,
+				"%s: is another store than the one that %s tells of; `m2mctl restore` "
+				"accepts a copy",
+				st->dir, st->epoch_file);
 	if (file->epoch > store->epoch)
-		return m2m_fail(err, M2M_ECORRUPT, "%s: an older copy (epoch %" PRIu64 ", %s says %" PRIu64
-			"); `m2mctl restore` accepts a copy", st->dir, store->epoch, st->epoch_file, file->epoch);
+		return m2m_fail(err, M2M_ECORRUPT,
+				"%s: an older copy (epoch %" PRIu64 ", %s says %" PRIu64
+				"); `m2mctl restore` accepts a copy",
+				st->dir, store->epoch, st->epoch_file, file->epoch);
 	return M2M_OK;
 }
 
@@ -104,8 +110,10 @@ static enum m2m_rc begin(struct store *st, const struct store_conf *conf, const 
 			 struct m2m_err *err)
 {
 	if (!fresh && file->epoch > 0 && !conf->bless)
-		return m2m_fail(err, M2M_ECORRUPT, "%s: an older copy, from before there was %s; `m2mctl restore` accepts "
-			"a copy", st->dir, st->epoch_file);
+		return m2m_fail(err, M2M_ECORRUPT,
+				"%s: an older copy, from before there was %s; `m2mctl restore` accepts "
+				"a copy",
+				st->dir, st->epoch_file);
 	st->epoch.epoch = conf->bless ? file->epoch + 1 : 1;
 	return st->menv->random(st->menv->arg, st->epoch.uuid, STORE_UUID_LEN) == M2M_OK
 		       ? M2M_OK

@@ -22,7 +22,8 @@ static void fill(void)
 	memset(big, 'b', sizeof(big) - 1);
 	for (int i = 0; i < 600; i++) {
 		snprintf(key, sizeof(key), "k%05d", i);
-		ck_assert_int_eq(fx_put(st, key, i % 100 == 0 ? big : "a value of some length, so that pages fill"), M2M_OK);
+		ck_assert_int_eq(fx_put(st, key, i % 100 == 0 ? big : "a value of some length, so that pages fill"),
+				 M2M_OK);
 	}
 	for (int i = 0; i < 200; i++) {
 		snprintf(key, sizeof(key), "k%05d", i * 3);
