@@ -92,9 +92,8 @@ enum m2m_rc node_tls_init(struct node_tls *tls, bool tls12, const struct node_ps
 	if (psk != NULL && !set_psk(tls->ctx, tls12, psk))
 		return m2m_fail_openssl(err, "TLS with a pre-shared key cannot be set up");
 	tls->ssl = SSL_new(tls->ctx);
-	if (tls->ssl == NULL)
+	if (tls->ssl == NULL || !SSL_set_app_data(tls->ssl, (void *)(uintptr_t)psk))
 		return m2m_fail_openssl(err, "TLS cannot be set up");
-	SSL_set_app_data(tls->ssl, (void *)(uintptr_t)psk);
 	return M2M_OK;
 }
 

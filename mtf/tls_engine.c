@@ -248,7 +248,7 @@ enum m2m_rc tls_engine_new(struct tls_server *server, int64_t now, struct tls_en
 	*out = NULL;
 	if (eng)
 		eng->ssl = SSL_new(server->ctx);
-	if (!eng || !in || !o || !eng->ssl) {
+	if (!eng || !in || !o || !eng->ssl || !SSL_set_app_data(eng->ssl, eng)) {
 		BIO_free(in);
 		BIO_free(o);
 		tls_engine_free(eng);
@@ -259,7 +259,6 @@ enum m2m_rc tls_engine_new(struct tls_server *server, int64_t now, struct tls_en
 	eng->out = o;
 	BIO_set_mem_eof_return(in, -1); /* empty: come again */
 	SSL_set_bio(eng->ssl, in, o);
-	SSL_set_app_data(eng->ssl, eng);
 	SSL_set_accept_state(eng->ssl);
 	X509_VERIFY_PARAM_set_time(SSL_get0_param(eng->ssl), (time_t)now);
 	*out = eng;
