@@ -24,6 +24,14 @@ tests_crash_check_nomem_mas_SOURCES = tests/crash/check_nomem_mas.c tests/crash/
 tests_crash_check_nomem_mas_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_crash_check_nomem_mas_CFLAGS = $(TEST_CFLAGS)
 tests_crash_check_nomem_mas_LDADD = mas/libmas.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+check_PROGRAMS += tests/crash/check_nomem_mtf
+TESTS += tests/crash/check_nomem_mtf
+tests_crash_check_nomem_mtf_SOURCES = tests/crash/check_nomem_mtf.c tests/crash/nomem.c tests/crash/nomem.h $(MTF_RIG)
+tests_crash_check_nomem_mtf_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_crash_check_nomem_mtf_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_crash_check_nomem_mtf_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=mtf_provision -Wl,--wrap=_mark_point
+tests_crash_check_nomem_mtf_LDADD = $(MTF_RIG_LIBS)
 endif
 EXTRA_DIST += tests/crash/test_crash.sh tests/crash/images.py tests/crash/faults.py
 

@@ -16,7 +16,7 @@ extern void *__libc_realloc(void *p, size_t n);
 
 static atomic_uint left; /* the allocation that brings it to 0 fails */
 static atomic_bool struck;
-static __thread bool test_thread, mine;
+static __thread bool test_thread, mine, spared;
 
 void nomem_arm(unsigned n)
 {
@@ -36,11 +36,16 @@ void nomem_mine(bool yes)
 	mine = yes;
 }
 
+void nomem_spare(bool yes)
+{
+	spared = yes;
+}
+
 static bool fails(void)
 {
 	unsigned n = atomic_load(&left);
 
-	if (n == 0 || (test_thread && !mine))
+	if (n == 0 || spared || (test_thread && !mine))
 		return false;
 	while (!atomic_compare_exchange_weak(&left, &n, n - 1)) {
 		if (n == 0)

@@ -11,5 +11,7 @@ void nomem_arm(unsigned n);
 /* No more. True if it was reached. */
 bool nomem_disarm(void);
 void nomem_mine(bool mine);
+/* This thread's do not count while it is spared: a test's own code on another's thread. */
+void nomem_spare(bool spare);
 
 #endif
