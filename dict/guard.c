@@ -88,6 +88,28 @@ static void mend_session_id(struct walk *w, const struct avp_at *a)
 	}
 }
 
+/* Identities and texts of the base protocol: the host writes them to the log as they are, also those of a peer that it
+ * is about to refuse. Control characters would forge lines there; '?' is in no identity. */
+static bool is_logged(const struct avp_at *a)
+{
+	static const uint32_t codes[] = { 264, 269, 281, 282, 283, 293, 294, 296 };
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		found = found || a->code == codes[i];
+	return found && a->vendor == 0;
+}
+
+static void mend_text(struct walk *w, const struct avp_at *a)
+{
+	for (size_t i = a->header; i < a->len; i++) {
+		if (a->p[i] < 0x20 || a->p[i] == 0x7f) {
+			a->p[i] = '?';
+			w->mended = true;
+		}
+	}
+}
+
 /* The host copies Proxy-Info into its answers, octets that it does not know included, and fails if one of them is not
  * as it should be. Reads only. */
 static bool copies_well(struct walk *w, uint8_t *p, size_t n, int depth)
@@ -134,6 +156,8 @@ static void look_at(struct walk *w, const struct avp_at *a, int depth)
 		disarm(w, a->p);
 	else if (a->code == CODE_SESSION_ID && a->vendor == 0)
 		mend_session_id(w, a);
+	else if (is_logged(a))
+		mend_text(w, a);
 }
 
 /* False: broken, and too short an end to hold a harmless AVP. */

@@ -4,7 +4,8 @@
  * Some malformed messages of a connected peer would harm the host before any extension sees them. The guard looks at
  * the raw octets of each message and makes those harmless: an AVP that cannot be trusted becomes one that nobody knows
  * (code 0, no flags, same length), which the codec reports as malformed; a message whose frame is broken gets a version
- * that the host refuses, which closes the connection. A well-formed message is never changed. */
+ * that the host refuses, which closes the connection. Control characters in identities and texts that the host writes
+ * to its log become '?'. A well-formed message is never changed. */
 #ifndef DICT_GUARD_H
 #define DICT_GUARD_H
 

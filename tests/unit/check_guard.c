@@ -208,6 +208,28 @@ START_TEST(test_session_id_with_nul)
 }
 END_TEST
 
+/* The host logs identities and texts as they are. */
+START_TEST(test_control_characters)
+{
+	static const uint32_t codes[] = { 264, 269, 281, 282, 283, 293, 294, 296 };
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		size_t at;
+
+		begin(REQUEST, 0);
+		at = avp(codes[i], M, 0, "a\n\x1b[2J\0\x7f\xc3\xa4", 10);
+		ck_assert_int_eq(run(), M2M_GUARD_MENDED);
+		ck_assert_mem_eq(msg + at + 8, "a??[2J??\xc3\xa4", 10);
+		ck_assert_int_eq(run(), M2M_GUARD_PASS);
+		begin(REQUEST, 0);
+		avp(codes[i], M | V, VENDOR, "a\n", 2);
+		avp(33, M, 0, "a\n", 2);
+		ck_assert_int_eq(run(), M2M_GUARD_PASS);
+		untouched();
+	}
+}
+END_TEST
+
 START_TEST(test_vendor_zero)
 {
 	size_t at;
@@ -378,6 +400,7 @@ int main(void)
 	tcase_add_test(tc, test_frames_are_spoiled);
 	tcase_add_test(tc, test_top_level_lengths_are_spoiled);
 	tcase_add_test(tc, test_session_id_with_nul);
+	tcase_add_test(tc, test_control_characters);
 	tcase_add_test(tc, test_vendor_zero);
 	tcase_add_test(tc, test_proxy_info);
 	tcase_add_test(tc, test_inner_length);
