@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Hostile peers, nodes and clients. Each test sends what must do no harm, and ends with proof that the daemons still serve."""
+import json
+import os
+import socket
+import ssl
+import time
 import unittest
 
 from case import LabCase, lablib
@@ -55,6 +60,298 @@ class Impersonation(LabCase):
             return thief
         thief.close()
         return None
+
+
+SP = lablib.SP
+SECTIONS = {  # role and what else a peer's section has, at the MAS and at the MTF
+    "mtf2": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{SP}" }}', None),
+    "mtf3": ('roles = { mtf }\n\tservice-providers = { "other.example.net" }', None),
+    "cse2": (f'roles = {{ cse }}\n\tcse-ids = {{ "//{SP}/cse2" }}', None),
+    "csf2": (None, "roles = { csf }\n\tmax-handshakes = 4"),
+    "csf3": (None, "roles = { csf }\n\tmax-handshakes = 4"),
+    "cse3": (f'roles = {{ cse }}\n\tcse-ids = {{ "//{SP}/cse3" }}', None),  # these two come and go
+    "mtf4": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{SP}" }}', None),
+    "nobody": (None, None),
+}
+
+
+def section(host, body):
+    return f'peer "{host}" {{\n\t{body}\n}}\n' if body else ""
+
+
+def client_hello():
+    """The first octets of Python's own TLS client."""
+    context = ssl.create_default_context()
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        context.wrap_bio(into, out, server_hostname=lablib.MTF).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return out.read()
+
+
+class Hostile(LabCase):
+    @classmethod
+    def prepare(cls):
+        for name, (mas, mtf) in SECTIONS.items():
+            host = f"{name}.example.com"
+            cls.lab.clients.append((host, section(host, mas), section(host, mtf)))
+        text = cls.lab.host_conf_text  # no watchdogs: nobody listens on our connections between two tests
+        cls.lab.host_conf_text = lambda *args: text(*args).replace("TwTimer = 6;", "TwTimer = 120;")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.links = {}
+        cls.addClassCleanup(lambda: [link.close() for link in cls.links.values()])
+        for name in SECTIONS:
+            cls.lab.pki.cert(name, "diameter-ca", f"DNS:{name}.example.com", cn=f"{name}.example.com")
+        test = cls("test_push")
+        test.new_node("honest")
+        test.enrol("honest")
+
+    def tearDown(self):
+        """Every test: all daemons serve, and so do the connections that the test left open."""
+        for d in self.lab.daemons:
+            d.check_alive()
+        self.enrol("honest")
+        ki, kc = self.derive("honest")
+        self.assertEqual(self.resolve(ki).get("key"), kc.hex())
+
+    # --- peers ---------------------------------------------------------------------------------------------------------
+
+    def dial(self, name, server, **kw):
+        return dia.Client(self.lab, getattr(self.lab, server).port, name, f"{name}.example.com", **kw)
+
+    def link(self, name):
+        """One connection for all tests that leave it open."""
+        if name not in self.links:
+            self.links[name] = self.dial(name, "mtf" if name.startswith("csf") else "mas")
+            self.assertEqual(self.links[name].cea.result, 2001)
+        return self.links[name]
+
+    @staticmethod
+    def head(link, app, dest=None, session=None, **other):
+        """What every request begins with; other: AVPs by constant's name, None: left out."""
+        avps = {"SESSION_ID": session or f"{link.host};1;{os.urandom(4).hex()}", "AUTH_APP": app, "AUTH_STATE": 1,
+                "ORIGIN_HOST": link.host, "ORIGIN_REALM": "example.com", "DEST_REALM": "example.com", "DEST_HOST": dest, **other}
+        return [dia.avp(getattr(dia, name), value) for name, value in avps.items() if value is not None]
+
+    @staticmethod
+    def key(link, rel=None, **other):
+        """An M2M-Key that is good but for what other says."""
+        rel = (rel or os.urandom(16)).hex()
+        avps = {"KEY_NAME": f"{rel}@{lablib.MAS}", "SUID": 21, "KEYING_MATERIAL": b"0123456789abcdef0123456789ABCDEF",
+                "EXPIRY": 0xf0000000, "ENROLEE": f"//{SP}/pushed", "TARGET": lablib.CSE_ID, "KE_NAME": f"{rel}@{link.host}", **other}
+        return dia.avp(dia.KEY, [dia.avp(getattr(dia, name), v) for name, value in avps.items() if value is not None
+                                 for v in (value if isinstance(value, list) else [value])])
+
+    def kpr(self, link, *avps, flags=dia.REQUEST | dia.PROXIABLE, **other):
+        return dia.message(dia.KPR, dia.RKM, [*self.head(link, dia.RKM, **{"dest": lablib.MAS, **other}), *avps], flags)
+
+    def krr(self, link, names, reason=2):
+        return dia.message(dia.KRR, dia.RKM, [*self.head(link, dia.RKM, lablib.MAS), dia.avp(dia.REASON, reason),
+                                              *[dia.avp(dia.KEY_NAME, n) for n in names]])
+
+    def skr(self, link, names, target=f"//{SP}/cse2", suid=32):
+        return dia.message(dia.SKR, dia.SAK, [*self.head(link, dia.SAK, lablib.MAS), dia.avp(dia.TARGET, target), dia.avp(dia.SUID, suid),
+                                              *[dia.avp(dia.KEY_NAME, n) for n in names]])
+
+    def rpr(self, link, number, payload, session=None, state=None):
+        dest = None if state is None else lablib.MTF
+        return dia.message(dia.RPR, dia.RP, [*self.head(link, dia.RP, dest, session), dia.avp(dia.ROUND, number),
+                                             dia.avp(dia.TLS_PAYLOAD, payload), *([] if state is None else [dia.avp(dia.STATE, state)])])
+
+    def each(self, link, rows):
+        """(name, request, result): one by one over a connection that stays."""
+        for name, request, result in rows:
+            with self.subTest(name):
+                self.assertEqual(link.ask(request).result, result)
+
+    # --- tests ---------------------------------------------------------------------------------------------------------
+
+    def test_push(self):
+        m = self.link("mtf2")
+        there = os.urandom(16)
+
+        def push(result, **other):
+            return str(other)[:60], self.kpr(m, self.key(m, **other)), result
+        self.each(m, [
+            push(2001, rel=there), push(2001, rel=there), push(5504, rel=there, EXPIRY=0xf0000001),
+            push(5003, ENROLEE="//other.example.net/n"), push(5004, ENROLEE=b"//sp.example.com/n\0"),
+            push(5004, ENROLEE="//sp.example.com/n\nforged"), push(5004, ENROLEE="//sp.example.com/../../etc"),
+            push(5004, ENROLEE="//sp.example.com/" + "n" * 60000), push(5004, ENROLEE=b"//sp.example.com/\xff"), push(5004, ENROLEE="n"),
+            push(5003, KE_NAME="00" * 16 + "@mtf.example.com"), push(5003, KE_NAME=there.hex() + "@mtf2.example.com"),
+            push(5508, KEY_NAME="00" * 16 + "@other.example.com"), push(5004, KEY_NAME='"}{"'),
+            push(5004, KEYING_MATERIAL=b"x" * 31), push(5004, KEYING_MATERIAL=b"x" * 33), push(5004, KEYING_MATERIAL=b"x" * 60000),
+            push(5005, KEYING_MATERIAL=None), push(5007, PACKAGE=b"x"), push(5506, KEYING_MATERIAL=None, PACKAGE=b"x" * 999),
+            push(5004, EXPIRY=2208988801), push(5507, SUID=32), push(5005, TARGET=None), push(5004, TARGET="in-cse"),
+            push(5009, TARGET=[f"//{SP}/t{i}" for i in range(300)]), push(5004, APP_ID="N\x1b[2J"),
+            push(5009, KEY_NAME=["00" * 16 + "@mas.example.com"] * 2),
+            ("33 keys", self.kpr(m, *[self.key(m)] * 33), 5009), ("no key", self.kpr(m), 5005),
+            ("one KmID twice in a request", self.kpr(m, *[self.key(m, rel=b"twice" * 3 + b"!", EXPIRY=e) for e in (0xf0000000, 0xf0000001)]),
+             2002),
+        ])
+        self.assertFalse(self.lab.mas.logged(r"\nforged|\x1b|0123456789abcdef"))
+
+    def test_heads(self):
+        m = self.link("mtf2")
+
+        def push(result, *avps, **other):
+            return str(other or avps)[:60], self.kpr(m, self.key(m), *avps, **other), result
+        self.each(m, [
+            push(5003, ORIGIN_HOST="mtf.example.com"), push(5004, ORIGIN_HOST=b"mtf2.example.com\0"), push(5004, ORIGIN_HOST="../../etc"),
+            push(5004, ORIGIN_HOST=""), push(5003, ORIGIN_REALM="example.net"), push(5004, DEST_REALM="elsewhere.example"),
+            push(3002, dest="other.example.com"), push(5005, dest=None), push(5004, AUTH_APP=dia.SAK), push(5004, AUTH_STATE=0),
+            push(5004, SESSION_ID=b""), push(5004, SESSION_ID=b"a\0b"), push(5004, SESSION_ID="x" * 30000), push(5004, SESSION_ID="a\nb"),
+            push(5009, dia.avp(dia.SESSION_ID, "second")), push(5003, dia.avp(dia.ROUTE_RECORD, "relay.example.com")),
+            push(3005, dia.avp(dia.ROUTE_RECORD, lablib.MAS)), push(5001, dia.avp(9999, "x")), push(5001, dia.avp(9, "x", 77)),
+            push(2001, dia.avp(9999, "x", flags=0)), push(2001, *[dia.avp(9999, flags=0)] * 5000), push(3008, flags=0xe0),
+            push(2001, flags=0xcf), push(2001, flags=0xd0), push(5014, dia.avp(0, "x")), push(5014, dia.avp(dia.PROXY_INFO, b"123456")),
+            push(5014, dia.avp(dia.KEY, dia.avp(dia.SUID, b"abcd", length=4))),
+            push(5014, dia.avp(dia.KEY, dia.avp(dia.SUID, b"abcd", length=9999))), push(5014, dia.avp(dia.REASON, b"abc")),
+            ("unknown application", dia.message(dia.KPR, 999, self.head(m, 999)), 3007),
+            ("unknown command", dia.message(16776799, dia.RKM, self.head(m, dia.RKM)), 3001),
+            ("command of another application", dia.message(dia.KPR, dia.SAK, [*self.head(m, dia.SAK, lablib.MAS), self.key(m)]), 3001),
+        ])
+
+    def test_roles(self):
+        m, m3, c, km = self.link("mtf2"), self.link("mtf3"), self.link("cse2"), self.node_keys("honest")["keys"][0]["kmId"]
+        ki, _ = self.derive("honest")
+        in_cse, nonsense = lablib.CSE_ID, "00" * 16 + "." + "00" * 16 + "@" + lablib.MAS
+        self.each(m, [
+            ("an MTF asks for an association key", self.skr(m, [ki], in_cse), 5003),
+            ("an MTF revokes another's key, and learns nothing", self.krr(m, [km]), 2001),
+            ("257 names", self.krr(m, [km] * 257), 5009), ("a wildcard", self.krr(m, ["*@" + lablib.MAS]), 5004),
+            ("no such reason", self.krr(m, [km], 9), 5004),
+        ])
+        self.each(m3, [
+            ("an MTF pushes for another's service provider", self.kpr(m3, self.key(m3)), 5003),
+            ("an MTF pushes under another's KmID", self.kpr(m3, self.key(m3, bytes.fromhex(km[:32]), ENROLEE="//other.example.net/n")), 5504),
+        ])
+        self.each(c, [
+            ("a CSE asks for another's key", self.skr(c, [ki]), 5501), ("a key that is not there: the same", self.skr(c, [nonsense]), 5501),
+            ("a CSE asks as another", self.skr(c, [ki], in_cse), 5003), ("in another spelling", self.skr(c, [ki], f"//{SP}/CSE2"), 5003),
+            ("with a NUL", self.skr(c, [ki], f"//{SP}/cse2\0"), 5004), ("a root key's usage", self.skr(c, [ki], suid=21), 5507),
+            ("33 names", self.skr(c, [ki] * 33), 5009), ("no name", self.skr(c, []), 5005), ("a KmID", self.skr(c, [km]), 5004),
+            ("a CSE pushes", self.kpr(c, self.key(c)), 5003), ("a CSE revokes", self.krr(c, [km]), 5003),
+        ])
+
+    def test_revocation_overtakes_pushes(self):
+        m, rel = self.link("mtf2"), os.urandom(16)
+        push, revoke = self.kpr(m, self.key(m, rel)), self.krr(m, [f"{rel.hex()}@{lablib.MAS}"])
+        for octets in (push, revoke, push, revoke, push):
+            m.send(octets)
+        self.assertEqual(sorted(m.receive().result for _ in range(5)), [2001, 2001, 2001, 5504, 5504])
+
+    def test_rounds(self):
+        c, c3, hello = self.link("csf2"), self.link("csf3"), client_hello()
+        first = c.ask(self.rpr(c, 1, hello, "csf2;1"))
+        self.assertEqual(first.result, 1001)
+        state = first.get(dia.STATE)
+        for link, rows in ((c3, [("another CSF goes on", self.rpr(c3, 2, b"x", "csf2;1", state), 5002),
+                                 ("another CSF repeats", self.rpr(c3, 1, hello, "csf2;1", state), 5002)]),
+                           (c, [("another session", self.rpr(c, 2, b"x", "csf2;2", state), 5002),
+                                ("a round left out", self.rpr(c, 3, b"x", "csf2;1", state), 5002),
+                                ("round 0", self.rpr(c, 0, b"x", "csf2;1", state), 5004),
+                                ("no State", self.rpr(c, 2, b"x", "csf2;1"), 5002),
+                                ("half of a State", self.rpr(c, 2, b"x", "csf2;1", state[:8]), 5002),
+                                ("a giant State", self.rpr(c, 2, b"x", "csf2;1", bytes(60000)), 5004),
+                                ("a giant payload", self.rpr(c, 1, bytes(60000)), 5004),
+                                ("no TLS", self.rpr(c, 1, b"GET / HTTP/1.1\r\n\r\n"), 4001),
+                                ("an alert", self.rpr(c, 1, b"\x15\3\1\0\2\2\x28"), 4001)])):
+            self.each(link, rows)
+        for _ in range(12):  # one State, many times at once: one answer for all
+            c.send(self.rpr(c, 2, b"\x16\3\3\0\1\x0b", "csf2;1", state))
+        self.assertEqual(len({(a.result, a.get(dia.TLS_PAYLOAD)) for a in (c.receive() for _ in range(12))}), 1)
+
+    def test_rounds_without_end(self):
+        c = self.link("csf2")
+        a = c.ask(self.rpr(c, 1, b"\x16", "csf2;long"))
+        for number in range(2, 9):
+            self.assertEqual(a.result, 1001)
+            a = c.ask(self.rpr(c, number, b"", "csf2;long", a.get(dia.STATE)))
+        self.assertEqual(c.ask(self.rpr(c, 9, b"", "csf2;long", a.get(dia.STATE))).result, 5012)
+
+    def test_half_open_enrolments(self):
+        c, c3, hello = self.link("csf3"), self.link("csf2"), client_hello()
+        results = [c.ask(self.rpr(c, 1, hello)).result for _ in range(8)]
+        self.assertEqual(results, [1001] * 4 + [4182] * 4)
+        self.assertEqual(c3.ask(self.rpr(c3, 1, b"no TLS")).result, 4001, "another CSF has its own limit")
+
+    def test_broken_frames(self):
+        good = self.kpr(self.link("mtf2"))
+        for name, octets in (("AVP length 0", good[:24] + bytes(4) + good[28:]), ("AVP beyond the message", good[:25] + b"\xff" + good[26:]),
+                             ("version 2", b"\2" + good[1:]), ("message length 0", b"\1\0\0\0" + bytes(16)),
+                             ("message length 22", b"\1\0\0\x16" + bytes(18)), ("16 MB announced", b"\1\xff\xff\xfc" + bytes(70000))):
+            with self.subTest(name):
+                link = lablib.wait_for("a connection", lambda: self.connect("mtf4"))
+                with self.assertRaises(dia.Closed):
+                    link.send(octets)
+                    link.receive()
+                link.close()
+
+    def connect(self, name):
+        """A new connection; None while the last one is still being taken down."""
+        try:
+            link = self.dial(name, "mas")
+        except (dia.Closed, TimeoutError):
+            return None
+        if link.cea.result == 2001:
+            return link
+        link.close()
+        return None
+
+    def test_names_that_are_not_the_certificate_s(self):
+        for claim in (lablib.CSF, "mtf9.example.com", "nobody.example.com.", "x\nforged", "../../etc", "a" * 5000, "a\0b"):
+            with self.subTest(claim[:40]):
+                try:
+                    link = self.dial("nobody", "mas", claims=claim)
+                except dia.Closed:
+                    continue
+                self.assertNotEqual(link.cea.result, 2001)
+                link.close()
+        self.assertFalse(self.lab.mas.logged(r"\nforged"))
+
+    def test_peer_without_a_section(self):
+        try:
+            link = self.dial("nobody", "mas")
+        except dia.Closed:
+            return
+        self.assertEqual(link.cea.result, 3010)
+        link.close()
+
+    def test_idle_connections(self):
+        idle = [socket.create_connection(("127.0.0.1", port)) for port in (self.lab.mas.port, self.lab.mtf.port, self.lab.relay_port)
+                for _ in range(10)]
+        try:
+            began = time.monotonic()
+            self.enrol("honest")
+            lablib.wait_for("a new peer among idle connections", lambda: self.connect("cse3")).close()
+            self.assertLess(time.monotonic() - began, 10)
+        finally:
+            for s in idle:
+                s.close()
+
+    def test_flood_of_nodes(self):
+        for octets in (b"\x16\3\1\0\5hello", b"GET / HTTP/1.1\r\n\r\n", b"\x16\3\1\xff\xff" + bytes(1000)):
+            for _ in range(60):
+                with socket.create_connection(("127.0.0.1", self.lab.relay_port), timeout=10) as s:
+                    s.sendall(octets)
+
+    def test_resolver_clients(self):
+        for line in (b"\n", b"{}\n", b"[" * 900 + b"\n", b"\0" * 100 + b"\n", b'{"pskIdentity":1}\n', b'{"pskIdentity":"a\\u0000b"}\n',
+                     b'{"pskIdentity":"a","pskIdentity":"b"}\n', b'{"pskIdentity":"\\"},{\\"status\\":\\"ok"}\n', b"x" * 100000):
+            with self.subTest(line[:40]), socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(10)
+                s.connect(self.lab.resolver)
+                try:
+                    s.sendall(line)
+                    answer = s.makefile().readline()
+                except (BrokenPipeError, ConnectionResetError):
+                    continue
+                if answer:
+                    self.assertEqual(json.loads(answer)["status"], "refused")
 
 
 if __name__ == "__main__":
