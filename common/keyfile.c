@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -160,10 +161,9 @@ static bool write_all(int fd, struct m2m_span s)
 	return true;
 }
 
-/* Write, sync and close; the temporary file's name is made from tmp. */
-static enum m2m_rc write_new(char *tmp, struct m2m_span content, struct m2m_err *err)
+/* Write, sync and close. fd: taken; -1: the making of tmp failed, errno says why. */
+static enum m2m_rc write_new(char *tmp, int fd, struct m2m_span content, struct m2m_err *err)
 {
-	int fd = mkostemp(tmp, O_CLOEXEC); /* 0600 */
 	enum m2m_rc rc = M2M_OK;
 
 	if (fd < 0) {
@@ -178,12 +178,12 @@ static enum m2m_rc write_new(char *tmp, struct m2m_span content, struct m2m_err 
 	return rc;
 }
 
-static enum m2m_rc put_in_place(const char *tmp, const char *path, int folder, struct m2m_err *err)
+static enum m2m_rc put_in_place(const char *tmp, const char *path, int folder, unsigned flags, struct m2m_err *err)
 {
 	enum m2m_rc rc = M2M_OK;
 	int fd = -1;
 
-	if (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_NOREPLACE) != 0)
+	if (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, flags) != 0)
 		return errno == EEXIST ? m2m_fail(err, M2M_EEXIST, "%s: exists already, left as it is", path)
 				       : m2m_fail_errno(err, "%s: rename", path);
 	fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -210,12 +210,90 @@ enum m2m_rc m2m_keyfile_create(const char *path, struct m2m_span content, m2m_ke
 	else if (snprintf(tmp, sizeof(tmp), "%s.XXXXXX", path) >= (int)sizeof(tmp))
 		rc = m2m_fail(err, M2M_EINVAL, "%s: a name too long", path);
 	if (rc == M2M_OK) {
-		rc = write_new(tmp, content, err);
+		rc = write_new(tmp, mkostemp(tmp, O_CLOEXEC), content, err); /* 0600 */
 		if (rc == M2M_OK && prove != NULL)
 			rc = prove(arg, tmp, err);
 		if (rc == M2M_OK)
-			rc = put_in_place(tmp, path, folder, err);
+			rc = put_in_place(tmp, path, folder, RENAME_NOREPLACE, err);
 		/* Gone already if all went well, or if only the last sync failed: the file is whole then. */
+		if (rc != M2M_OK && tmp[0] != '\0')
+			unlink(tmp);
+	}
+	close(folder);
+	return rc;
+}
+
+/* --- replacing --- */
+
+enum m2m_rc m2m_keyfile_lock(const char *path, int *fd, struct m2m_err *err)
+{
+	const char *name = NULL;
+	int folder = -1, f = -1;
+	enum m2m_rc rc = open_folder(path, &folder, &name, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	f = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (f < 0 || flock(f, LOCK_EX | LOCK_NB) != 0)
+		rc = f >= 0 && errno == EWOULDBLOCK
+			     ? m2m_fail(err, M2M_EBUSY, "%s: somebody else is changing it just now", path)
+			     : m2m_fail_errno(err, "%s: lock of its folder", path);
+	close(folder);
+	if (rc == M2M_OK)
+		*fd = f;
+	else if (f >= 0)
+		close(f);
+	return rc;
+}
+
+/* What a crash left is taken away; anything that we would not have made is left alone. */
+static enum m2m_rc clear_way(const char *tmp, struct m2m_err *err)
+{
+	struct stat st;
+
+	if (lstat(tmp, &st) != 0)
+		return errno == ENOENT ? M2M_OK : m2m_fail_errno(err, "%s", tmp);
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return m2m_fail(err, M2M_EEXIST, "%s: is in the way, and not a file that this program made", tmp);
+	return unlink(tmp) == 0 ? M2M_OK : m2m_fail_errno(err, "%s", tmp);
+}
+
+/* Made by root, it has to be readable to whom the old one belongs. */
+static int make_for(const char *tmp, uid_t uid, gid_t gid)
+{
+	int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd >= 0 && uid != geteuid() && fchown(fd, uid, gid) != 0) {
+		close(fd);
+		unlink(tmp);
+		fd = -1;
+	}
+	return fd;
+}
+
+enum m2m_rc m2m_keyfile_replace(const char *path, struct m2m_span content, m2m_keyfile_prove *prove, void *arg,
+				struct m2m_err *err)
+{
+	char tmp[PATH_MAX];
+	const char *name = NULL;
+	struct stat st;
+	int folder = -1;
+	enum m2m_rc rc = open_folder(path, &folder, &name, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		rc = m2m_fail_errno(err, "%s", path);
+	else if (snprintf(tmp, sizeof(tmp), "%s.new", path) >= (int)sizeof(tmp))
+		rc = m2m_fail(err, M2M_EINVAL, "%s: a name too long", path);
+	if (rc == M2M_OK)
+		rc = clear_way(tmp, err);
+	if (rc == M2M_OK) {
+		rc = write_new(tmp, make_for(tmp, st.st_uid, st.st_gid), content, err);
+		if (rc == M2M_OK && prove != NULL)
+			rc = prove(arg, tmp, err);
+		if (rc == M2M_OK)
+			rc = put_in_place(tmp, path, folder, 0, err);
 		if (rc != M2M_OK && tmp[0] != '\0')
 			unlink(tmp);
 	}

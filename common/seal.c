@@ -78,16 +78,15 @@ static void cut_back(struct m2m_secret *out, size_t n)
 	out->n = n;
 }
 
-enum m2m_rc m2m_seal(const struct m2m_keyring *kr, const struct m2m_env *env, const struct m2m_seal_place *at,
-		     uint64_t generation, struct m2m_span plain, struct m2m_secret *out, struct m2m_err *err)
+static enum m2m_rc seal_under(const struct m2m_keyring *kr, const struct m2m_key *dek, const struct head *h,
+			      const struct m2m_env *env, const struct m2m_seal_place *at, struct m2m_span plain,
+			      struct m2m_secret *out, struct m2m_err *err)
 {
-	struct head h = { FORMAT, SUITE, at->rectype, 0, m2m_keyring_active_term(kr), generation };
-	const struct m2m_key *dek = m2m_keyring_dek(kr, h.term);
 	uint8_t head[HEAD], ctx[CONTEXT_MAX];
 	size_t from = out->n, n;
 	enum m2m_rc rc;
 
-	put_head(&h, head);
+	put_head(h, head);
 	n = context(kr, at, head, ctx);
 	if (n == 0 || plain.n > M2M_BOX_PLAIN_MAX)
 		return too_long(at, err);
@@ -98,6 +97,40 @@ enum m2m_rc m2m_seal(const struct m2m_keyring *kr, const struct m2m_env *env, co
 	if (rc != M2M_OK)
 		cut_back(out, from);
 	return rc;
+}
+
+enum m2m_rc m2m_seal(struct m2m_keyring *kr, const struct m2m_env *env, const struct m2m_seal_place *at,
+		     uint64_t generation, struct m2m_span plain, struct m2m_secret *out, struct m2m_err *err)
+{
+	struct head h = { FORMAT, SUITE, at->rectype, 0, 0, generation };
+	enum m2m_rc rc = m2m_keyring_hold(kr, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	h.term = m2m_keyring_active_term(kr);
+	rc = seal_under(kr, m2m_keyring_dek(kr, h.term), &h, env, at, plain, out, err);
+	m2m_keyring_release(kr);
+	return rc;
+}
+
+enum m2m_rc m2m_seal_decoy(struct m2m_keyring *kr, const struct m2m_env *env, const struct m2m_seal_place *at,
+			   struct m2m_span plain, struct m2m_secret *out, struct m2m_err *err)
+{
+	struct head h = { FORMAT, SUITE, at->rectype, 0, 0, 0 };
+	enum m2m_rc rc;
+
+	m2m_keyring_hold_any(kr);
+	rc = seal_under(kr, m2m_keyring_local(kr), &h, env, at, plain, out, err);
+	m2m_keyring_release(kr);
+	return rc;
+}
+
+uint32_t m2m_sealed_term(struct m2m_span record)
+{
+	struct m2m_rd rd = m2m_rd(record);
+
+	m2m_rd_octets(&rd, 4);
+	return m2m_rd_u32(&rd);
 }
 
 /* Read the header and judge it by itself. */
@@ -123,25 +156,19 @@ static enum m2m_rc check_head(const struct m2m_seal_place *at, struct m2m_span r
 	return M2M_OK;
 }
 
-enum m2m_rc m2m_unseal(const struct m2m_keyring *kr, const struct m2m_seal_place *at, struct m2m_span record,
-		       struct m2m_secret *out, uint64_t *generation, struct m2m_err *err)
+/* Open with the keyring held. */
+static enum m2m_rc unseal_under(const struct m2m_keyring *kr, const struct head *h, const struct m2m_key *dek,
+				const struct m2m_seal_place *at, struct m2m_span record, struct m2m_secret *out,
+				struct m2m_err *err)
 {
-	struct head h;
-	const struct m2m_key *dek = NULL;
 	uint8_t head[HEAD], ctx[CONTEXT_MAX];
 	size_t from = out->n, n;
-	enum m2m_rc rc = check_head(at, record, &h, err);
+	enum m2m_rc rc;
 
-	if (rc != M2M_OK)
-		return rc;
-	put_head(&h, head);
+	put_head(h, head);
 	n = context(kr, at, head, ctx);
 	if (n == 0)
 		return too_long(at, err);
-	dek = m2m_keyring_dek(kr, h.term);
-	if (dek == NULL)
-		return m2m_fail(err, M2M_ESEALED, "table %s: a record under term %lu, which the keyring does not hold",
-				at->table, (unsigned long)h.term);
 	if (m2m_secret_add(out, NULL, record.n - M2M_SEAL_OVERHEAD) != M2M_OK)
 		return m2m_fail(err, M2M_ENOMEM, "table %s: out of memory", at->table);
 	rc = m2m_box_open(dek, m2m_span(ctx, n), m2m_span(record.p + HEAD, record.n - HEAD), out->p + from, NULL);
@@ -149,7 +176,53 @@ enum m2m_rc m2m_unseal(const struct m2m_keyring *kr, const struct m2m_seal_place
 		cut_back(out, from);
 		return m2m_fail(err, rc, "table %s: a record that is damaged, or is not of this place", at->table);
 	}
-	if (generation != NULL)
-		*generation = h.generation;
 	return M2M_OK;
+}
+
+static const struct m2m_key *dek_of(const struct m2m_keyring *kr, uint32_t term)
+{
+	return term == 0 ? m2m_keyring_local(kr) : m2m_keyring_dek(kr, term);
+}
+
+/* Hold the keyring with the DEK of a term in it: as it is, else as its file is by now. */
+static enum m2m_rc hold_term(struct m2m_keyring *kr, uint32_t term, const char *table, const struct m2m_key **dek,
+			     struct m2m_err *err)
+{
+	enum m2m_rc rc;
+
+	m2m_keyring_hold_any(kr);
+	*dek = dek_of(kr, term);
+	if (*dek != NULL)
+		return M2M_OK;
+	m2m_keyring_release(kr);
+	rc = m2m_keyring_hold(kr, err);
+	if (rc != M2M_OK)
+		return rc;
+	*dek = dek_of(kr, term);
+	if (*dek != NULL)
+		return M2M_OK;
+	rc = m2m_fail(err, M2M_ESEALED, "table %s: a record under term %lu, which %s", table, (unsigned long)term,
+		      m2m_keyring_is_destroyed(kr, term) ? "was destroyed" : "the keyring does not hold");
+	m2m_keyring_release(kr);
+	return rc;
+}
+
+enum m2m_rc m2m_unseal(struct m2m_keyring *kr, const struct m2m_seal_place *at, struct m2m_span record,
+		       struct m2m_secret *out, uint64_t *generation, struct m2m_err *err)
+{
+	const struct m2m_key *dek = NULL;
+	struct head h;
+	enum m2m_rc rc = check_head(at, record, &h, err);
+
+	if (rc == M2M_OK && (strlen(at->table) > TABLE_MAX || at->key.n > KEY_MAX))
+		rc = too_long(at, err);
+	if (rc == M2M_OK)
+		rc = hold_term(kr, h.term, at->table, &dek, err);
+	if (rc != M2M_OK)
+		return rc;
+	rc = unseal_under(kr, &h, dek, at, record, out, err);
+	m2m_keyring_release(kr);
+	if (rc == M2M_OK && generation != NULL)
+		*generation = h.generation;
+	return rc;
 }

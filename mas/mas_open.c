@@ -37,9 +37,9 @@ static size_t kek_sources(const struct mas_conf *conf, struct m2m_kek_source out
 	size_t n = 0;
 
 	if (conf->kek_file)
-		out[n++] = (struct m2m_kek_source){ M2M_KEK_FILE, conf->kek_file };
+		out[n++] = (struct m2m_kek_source){ .type = M2M_KEK_FILE, .where = conf->kek_file };
 	if (conf->kek_credential)
-		out[n++] = (struct m2m_kek_source){ M2M_KEK_CREDENTIAL, conf->kek_credential };
+		out[n++] = (struct m2m_kek_source){ .type = M2M_KEK_CREDENTIAL, .where = conf->kek_credential };
 	return n;
 }
 

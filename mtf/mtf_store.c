@@ -42,9 +42,9 @@ static size_t kek_sources(const struct mtf_conf *conf, struct m2m_kek_source src
 	size_t n = 0;
 
 	if (conf->kek_file)
-		src[n++] = (struct m2m_kek_source){ M2M_KEK_FILE, conf->kek_file };
+		src[n++] = (struct m2m_kek_source){ .type = M2M_KEK_FILE, .where = conf->kek_file };
 	if (conf->kek_credential)
-		src[n++] = (struct m2m_kek_source){ M2M_KEK_CREDENTIAL, conf->kek_credential };
+		src[n++] = (struct m2m_kek_source){ .type = M2M_KEK_CREDENTIAL, .where = conf->kek_credential };
 	return n;
 }
 

@@ -17,7 +17,7 @@ static struct m2m_keyring *ring;
 static void make_ring(void)
 {
 	char dir[] = "/tmp/m2m-fuzz.XXXXXX", kek[64], path[64];
-	struct m2m_kek_source src = { M2M_KEK_FILE, kek };
+	struct m2m_kek_source src = { .type = M2M_KEK_FILE, .where = kek };
 
 	assert(mkdtemp(dir) != NULL && m2m_secret_process(NULL) == M2M_OK);
 	snprintf(kek, sizeof(kek), "%s/kek", dir);

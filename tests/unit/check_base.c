@@ -176,7 +176,7 @@ END_TEST
 START_TEST(test_secret_process_refuses)
 {
 	static const struct rlimit none = { 0, 0 };
-	struct m2m_kek_source src = { M2M_KEK_FILE, "/no/such/kek" };
+	struct m2m_kek_source src = { .type = M2M_KEK_FILE, .where = "/no/such/kek" };
 	struct m2m_err err = { 0 };
 	int status = -1;
 	pid_t pid;

@@ -192,7 +192,7 @@ END_TEST
 
 START_TEST(test_kek_credential)
 {
-	struct m2m_kek_source src = { M2M_KEK_CREDENTIAL, "kek" };
+	struct m2m_kek_source src = { .type = M2M_KEK_CREDENTIAL, .where = "kek" };
 	static const char *const bad[] = { "", ".", "..", "a/b", "/etc/kek", "../kek", "k\n" };
 	struct m2m_key kek;
 
@@ -215,7 +215,7 @@ START_TEST(test_kek_credential)
 		src.where = bad[i];
 		ck_assert_int_eq(m2m_kek_read(&src, &kek, &err), M2M_EINVAL);
 	}
-	src = (struct m2m_kek_source){ (enum m2m_kek_type)9, kek_path };
+	src = (struct m2m_kek_source){ .type = (enum m2m_kek_type)9, .where = kek_path };
 	ck_assert_int_eq(m2m_kek_read(&src, &kek, &err), M2M_EINVAL);
 	unsetenv("CREDENTIALS_DIRECTORY");
 }

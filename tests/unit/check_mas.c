@@ -462,7 +462,7 @@ END_TEST
 
 START_TEST(test_open_refuses)
 {
-	const struct m2m_kek_source src = { M2M_KEK_FILE, w.kek };
+	const struct m2m_kek_source src = { .type = M2M_KEK_FILE, .where = w.kek };
 	char keyring[128], aside[128];
 	struct m2m_err err = { 0 };
 

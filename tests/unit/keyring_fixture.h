@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_SOURCE(path) ((struct m2m_kek_source){ M2M_KEK_FILE, path })
+#define FILE_SOURCE(path) ((struct m2m_kek_source){ .type = M2M_KEK_FILE, .where = (path) })
 #define HEX32 "0123456789abcdef0123456789abcdef"
 
 static char dir[256], kek_path[300], other_path[300], ring_path[300], spare_path[300];
