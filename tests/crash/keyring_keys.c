@@ -12,7 +12,7 @@ int main(int argc, char **argv)
 {
 	struct m2m_err err = { 0 };
 	struct m2m_keyring *kr = NULL;
-	struct m2m_kek_source src = { M2M_KEK_FILE, argc == 3 ? argv[2] : "" };
+	struct m2m_kek_source src = { .type = M2M_KEK_FILE, .where = argc == 3 ? argv[2] : "" };
 	char hex[2 * M2M_KEY_LEN + 1];
 
 	if (argc != 3 || m2m_secret_process(&err) != M2M_OK ||
