@@ -63,7 +63,8 @@ static enum m2m_rc plan_slot(struct plan *p, const struct m2m_kek_source *src, s
 	if (rc == M2M_OK)
 		rc = kind->make(src, p->env, &params, kek, err);
 	if (rc == M2M_OK) {
-		m2m_keyring_put_slot_head(&wr, (uint8_t)src->type, where, m2m_span(params.n ? params.p : box, params.n));
+		m2m_keyring_put_slot_head(&wr, (uint8_t)src->type, where,
+					  m2m_span(params.n ? params.p : box, params.n));
 		rc = m2m_keyring_wrap(M2M_KEYRING_SLOT, p->uuid, m2m_span(p->slots.p + from, p->slots.n - from), kek,
 				      p->rmk, p->env, box, err);
 	}

@@ -7,8 +7,8 @@
 #include "common/keyring_file.h"
 
 struct m2m_slot_info {
-	uint8_t type;	  /* enum m2m_kek_type, or one of a later program */
-	const char *kind; /* "file", …; NULL: of a later program */
+	uint8_t type;			       /* enum m2m_kek_type, or one of a later program */
+	const char *kind;		       /* "file", …; NULL: of a later program */
 	char where[M2M_KEYRING_WHERE_MAX + 1]; /* as it was when the slot was made */
 };
 struct m2m_term_info {

@@ -222,6 +222,9 @@ enum m2m_rc m2m_unseal(struct m2m_keyring *kr, const struct m2m_seal_place *at, 
 		return rc;
 	rc = unseal_under(kr, &h, dek, at, record, out, err);
 	m2m_keyring_release(kr);
+	if (rc == M2M_ECORRUPT && h.term == 0) /* no decoy of ours, and no store has a term 0 */
+		rc = m2m_fail(err, M2M_ESEALED, "table %s: a record under term 0, which the keyring does not hold",
+			      at->table);
 	if (rc == M2M_OK && generation != NULL)
 		*generation = h.generation;
 	return rc;

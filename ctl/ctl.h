@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "common/env.h"
+#include "common/keyring.h"
 #include "common/secret.h"
 #include "mas/mas.h"
 #include "mtf/mtf.h"
@@ -35,6 +36,9 @@ enum ctl_opt {
 	CTL_EXPIRES,
 	CTL_FREEDIAMETER,
 	CTL_YES,
+	CTL_PASSPHRASE,
+	CTL_RECOVERY,
+	CTL_NO_RECOVERY,
 	CTL_OPTIONS
 };
 #define CTL_BIT(opt) (1U << (opt))
@@ -149,6 +153,22 @@ struct ctl_mtf {
 enum m2m_rc ctl_mtf_open(const struct ctl_args *args, struct ctl_mtf *out, struct m2m_err *err);
 void ctl_mtf_close(struct ctl_mtf *m);
 
+/* A keyring beside a store, and what opens it: what the configuration names, and --passphrase-file. */
+struct ctl_ring {
+	bool is_mas;
+	struct mas_conf mas;
+	struct mtf_conf mtf;
+	char path[4096];
+	struct m2m_kek_source src[3];
+	size_t n;
+	struct m2m_secret passphrase; /* as read from standard input */
+};
+/* Opens nothing but the configuration. */
+enum m2m_rc ctl_ring_open(const struct ctl_args *args, struct ctl_ring *r, struct m2m_err *err);
+void ctl_ring_close(struct ctl_ring *r);
+/* Add a slot; a key file that is not there yet is made. */
+enum m2m_rc ctl_slot_add(const struct ctl_ring *r, const struct m2m_kek_source *src, struct m2m_err *err);
+
 /* Read a device's key, hex in a file that only its owner may read, or in standard input ("-"); out: appended. */
 enum m2m_rc ctl_key_read(const char *path, struct m2m_secret *out, struct m2m_err *err);
 
@@ -162,6 +182,7 @@ enum m2m_rc ctl_host_conf_check(const char *path, ctl_finding *each, void *arg, 
 /* --- the verbs --------------------------------------------------------------------------------------------------- */
 /* A ..._list is also the ..._show: it tells the one that is named. */
 ctl_run ctl_init, ctl_credential_add, ctl_credential_remove, ctl_credential_list, ctl_enrolee_add, ctl_enrolee_list,
-	ctl_enrolment_list, ctl_key_list, ctl_check_config;
+	ctl_enrolment_list, ctl_key_list, ctl_check_config, ctl_kek_list, ctl_kek_test, ctl_kek_add, ctl_kek_remove,
+	ctl_rotate;
 
 #endif

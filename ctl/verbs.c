@@ -25,10 +25,19 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 	[CTL_EXPIRES] = { "--expires", "TIME", false,
 			  "when the enrolment ends, as in 20271124T000000 (UTC); no root key outlives it" },
 	[CTL_YES] = { "--yes", NULL, true, "do not ask first" },
+	[CTL_PASSPHRASE] = { "--passphrase-file", "FILE", false,
+			     "open the keyring by the passphrase in this file too, which only its owner may read; - "
+			     "reads "
+			     "standard input" },
+	[CTL_RECOVERY] = { "--recovery-file", "FILE", false,
+			   "make a recovery passphrase and write it to this new file, to be printed and put away" },
+	[CTL_NO_RECOVERY] = { "--no-recovery", NULL, true,
+			      "make none: if the key encryption key is lost, so is everything in the store" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 };
 
 #define MAS_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_IDENTITY))
+#define RING_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_PASSPHRASE))
 #define MTF_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY))
 
 const struct ctl_verb ctl_verbs[] = {
@@ -75,5 +84,24 @@ const struct ctl_verb ctl_verbs[] = {
 	{ "key show", ctl_key_list, "KMID", 1, 1, MAS_OPTIONS | CTL_BIT(CTL_JSON),
 	  "show one root key (never the key itself)", NULL,
 	  "m2mctl key show 000102030405060708090a0b0c0d0e0f@mas.example.com" },
+	{ "kek list", ctl_kek_list, "", 0, 0, RING_OPTIONS | CTL_BIT(CTL_JSON),
+	  "list the slots of a keyring: which key encryption keys open it", "Needs none of them, and so proves none.",
+	  "m2mctl kek list --mas /etc/m2m/mas.conf" },
+	{ "kek test", ctl_kek_test, "[SOURCE]", 0, 1, RING_OPTIONS, "show that a key encryption key opens its slot",
+	  "SOURCE as for kek add; without it, each one that the configuration names is tried.",
+	  "m2mctl kek test passphrase:/media/usb/mas.recovery --mas /etc/m2m/mas.conf" },
+	{ "kek add", ctl_kek_add, "SOURCE", 1, 1, RING_OPTIONS, "add a slot, once it was shown to open the keyring",
+	  "SOURCE is file:PATH (made if it is not there), credential:NAME (of the unit), or passphrase:FILE (- reads "
+	  "standard\n"
+	  "input). The daemon may run; it needs no restart.",
+	  "m2mctl kek add file:/etc/m2m/mas2.kek --mas /etc/m2m/mas.conf" },
+	{ "kek remove", ctl_kek_remove, "SLOT", 1, 1, RING_OPTIONS | CTL_BIT(CTL_YES), "remove a slot",
+	  "The last one that works stays. --yes takes it that only one is left.",
+	  "m2mctl kek remove 1 --mas /etc/m2m/mas.conf" },
+	{ "rotate", ctl_rotate, "", 0, 0,
+	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY),
+	  "seal every record under a new data key, and destroy the older ones",
+	  "The daemon may run. Stopped or killed at any point, it goes on when it is run again.",
+	  "m2mctl rotate --mas /etc/m2m/mas.conf" },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL, NULL, NULL },
 };

@@ -92,4 +92,8 @@ enum m2m_rc mas_key_list(struct mas *mas, mas_key_each *each, void *arg, struct 
 /* One key. M2M_ENOENT. */
 enum m2m_rc mas_key_show(struct mas *mas, struct m2m_span km_id, mas_key_each *each, void *arg, struct m2m_err *err);
 
+/* What to give to reseal_rotate; borrowed until mas_close. */
+struct reseal;
+void mas_reseal(const struct mas *mas, struct reseal *out);
+
 #endif

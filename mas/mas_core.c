@@ -4,8 +4,8 @@
  * A request is a batch, and a batch is one job of the store's writer, so that its keys share a commit. Each key is
  * decided on alone: one that is refused, or whose records do not open, leaves the others as they are. When the store
  * cannot take a write, the whole job is undone and nothing was changed. New records are sealed on the caller's thread,
- * before; only a record that is replaced is sealed on the writer's. A batch belongs to the caller until it is handed
- * in, then to the writer. */
+ * before; a record that is replaced, or whose term is not the active one any more, is sealed on the writer's. A batch
+ * belongs to the caller until it is handed in, then to the writer. */
 #include "config.h"
 
 #include "mas/mas_int.h"
@@ -132,14 +132,29 @@ static void batch_undone(struct batch *b, enum m2m_rc rc, const struct m2m_err *
 	}
 }
 
+/* The new record was sealed before the job: again, if a rotation has begun since. */
+static enum m2m_rc item_reseal(struct item *it, struct m2m_err *err)
+{
+	const struct mas *mas = it->batch->mas;
+	bool current = false;
+	enum m2m_rc rc = mas_sealed_current(mas, m2m_secret_span(&it->sealed), &current, err);
+
+	if (rc != M2M_OK || current)
+		return rc;
+	m2m_secret_reset(&it->sealed);
+	return mas_rootkey_seal(mas, it->rel, it->rk, 0, &it->sealed, err);
+}
+
 /* Put what was decided. The first failure undoes the job. */
-static enum m2m_rc item_put(const struct item *it, struct store_txn *t, struct m2m_err *err)
+static enum m2m_rc item_put(struct item *it, struct store_txn *t, struct m2m_err *err)
 {
 	enum m2m_rc rc = M2M_OK;
 
 	if (it->replaced.n > 0)
 		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(it->replaced_rel), m2m_secret_span(&it->replaced),
 				   err);
+	if (rc == M2M_OK && it->enter)
+		rc = item_reseal(it, err);
 	if (rc == M2M_OK && it->enter)
 		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(it->rel), m2m_secret_span(&it->sealed), err);
 	if (rc == M2M_OK && it->enter)

@@ -42,6 +42,12 @@ static inline struct m2m_span mas_rel_span(const uint8_t rel[M2M_REL_LEN])
 enum m2m_rc mas_rootkey_seal(const struct mas *mas, const uint8_t rel[M2M_REL_LEN], const struct rootkey *rk,
 			     uint64_t generation, struct m2m_secret *out, struct m2m_err *err);
 
+/* Seal mas->decoy, the root key of mas->decoy_rel. */
+enum m2m_rc mas_decoy_seal(struct mas *mas, const struct rootkey *rk, struct m2m_err *err);
+/* Is a record sealed under the term that is active now? In a job this holds until its transaction is over, as far as a
+ * rotation is concerned (store/reseal.h). Errors: m2m_keyring_hold's. */
+enum m2m_rc mas_sealed_current(const struct mas *mas, struct m2m_span sealed, bool *current, struct m2m_err *err);
+
 /* Open and decode. plain: out, holds what rk's spans borrow, its own copy of the key wiped already. generation: out,
  * may be NULL. Errors: m2m_unseal's, rootkey_decode's, the text names the KmID's hex; plain is then empty and rk
  * zeroed. */

@@ -166,18 +166,15 @@ static enum m2m_rc stored_id(struct mas *mas, struct m2m_id *out, struct m2m_err
 	return rc;
 }
 
+/* Sealed in the job, so that a rotation cannot come in between. */
 static enum m2m_rc record_apply(void *arg, struct store_txn *t, struct m2m_err *err)
 {
-	return store_txn_put(t, MAS_T_META, meta_place.key, m2m_secret_span(arg), err);
-}
-
-static enum m2m_rc record_id(struct mas *mas, struct m2m_err *err)
-{
+	const struct mas *mas = arg;
 	struct m2m_secret sealed = { 0 };
 	enum m2m_rc rc = m2m_seal(mas->keyring, mas->env, &meta_place, 0, m2m_id_span(&mas->id), &sealed, err);
 
 	if (rc == M2M_OK)
-		rc = store_run(mas->keys, record_apply, &sealed, err);
+		rc = store_txn_put(t, MAS_T_META, meta_place.key, m2m_secret_span(&sealed), err);
 	m2m_secret_wipe(&sealed);
 	return rc;
 }
@@ -203,7 +200,7 @@ static enum m2m_rc settle_id(struct mas *mas, const char *identity, struct m2m_e
 		return m2m_fail(err, M2M_ECONF, "mas-id: %s is not this host's Diameter identity, %s", mas->id.s,
 				identity);
 	if (stored.n == 0)
-		return record_id(mas, err);
+		return store_run(mas->keys, record_apply, mas, err);
 	if (!m2m_fqdn_equal(m2m_id_span(&stored), m2m_id_span(&mas->id)))
 		return m2m_fail(err, M2M_ECONF, "mas-id: the store %s was made for %s, not for %s", mas->conf->store,
 				stored.s, mas->id.s);
@@ -224,7 +221,7 @@ static enum m2m_rc make_decoy(struct mas *mas, struct m2m_err *err)
 	    mas->env->random(mas->env->arg, rk.km.b, sizeof(rk.km.b)) != M2M_OK)
 		rc = m2m_fail(err, M2M_ECRYPTO, "no random octets");
 	if (rc == M2M_OK)
-		rc = mas_rootkey_seal(mas, mas->decoy_rel, &rk, 0, &mas->decoy, err);
+		rc = mas_decoy_seal(mas, &rk, err);
 	rootkey_wipe(&rk);
 	return rc;
 }

@@ -48,3 +48,26 @@ enum m2m_rc mas_rootkey_open(const struct mas *mas, const uint8_t rel[M2M_REL_LE
 		m2m_wipe(plain->p + plain->n - M2M_KEY_LEN, M2M_KEY_LEN);
 	return M2M_OK;
 }
+
+enum m2m_rc mas_decoy_seal(struct mas *mas, const struct rootkey *rk, struct m2m_err *err)
+{
+	const struct m2m_seal_place at = place_of(mas->decoy_rel);
+	struct m2m_secret plain = { 0 };
+	enum m2m_rc rc = rootkey_encode(rk, &plain, err);
+
+	if (rc == M2M_OK)
+		rc = m2m_seal_decoy(mas->keyring, mas->env, &at, m2m_secret_span(&plain), &mas->decoy, err);
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+enum m2m_rc mas_sealed_current(const struct mas *mas, struct m2m_span sealed, bool *current, struct m2m_err *err)
+{
+	enum m2m_rc rc = m2m_keyring_hold(mas->keyring, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	*current = m2m_sealed_term(sealed) == m2m_keyring_active_term(mas->keyring);
+	m2m_keyring_release(mas->keyring);
+	return M2M_OK;
+}

@@ -36,8 +36,7 @@ static bool list_has(const struct m2m_list *l, struct m2m_span s)
 	return false;
 }
 
-/* Open the root key of a slot, or the decoy in its place. found: out, which of them. */
-static enum m2m_rc open_rootkey(struct mas *mas, struct slot *s, bool *found, struct m2m_err *err)
+static enum m2m_rc open_once(struct mas *mas, struct slot *s, bool *found, struct m2m_err *err)
 {
 	struct m2m_secret sealed = { 0 };
 	enum m2m_rc rc = store_fetch(mas->keys, MAS_T_ROOTKEY, mas_rel_span(s->ki.rel), &sealed, err);
@@ -50,6 +49,15 @@ static enum m2m_rc open_rootkey(struct mas *mas, struct slot *s, bool *found, st
 		rc = mas_rootkey_open(mas, mas->decoy_rel, m2m_secret_span(&mas->decoy), &s->plain, &s->rk, NULL, err);
 	m2m_secret_wipe(&sealed);
 	return rc;
+}
+
+/* Open the root key of a slot, or the decoy in its place. found: out, which of them. Between fetching and opening a
+ * rotation may have destroyed the term: the record that stands there now is under the new one. */
+static enum m2m_rc open_rootkey(struct mas *mas, struct slot *s, bool *found, struct m2m_err *err)
+{
+	enum m2m_rc rc = open_once(mas, s, found, err);
+
+	return rc == M2M_ESEALED ? open_once(mas, s, found, err) : rc;
 }
 
 /* May the key be used now, and does the sequence rule let this KI in? Only for an entitled target. life: out. */

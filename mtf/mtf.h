@@ -135,4 +135,8 @@ struct mtf_enrolment_info {
 typedef bool mtf_enrolment_each(void *arg, const struct mtf_enrolment_info *info);
 enum m2m_rc mtf_enrolment_list(struct mtf *mtf, mtf_enrolment_each *each, void *arg, struct m2m_err *err);
 
+/* What to give to reseal_rotate; borrowed until mtf_close. */
+struct reseal;
+void mtf_reseal(const struct mtf *mtf, struct reseal *out);
+
 #endif

@@ -15,10 +15,9 @@
 
 static const char *const tables[] = { "meta", "credential", "enrolee", "binding", "enrolment", "latest", NULL };
 
-/* The kind of record that a table holds; the MAS's kinds are below 16. */
 static struct m2m_seal_place place_of(enum mtf_table table, struct m2m_span key)
 {
-	return (struct m2m_seal_place){ tables[table], key, (uint8_t)(16 + table) };
+	return (struct m2m_seal_place){ tables[table], key, MTF_RECTYPE(table) };
 }
 
 struct paths {
@@ -123,7 +122,7 @@ static enum m2m_rc make_decoy(struct mtf_store *ms, struct m2m_err *err)
 	static const uint8_t nothing[44]; /* as long as a credential with a key of 32 octets */
 	struct m2m_seal_place at = decoy_place();
 
-	return m2m_seal(ms->kr, ms->env, &at, 0, m2m_span(nothing, sizeof(nothing)), &ms->decoy, err);
+	return m2m_seal_decoy(ms->kr, ms->env, &at, m2m_span(nothing, sizeof(nothing)), &ms->decoy, err);
 }
 
 enum m2m_rc mtf_store_open(const struct mtf_conf *conf, const struct m2m_env *env, struct mtf_store *out,
@@ -199,19 +198,29 @@ static enum m2m_rc unseal(const struct mtf_store *ms, enum mtf_table table, stru
 	return rc;
 }
 
-enum m2m_rc mtf_store_load(const struct mtf_store *ms, enum mtf_table table, struct m2m_span key,
-			   struct m2m_secret *plain, struct m2m_err *err)
+static enum m2m_rc load_once(const struct mtf_store *ms, enum mtf_table table, struct m2m_span key,
+			     struct m2m_secret *plain, struct m2m_err *err)
 {
 	struct m2m_secret record = { 0 };
-	enum m2m_rc rc = M2M_OK;
+	enum m2m_rc rc = store_fetch(ms->st, table, key, &record, err);
 
-	if (key.n == 0 || key.n > STORE_KEY_MAX)
-		return m2m_fail(err, M2M_ENOENT, "%s: no such name", tables[table]);
-	rc = store_fetch(ms->st, table, key, &record, err);
 	if (rc == M2M_OK)
 		rc = unseal(ms, table, key, m2m_secret_span(&record), plain, NULL, err);
 	m2m_secret_wipe(&record);
 	return rc;
+}
+
+/* Between fetching and opening a rotation may have destroyed the term: the record that stands there now is under the
+ * new one. */
+enum m2m_rc mtf_store_load(const struct mtf_store *ms, enum mtf_table table, struct m2m_span key,
+			   struct m2m_secret *plain, struct m2m_err *err)
+{
+	enum m2m_rc rc;
+
+	if (key.n == 0 || key.n > STORE_KEY_MAX)
+		return m2m_fail(err, M2M_ENOENT, "%s: no such name", tables[table]);
+	rc = load_once(ms, table, key, plain, err);
+	return rc == M2M_ESEALED ? load_once(ms, table, key, plain, err) : rc;
 }
 
 void mtf_store_pretend(const struct mtf_store *ms)

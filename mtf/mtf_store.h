@@ -13,6 +13,9 @@
 
 enum mtf_table { MTF_T_META, MTF_T_CREDENTIAL, MTF_T_ENROLEE, MTF_T_BINDING, MTF_T_ENROLMENT, MTF_T_LATEST };
 
+/* The kind of record that a table holds; the MAS's kinds are below 16. */
+#define MTF_RECTYPE(table) ((uint8_t)(16 + (table)))
+
 struct mtf_store {
 	struct store *st;
 	struct m2m_keyring *kr;

@@ -39,8 +39,7 @@ static void seal_text(const struct m2m_seal_place *at, uint64_t generation, cons
 }
 
 /* Refused with this code, nothing added to the buffer, nothing left in its memory. */
-static void refuse(const struct m2m_keyring *ring, const struct m2m_seal_place *at, struct m2m_span record,
-		   enum m2m_rc want)
+static void refuse(struct m2m_keyring *ring, const struct m2m_seal_place *at, struct m2m_span record, enum m2m_rc want)
 {
 	struct m2m_secret out = { 0 };
 	uint64_t generation = 77;

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* m2mctl rotate: every record under a new key, beside a daemon that serves. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "common/keyring_edit.h"
+#include "ctl/ctl.h"
+#include "store/reseal.h"
+
+/* Set by the signal that asks for an end. */
+static volatile sig_atomic_t stopped;
+
+static void stop(int sig)
+{
+	(void)sig;
+	stopped = 1;
+}
+
+static bool progress_tell(void *arg, uint64_t done, uint64_t total)
+{
+	unsigned *last = (unsigned *)arg;
+	unsigned percent = total > 0 ? (unsigned)(100 * (done < total ? done : total) / total) : 100;
+
+	if (isatty(STDERR_FILENO) && percent != *last) {
+		fprintf(stderr, "\r%3u %%, %" PRIu64 " of %" PRIu64 " records%s", percent, done < total ? done : total,
+			total, percent == 100 ? "\n" : "");
+		*last = percent;
+	}
+	return !stopped;
+}
+
+/* Between an open keyring and an open store. */
+static enum m2m_rc rotate(const struct ctl_ring *r, struct reseal *what, uint64_t *n, struct m2m_err *err)
+{
+	struct m2m_keyring_edit *e = NULL;
+	unsigned last = 101;
+	enum m2m_rc rc = m2m_keyring_edit_begin(r->path, r->src, r->n, &m2m_env_system, &e, err);
+
+	what->progress = progress_tell;
+	what->arg = &last;
+	signal(SIGINT, stop);
+	signal(SIGTERM, stop);
+	if (rc == M2M_OK)
+		rc = reseal_rotate(e, what, n, err);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	m2m_keyring_edit_end(e);
+	return rc;
+}
+
+static enum m2m_rc rotate_mas(const struct ctl_args *args, const struct ctl_ring *r, uint64_t *n, struct m2m_err *err)
+{
+	struct ctl_mas m = { 0 };
+	struct reseal what;
+	enum m2m_rc rc = ctl_mas_open(args, &m, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	mas_reseal(m.mas, &what);
+	rc = rotate(r, &what, n, err);
+	ctl_mas_close(&m);
+	return rc;
+}
+
+static enum m2m_rc rotate_mtf(const struct ctl_args *args, const struct ctl_ring *r, uint64_t *n, struct m2m_err *err)
+{
+	struct ctl_mtf m = { 0 };
+	struct reseal what;
+	enum m2m_rc rc = ctl_mtf_open(args, &m, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	mtf_reseal(m.mtf, &what);
+	rc = rotate(r, &what, n, err);
+	ctl_mtf_close(&m);
+	return rc;
+}
+
+enum m2m_rc ctl_rotate(const struct ctl_args *args, struct m2m_err *err)
+{
+	struct ctl_ring r = { 0 };
+	uint64_t n = 0;
+	enum m2m_rc rc = ctl_ring_open(args, &r, err);
+
+	if (rc == M2M_OK)
+		rc = r.is_mas ? rotate_mas(args, &r, &n, err) : rotate_mtf(args, &r, &n, err);
+	if (rc == M2M_OK)
+		printf("re-sealed %" PRIu64 " records under a new key; the older keys are destroyed\n", n);
+	ctl_ring_close(&r);
+	return rc;
+}
