@@ -99,6 +99,16 @@ static enum m2m_rc check_file(const char *path, const struct stat *st, bool cred
 	return M2M_OK;
 }
 
+static enum m2m_rc open_in(const char *path, int folder, const char *name, int *fd, struct stat *st,
+			   struct m2m_err *err)
+{
+	/* O_NONBLOCK: a FIFO must not keep us waiting */
+	*fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (*fd < 0 && errno == ELOOP)
+		return m2m_fail(err, M2M_EDENIED, "%s: a symbolic link, must be the file itself", path);
+	return *fd >= 0 && fstat(*fd, st) == 0 ? M2M_OK : m2m_fail_errno(err, "%s", path);
+}
+
 enum m2m_rc m2m_keyfile_open(const char *path, bool credential, int *fd, size_t *size, struct m2m_err *err)
 {
 	const char *name = NULL;
@@ -108,13 +118,13 @@ enum m2m_rc m2m_keyfile_open(const char *path, bool credential, int *fd, size_t 
 
 	if (rc != M2M_OK)
 		return rc;
-	/* O_NONBLOCK: a FIFO must not keep us waiting */
-	f = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	if (f < 0 && errno == ELOOP)
-		rc = m2m_fail(err, M2M_EDENIED, "%s: a symbolic link, must be the file itself", path);
-	else if (f < 0 || fstat(f, &st) != 0)
-		rc = m2m_fail_errno(err, "%s", path);
-	else
+	rc = open_in(path, folder, name, &f, &st, err);
+	/* without a name any more: another has taken its place between opening and looking */
+	for (int i = 0; rc == M2M_OK && st.st_nlink == 0 && i < 16; i++) {
+		close(f);
+		rc = open_in(path, folder, name, &f, &st, err);
+	}
+	if (rc == M2M_OK)
 		rc = check_file(path, &st, credential, err);
 	close(folder);
 	if (rc == M2M_OK) {

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "common/kek.h"
 #include "ctl/ctl.h"
 
 static void init_tell(const char *what, const char *store, const char *kek_file, bool kek_there)
@@ -54,9 +55,38 @@ static enum m2m_rc init_mtf(const char *path, struct m2m_err *err)
 	return rc;
 }
 
+/* A second way in, for the day when the first is lost. */
+static enum m2m_rc recovery_add(const struct ctl_args *args, const char *file, struct m2m_err *err)
+{
+	const struct m2m_kek_source src = { .type = M2M_KEK_PASSPHRASE, .where = file };
+	struct m2m_secret text = { 0 };
+	struct ctl_ring r = { 0 };
+	enum m2m_rc rc = ctl_ring_open(args, &r, err);
+
+	if (rc == M2M_OK)
+		rc = m2m_recovery_create(file, &m2m_env_system, &text, err);
+	if (rc == M2M_OK)
+		rc = ctl_slot_add(&r, &src, err);
+	if (rc == M2M_OK)
+		printf("\nThe recovery passphrase is in %s. Print it, put it away, and delete the file:\n"
+		       "who has it and the store has every key in it.\n",
+		       file);
+	else
+		m2m_err_prefix(err, "the store was made, but has no recovery passphrase (m2mctl kek add)");
+	m2m_secret_wipe(&text);
+	ctl_ring_close(&r);
+	return rc;
+}
+
+static bool recovery_said(const struct ctl_args *args)
+{
+	return (ctl_value(args, CTL_RECOVERY) != NULL) != (args->opt[CTL_NO_RECOVERY].n > 0);
+}
+
 enum m2m_rc ctl_init(const struct ctl_args *args, struct m2m_err *err)
 {
 	const char *mas = ctl_value(args, CTL_MAS), *mtf = ctl_value(args, CTL_MTF);
+	const char *recovery = ctl_value(args, CTL_RECOVERY);
 	enum m2m_rc rc;
 
 	if (!mas && !mtf) {
@@ -65,8 +95,14 @@ enum m2m_rc ctl_init(const struct ctl_args *args, struct m2m_err *err)
 	}
 	if (!mas == !mtf)
 		return m2m_fail(err, M2M_EINVAL, "init: give either --mas FILE or --mtf FILE");
+	if (!recovery_said(args))
+		return m2m_fail(err, M2M_EINVAL,
+				"init: say --recovery-file FILE, so that a lost key encryption key is not the end of "
+				"the store, or --no-recovery");
+	if (file_there(recovery))
+		return m2m_fail(err, M2M_EEXIST, "%s: exists already, left as it is", recovery);
 	rc = m2m_secret_process(err);
-	if (rc != M2M_OK)
-		return rc;
-	return mas ? init_mas(mas, err) : init_mtf(mtf, err);
+	if (rc == M2M_OK)
+		rc = mas ? init_mas(mas, err) : init_mtf(mtf, err);
+	return rc == M2M_OK && recovery ? recovery_add(args, recovery, err) : rc;
 }

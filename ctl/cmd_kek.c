@@ -29,9 +29,9 @@ static enum m2m_rc line_read(const char *prompt, struct m2m_secret *out, struct 
 		fprintf(stderr, "%s: ", prompt);
 	}
 	while (rc == M2M_OK && (n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n')
-		rc = out->n < M2M_PASSPHRASE_MAX ? m2m_secret_add(out, &c, 1)
-						 : m2m_fail(err, M2M_EINVAL, "a passphrase of more than %d octets",
-							    M2M_PASSPHRASE_MAX);
+		rc = out->n < M2M_PASSPHRASE_MAX
+			     ? m2m_secret_add(out, &c, 1)
+			     : m2m_fail(err, M2M_EINVAL, "a passphrase of more than %d octets", M2M_PASSPHRASE_MAX);
 	m2m_wipe(&c, 1);
 	if (terminal) {
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
@@ -96,8 +96,7 @@ enum m2m_rc ctl_ring_open(const struct ctl_args *args, struct ctl_ring *r, struc
 		rc = mas ? mas_conf_load(mas, &r->mas, err) : mtf_conf_load(mtf, &r->mtf, err);
 	if (rc != M2M_OK)
 		return rc;
-	if (snprintf(r->path, sizeof(r->path), "%s/keyring", mas ? r->mas.store : r->mtf.store) >=
-	    (int)sizeof(r->path))
+	if (snprintf(r->path, sizeof(r->path), "%s/keyring", mas ? r->mas.store : r->mtf.store) >= (int)sizeof(r->path))
 		rc = m2m_fail(err, M2M_ECONF, "store: the path is too long");
 	if (rc == M2M_OK)
 		rc = sources_name(args, r, err);
@@ -124,7 +123,8 @@ static void slot_tell(const struct m2m_slot_info *s, size_t at, bool json)
 		printf("%zu  %-10s  %s\n", at + 1, s->kind ? s->kind : "unknown", s->where);
 		return;
 	}
-	row = json_pack("{s:i, s:s, s:s}", "slot", (int)at + 1, "kind", s->kind ? s->kind : "unknown", "where", s->where);
+	row = json_pack("{s:i, s:s, s:s}", "slot", (int)at + 1, "kind", s->kind ? s->kind : "unknown", "where",
+			s->where);
 	if (row)
 		json_dumpf(row, stdout, JSON_COMPACT);
 	putchar('\n');

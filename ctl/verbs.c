@@ -41,10 +41,11 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 #define MTF_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY))
 
 const struct ctl_verb ctl_verbs[] = {
-	{ "init", ctl_init, "", 0, 0, CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF),
+	{ "init", ctl_init, "", 0, 0,
+	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_RECOVERY) | CTL_BIT(CTL_NO_RECOVERY),
 	  "make the store, the keyring and the key encryption key that a configuration names",
 	  "What exists already is never touched. Run it as the user that the server runs as.",
-	  "m2mctl init --mas /etc/m2m/mas.conf" },
+	  "m2mctl init --mas /etc/m2m/mas.conf --recovery-file /root/mas.recovery" },
 	{ "check-config", ctl_check_config, "", 0, 0,
 	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_CSF) |
 		  CTL_BIT(CTL_FREEDIAMETER),

@@ -5,11 +5,14 @@
 #include "mtf/core.h"
 #include "store/reseal.h"
 
-#define TABLE(t, name) { t, name, MTF_RECTYPE(t) }
+#define TABLE(t, name)                  \
+	{                               \
+		t, name, MTF_RECTYPE(t) \
+	}
 
 static const struct reseal_table sealed[] = {
-	TABLE(MTF_T_META, "meta"),	     TABLE(MTF_T_CREDENTIAL, "credential"), TABLE(MTF_T_ENROLEE, "enrolee"),
-	TABLE(MTF_T_BINDING, "binding"),     TABLE(MTF_T_ENROLMENT, "enrolment"),   TABLE(MTF_T_LATEST, "latest"),
+	TABLE(MTF_T_META, "meta"),	 TABLE(MTF_T_CREDENTIAL, "credential"), TABLE(MTF_T_ENROLEE, "enrolee"),
+	TABLE(MTF_T_BINDING, "binding"), TABLE(MTF_T_ENROLMENT, "enrolment"),	TABLE(MTF_T_LATEST, "latest"),
 };
 
 void mtf_reseal(const struct mtf *mtf, struct reseal *out)

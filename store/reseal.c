@@ -11,9 +11,9 @@
 
 #include <stdlib.h>
 
-#define BATCH 256	   /* records of a transaction */
-#define LOOK 16384	   /* records looked at in one view */
-#define BATCH_US 5000	   /* time to seal for one transaction */
+#define BATCH 256     /* records of a transaction */
+#define LOOK 16384    /* records looked at in one view */
+#define BATCH_US 5000 /* time to seal for one transaction */
 #define CURSOR_VERSION 1
 
 /* A record: as it was read, and as it shall be. */
@@ -82,9 +82,8 @@ static enum m2m_rc collect(struct run *u, struct m2m_err *err)
 	u->table_over = true;
 	u->rc = M2M_OK;
 	if (rc == M2M_OK)
-		rc = store_scan(v, t->table, m2m_span("", 0), m2m_span(u->from, u->from_n > STORE_KEY_MAX ? STORE_KEY_MAX
-													 : u->from_n),
-				look, u, err);
+		rc = store_scan(v, t->table, m2m_span("", 0),
+				m2m_span(u->from, u->from_n > STORE_KEY_MAX ? STORE_KEY_MAX : u->from_n), look, u, err);
 	store_view_end(v);
 	if (rc == M2M_OK && u->rc != M2M_OK)
 		rc = m2m_fail(err, u->rc, "table %s: out of memory", t->name);

@@ -25,7 +25,8 @@ struct reseal {
 	const struct m2m_env *env;
 	const struct reseal_table *tables;
 	size_t n;
-	/* Where the cursor is kept, a sealed record like the others, in one of the tables: how far the work has come. */
+	/* Where the cursor is kept, a sealed record like the others, in one of the tables: how far the work has come.
+	 */
 	unsigned cursor_table;
 	struct m2m_seal_place cursor;
 	/* Called after each transaction; may be NULL. Returns false to stop: M2M_EBUSY, to be gone on with later. */

@@ -111,7 +111,7 @@ class CommandLine(Case):
 
     def test_every_verb_has_help_with_an_example(self):
         verbs = re.findall(r"^  ([a-z-]+(?: [a-z]+)?)  ", self.good("--help"), re.M)
-        self.assertEqual(len(verbs), 12)
+        self.assertEqual(len(verbs), 17)
         for verb in verbs:
             text = self.good(*verb.split(), "--help")
             self.assertIn(f"usage: m2mctl {verb}", text)
@@ -146,13 +146,13 @@ class CommandLine(Case):
                 self.assertIn(hint, outputs[-1])
 
     def test_options_stand_anywhere(self):
-        self.good("init", "--mtf", self.mtf)
+        self.good("init", "--mtf", self.mtf, "--no-recovery")
         for args in (["--mtf", self.mtf, "credential", "list"], ["credential", "--mtf", self.mtf, "list"],
                      [f"--mtf={self.mtf}", "credential", "list", "--json"]):
             self.good(*args)
 
     def test_configuration_from_the_environment(self):
-        self.good("init", env={"M2M_MTF_CONF": self.mtf})
+        self.good("init", "--no-recovery", env={"M2M_MTF_CONF": self.mtf})
         self.good("credential", "list", env={"M2M_MTF_CONF": self.mtf})
         self.bad(USAGE, "which MTF.*M2M_MTF_CONF", "credential", "list")
         self.bad(USAGE, "which MTF", "credential", "list", env={"M2M_MTF_CONF": ""})
@@ -160,7 +160,7 @@ class CommandLine(Case):
         self.good("credential", "list", "--mtf", self.mtf, env={"M2M_MTF_CONF": "/nowhere"})
 
     def test_write_errors_are_errors(self):
-        self.good("init", "--mtf", self.mtf)
+        self.good("init", "--mtf", self.mtf, "--no-recovery")
         with open("/dev/full", "w") as full:
             self.bad(SYSTEM, "standard output: No space left", "--help", stdout=full)
             self.bad(SYSTEM, "standard output: No space left", "credential", "list", "--mtf", self.mtf, stdout=full)
@@ -170,7 +170,7 @@ class CommandLine(Case):
             self.bad(SYSTEM, "standard output: Broken pipe", "credential", "list", "--mtf", self.mtf, stdout=gone)
 
     def test_closed_stdout_harms_no_file(self):
-        self.good("init", "--mtf", self.mtf)
+        self.good("init", "--mtf", self.mtf, "--no-recovery")
         p = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", M2MCTL, "credential", "list", "--mtf", self.mtf],
                            stderr=subprocess.PIPE, text=True)
         self.assertEqual(p.returncode, SYSTEM, p.stderr)
@@ -180,7 +180,7 @@ class CommandLine(Case):
 class Init(Case):
     def test_makes_store_and_kek(self):
         for what, conf in (("mas", self.mas), ("mtf", self.mtf)):
-            text = self.good("init", "--" + what, conf)
+            text = self.good("init", "--" + what, conf, "--no-recovery")
             self.assertIn(f"{self.dir}/{what}", text)
             self.assertIn(f"made the key encryption key in {self.dir}/{what}.kek", text)
             self.assertRegex(text, "Back up .*apart from the store")
@@ -193,14 +193,14 @@ class Init(Case):
         kek = self.key_file("mas.kek")
         with open(kek) as f:
             before = f.read()
-        self.assertIn("used the key encryption key", self.good("init", "--mas", self.mas))
+        self.assertIn("used the key encryption key", self.good("init", "--mas", self.mas, "--no-recovery"))
         with open(kek) as f:
             self.assertEqual(f.read(), before)
 
     def test_refuses_a_second_time(self):
-        self.good("init", "--mas", self.mas)
+        self.good("init", "--mas", self.mas, "--no-recovery")
         before = {name: os.stat(os.path.join(base, name)).st_mtime_ns for base, _, names in os.walk(self.dir) for name in names}
-        self.bad(REFUSED, f"{self.dir}/mas", "init", "--mas", self.mas)
+        self.bad(REFUSED, f"{self.dir}/mas", "init", "--mas", self.mas, "--no-recovery")
         after = {name: os.stat(os.path.join(base, name)).st_mtime_ns for base, _, names in os.walk(self.dir) for name in names}
         self.assertEqual(before, after)
 
@@ -208,18 +208,18 @@ class Init(Case):
         self.bad(USAGE, "either --mas FILE or --mtf FILE", "init")
         self.bad(USAGE, "either --mas FILE or --mtf FILE", "init", "--mas", self.mas, "--mtf", self.mtf)
         self.bad(USAGE, "either", "init", env={"M2M_MAS_CONF": self.mas, "M2M_MTF_CONF": self.mtf})
-        self.bad(USAGE, "nowhere", "init", "--mas", f"{self.dir}/nowhere")
+        self.bad(USAGE, "nowhere", "init", "--mas", f"{self.dir}/nowhere", "--no-recovery")
 
     def test_loose_kek_file(self):
         self.key_file("mas.kek", mode=0o644)
-        self.bad(REFUSED, "mas.kek", "init", "--mas", self.mas)
+        self.bad(REFUSED, "mas.kek", "init", "--mas", self.mas, "--no-recovery")
         self.assertFalse(os.path.exists(f"{self.dir}/mas/keyring"))
 
 
 class Credential(Case):
     def setUp(self):
         super().setUp()
-        self.good("init", "--mtf", self.mtf)
+        self.good("init", "--mtf", self.mtf, "--no-recovery")
 
     def test_add_list_show_remove(self):
         cert = os.path.join(self.dir, "cert.pem")
@@ -351,7 +351,7 @@ class Credential(Case):
 class Enrolee(Case):
     def setUp(self):
         super().setUp()
-        self.good("init", "--mtf", self.mtf)
+        self.good("init", "--mtf", self.mtf, "--no-recovery")
         self.add("psk:node-1")
 
     def test_add_list_show(self):
@@ -420,7 +420,7 @@ class Enrolment(Case):
 class Key(Case):
     def setUp(self):
         super().setUp()
-        self.good("init", "--mas", self.mas)
+        self.good("init", "--mas", self.mas, "--no-recovery")
 
     def seed(self, n):
         """Push n root keys as an MTF would; their KmIDs."""
@@ -477,7 +477,7 @@ class Key(Case):
         self.good("key", "list", "--mas", nameless)
         shutil.rmtree(f"{self.dir}/mas")
         os.unlink(f"{self.dir}/mas.kek")
-        self.good("init", "--mas", nameless)
+        self.good("init", "--mas", nameless, "--no-recovery")
         self.bad(USAGE, "has not recorded", "key", "list", "--mas", nameless)
         self.good("key", "list", "--mas", nameless, "--identity", MAS_ID)
 
@@ -519,7 +519,7 @@ peer "{MTF_ID}" {{ roles = {{ mtf }} }}
             self.assertIn(f"{bad}:3: frobnicate", self.refused(f"--{what}", bad))
             row, = [json.loads(x) for x in self.refused(f"--{what}", bad, "--json").splitlines()]
             self.assertEqual((row["file"], row["line"]), (bad, 3))
-            self.bad(USAGE, f"{bad}:3: frobnicate", "init", f"--{what}", bad)
+            self.bad(USAGE, f"{bad}:3: frobnicate", "init", f"--{what}", bad, "--no-recovery")
             self.assertFalse(os.path.exists(f"{self.dir}/{what}"))
 
     def test_both_files_are_told(self):

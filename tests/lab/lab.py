@@ -215,7 +215,7 @@ class Lab:
     @staticmethod
     def init_options(_side):
         """What m2mctl init is told beside the configuration."""
-        return []
+        return ["--no-recovery"]
 
     def own(self):
         """Give everything to the user that the daemons run as."""
