@@ -340,8 +340,7 @@ START_TEST(test_terms_followed_without_kek)
 	/* another store's keyring is not taken, nor garbage */
 	must(m2m_kek_create(kek_path, &m2m_env_system, &err));
 	must(m2m_keyring_create(ring_path, &src, 1, &m2m_env_system, &err));
-	ck_assert_int_eq(m2m_seal(reader, &m2m_env_system, &place, 0, m2m_span_str("plain"), &out, &err),
-			 M2M_ECORRUPT);
+	ck_assert_int_eq(m2m_seal(reader, &m2m_env_system, &place, 0, m2m_span_str("plain"), &out, &err), M2M_ECORRUPT);
 	put_file(ring_path, "garbage", 7, 0600);
 	ck_assert_int_eq(m2m_keyring_refresh(reader, &err), M2M_ECORRUPT);
 	ck_assert_int_eq(rename(spare_path, ring_path), 0);

@@ -62,8 +62,8 @@ static enum m2m_rc put_apply(void *arg, struct store_txn *t, struct m2m_err *e)
 	const struct put *p = arg;
 	const struct m2m_seal_place at = place_of(&p->i);
 	struct m2m_secret record = { 0 };
-	enum m2m_rc rc = m2m_seal(p->w->kr, &m2m_env_system, &at, 0, m2m_span(&p->content, sizeof(p->content)), &record,
-				  e);
+	enum m2m_rc rc =
+		m2m_seal(p->w->kr, &m2m_env_system, &at, 0, m2m_span(&p->content, sizeof(p->content)), &record, e);
 
 	if (rc == M2M_OK)
 		rc = store_txn_put(t, 0, at.key, m2m_secret_span(&record), e);
