@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Hooks on the host. They run on its threads, many at once, and keep nothing but the dictionary's handles.
+/* Hooks on the host. They run on its threads, many at once, and keep the dictionary's handles and a count
+ * of log lines.
  *
  * The host's own printers run only where no hook is registered: they would write messages that went wrong to the log,
  * octets included. Ours write one line without content. */
@@ -10,10 +11,43 @@
 #include "dict/codec_int.h"
 #include "dict/guard.h"
 
+#include <pthread.h>
+#include <time.h>
+
+#define LINES_MAX 20 /* a second */
+
 struct m2m_hooks {
 	struct m2m_fd_dict dict;
 	struct fd_hook_hdl *input, *trouble, *sending, *sent;
+	pthread_mutex_t lock; /* the rest */
+	time_t second;
+	unsigned lines, held_back; /* in it */
 };
+
+/* May one more line be written now? A peer can send bad messages faster than a disk should fill. */
+static bool may_log(struct m2m_hooks *h)
+{
+	struct timespec now;
+	unsigned left_out = 0;
+	bool may;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pthread_mutex_lock(&h->lock);
+	if (h->second != now.tv_sec) {
+		left_out = h->held_back;
+		h->second = now.tv_sec;
+		h->lines = h->held_back = 0;
+	}
+	may = h->lines < LINES_MAX;
+	if (may)
+		h->lines++;
+	else
+		h->held_back++;
+	pthread_mutex_unlock(&h->lock);
+	if (left_out)
+		fd_log(FD_LOG_NOTICE, "%u lines about bad or lost messages were left out", left_out);
+	return may;
+}
 
 /* --- input ------------------------------------------------------------------------------------------------------ */
 
@@ -23,11 +57,13 @@ static void on_input(enum fd_hook_type type, struct msg *msg, struct peer_hdr *p
 	struct fd_cnx_rcvdata *data = other;
 	enum m2m_guard_verdict verdict = m2m_guard(data->buffer, data->length, m2m_fd_kind, fd_g_config->cnf_dict);
 
-	(void)type, (void)msg, (void)peer, (void)pmd, (void)regdata;
+	(void)type, (void)msg, (void)peer, (void)pmd;
+	if (verdict == M2M_GUARD_PASS || !may_log(regdata))
+		return;
 	if (verdict == M2M_GUARD_SPOILED)
 		fd_log(FD_LOG_NOTICE, "guard: a message of %zu octets has a broken frame, its connection is closed",
 		       data->length);
-	else if (verdict == M2M_GUARD_MENDED)
+	else
 		fd_log(FD_LOG_NOTICE, "guard: a malformed AVP was made harmless in a message of %zu octets",
 		       data->length);
 }
@@ -50,7 +86,9 @@ static void on_trouble(enum fd_hook_type type, struct msg *msg, struct peer_hdr 
 	struct msg_hdr *hdr = NULL;
 	DiamId_t source = NULL;
 
-	(void)pmd, (void)regdata;
+	(void)pmd;
+	if (!may_log(regdata))
+		return;
 	if (!msg || fd_msg_hdr(msg, &hdr)) {
 		fd_log(FD_LOG_NOTICE, "a message from %s %s", peer ? peer->info.pi_diamid : "a new connection",
 		       event_text(type));
@@ -122,6 +160,7 @@ enum m2m_rc m2m_hooks_open(struct dictionary *dict, struct m2m_hooks **out, stru
 
 	if (!h)
 		return m2m_fail(err, M2M_ENOMEM, "hooks: out of memory");
+	pthread_mutex_init(&h->lock, NULL);
 	rc = m2m_fd_dict_find(dict, &h->dict, err);
 	if (!rc && (fd_hook_register(HOOK_MASK(HOOK_DATA_RECEIVED), on_input, h, NULL, &h->input) ||
 		    fd_hook_register(HOOK_MASK(HOOK_MESSAGE_PARSING_ERROR, HOOK_MESSAGE_PARSING_ERROR2,
@@ -150,5 +189,6 @@ void m2m_hooks_close(struct m2m_hooks *h)
 		fd_hook_unregister(h->sending);
 	if (h->sent)
 		fd_hook_unregister(h->sent);
+	pthread_mutex_destroy(&h->lock);
 	free(h);
 }

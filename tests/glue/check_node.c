@@ -286,6 +286,39 @@ START_TEST(test_host_answers_are_mended)
 }
 END_TEST
 
+static unsigned lines;
+
+static void count_line(int level, const char *format, va_list args)
+{
+	(void)level, (void)format, (void)args;
+	lines++;
+}
+
+/* A peer that sends nothing but bad messages, and goes before it is answered, does not fill the disk. */
+START_TEST(test_log_is_not_flooded)
+{
+	struct m2m_hooks *hooks = NULL;
+	struct m2m_err err = { 0 };
+
+	ck_assert_int_eq(m2m_hooks_open(fd_g_config->cnf_dict, &hooks, &err), M2M_OK);
+	ck_assert_int_eq(fd_log_handler_register(count_line), 0);
+	fd_g_debug_lvl = FD_LOG_NOTICE;
+	lines = 0;
+	for (int i = 0; i < 1000; i++) {
+		uint8_t octets[20] = { 1 };
+		struct fd_cnx_rcvdata data = { .buffer = octets, .length = sizeof(octets) };
+
+		fd_hook_call(HOOK_MESSAGE_DROPPED, NULL, NULL, (void *)(uintptr_t) "no reason", NULL);
+		fd_hook_call(HOOK_DATA_RECEIVED, NULL, NULL, &data, NULL);
+	}
+	fd_g_debug_lvl = FD_LOG_FATAL;
+	fd_log_handler_unregister();
+	ck_assert_uint_ge(lines, 20);
+	ck_assert_uint_le(lines, 100); /* the clock's second may turn meanwhile */
+	m2m_hooks_close(hooks);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("node");
@@ -307,6 +340,7 @@ int main(void)
 	tcase_add_test(tc, test_keys_do_not_leave_to_another);
 	tcase_add_test(tc, test_lifecycle);
 	tcase_add_test(tc, test_host_answers_are_mended);
+	tcase_add_test(tc, test_log_is_not_flooded);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
