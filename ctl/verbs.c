@@ -33,6 +33,9 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 			   "make a recovery passphrase and write it to this new file, to be printed and put away" },
 	[CTL_NO_RECOVERY] = { "--no-recovery", NULL, true,
 			      "make none: if the key encryption key is lost, so is everything in the store" },
+	[CTL_WITH_KEYRING] = { "--with-keyring", NULL, true,
+			       "the keyring too: with the key encryption key, which is never in a backup, it opens "
+			       "all" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 };
 
@@ -52,6 +55,16 @@ const struct ctl_verb ctl_verbs[] = {
 	  "check configuration files as the servers do at their start, without opening anything",
 	  "Of the host's configuration it tells what would log keys or weaken the transport.",
 	  "m2mctl check-config --mas /etc/m2m/mas.conf --freediameter /etc/m2m/mas-freediameter.conf" },
+	{ "backup", ctl_backup, "DIR", 1, 1,
+	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY) | CTL_BIT(CTL_WITH_KEYRING),
+	  "copy a server's store to a new folder, beside the running server",
+	  "The copy is of one moment, on stable storage when the command ends, with a manifest (SHA-256, epoch).",
+	  "m2mctl backup /backup/mas-20271124 --mas /etc/m2m/mas.conf" },
+	{ "restore", ctl_restore, "DIR", 1, 1,
+	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY) | CTL_BIT(CTL_YES),
+	  "put a backup in the place of a stopped server's store",
+	  "Without it an older copy is refused. A keyring that is there is kept; a missing one comes from the backup.",
+	  "m2mctl restore /backup/mas-20271124 --mas /etc/m2m/mas.conf --yes" },
 	{ "credential add", ctl_credential_add, "[NAME]", 0, 1,
 	  MTF_OPTIONS | CTL_BIT(CTL_KEY_FILE) | CTL_BIT(CTL_CERTIFICATE), "store what a node enrols with",
 	  "NAME says the kind: psk:IDENTITY (with --key-file), uri:URI or dns:NAME (a subjectAltName of the node's "

@@ -127,7 +127,38 @@ static enum m2m_rc lock_renew(const char *dir, struct m2m_err *err)
 	return mrc == MDB_SUCCESS ? M2M_OK : copy_fail(dir, mrc, err);
 }
 
-enum m2m_rc store_compact(const char *dir, struct m2m_err *err)
+/* Octets of one file to a new one, synced. */
+static enum m2m_rc file_beside(const char *from, const char *path, struct m2m_err *err)
+{
+	uint8_t buf[16384];
+	int in = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), out = -1;
+	enum m2m_rc rc = M2M_OK;
+	ssize_t n = 1;
+
+	if (in < 0)
+		return m2m_fail_errno(err, "%s", from);
+	out = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (out < 0)
+		rc = m2m_fail_errno(err, "%s", path);
+	while (rc == M2M_OK && n > 0) {
+		n = read(in, buf, sizeof(buf));
+		if (n < 0)
+			rc = m2m_fail_errno(err, "%s", from);
+		else if (write(out, buf, (size_t)n) != n)
+			rc = m2m_fail_errno(err, "%s: cannot be written", path);
+	}
+	if (rc == M2M_OK && fsync(out) != 0)
+		rc = m2m_fail_errno(err, "%s: cannot be synced", path);
+	close(in);
+	if (out >= 0)
+		close(out);
+	if (rc != M2M_OK && out >= 0)
+		unlink(path);
+	return rc;
+}
+
+/* from: NULL: what is there, without its free pages. */
+static enum m2m_rc replace(const char *dir, const char *from, struct m2m_err *err)
 {
 	char data[PATH_MAX], copy[PATH_MAX], lock[PATH_MAX];
 	int fd = -1, n = snprintf(copy, sizeof(copy), "%s/data.mdb.new", dir);
@@ -138,14 +169,15 @@ enum m2m_rc store_compact(const char *dir, struct m2m_err *err)
 		return m2m_fail(err, M2M_EINVAL, "%.200s…: path too long", dir);
 	snprintf(data, sizeof(data), "%.*s", (int)(n - 4), copy);
 	snprintf(lock, sizeof(lock), "%.*slock.mdb", (int)(n - 12), copy);
-	rc = store_files_check(dir, &found, err);
-	if (rc == M2M_OK && !found)
+	if (from == NULL)
+		rc = store_files_check(dir, &found, err);
+	if (rc == M2M_OK && from == NULL && !found)
 		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", dir);
 	if (rc == M2M_OK)
 		rc = lock_alone(lock, &fd, err);
 	if (rc == M2M_OK) {
 		unlink(copy); /* of a compaction that was killed; only who holds the lock makes one */
-		rc = copy_beside(dir, copy, err);
+		rc = from == NULL ? copy_beside(dir, copy, err) : file_beside(from, copy, err);
 	}
 	if (rc == M2M_OK && rename(copy, data) != 0) {
 		rc = m2m_fail_errno(err, "%s: cannot be replaced", data);
@@ -158,4 +190,14 @@ enum m2m_rc store_compact(const char *dir, struct m2m_err *err)
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+enum m2m_rc store_compact(const char *dir, struct m2m_err *err)
+{
+	return replace(dir, NULL, err);
+}
+
+enum m2m_rc store_replace(const char *dir, const char *from, struct m2m_err *err)
+{
+	return replace(dir, from, err);
 }
