@@ -109,6 +109,9 @@ static void batch_end(struct batch *b)
 	if (b->trouble.rc != M2M_OK)
 		m2m_log(b->mas->env, M2M_ERROR, "%s from %s not stored: %s", b->rks ? "root key" : "revocation",
 			b->peer->host, b->trouble.text);
+	else if (!m2m_result_is_success(b->answer.head.result) || b->answer.n > 0)
+		m2m_log(b->mas->env, M2M_NOTICE, "%s from %s answered with %u%s%s", b->rks ? "root key" : "revocation",
+			b->peer->host, b->answer.head.result, b->why ? ": " : "", b->why ? b->why : "");
 	b->done(b->arg, &b->answer);
 	batch_free(b);
 }

@@ -200,8 +200,11 @@ void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const st
 	*out = NULL;
 	*rep = (struct m2m_ska){ 0 };
 	rep->head.result = check_request(peer, req, &rep->head.error_message);
-	if (rep->head.result != DIAMETER_SUCCESS)
+	if (rep->head.result != DIAMETER_SUCCESS) {
+		m2m_log(mas->env, M2M_NOTICE, "association key refused to %s with %u: %s", peer->host, rep->head.result,
+			rep->head.error_message);
 		return;
+	}
 	own = calloc(1, sizeof(*own) + req->n * sizeof(own->slots[0]));
 	if (!own) {
 		rep->head.result = M2M_KEY_STORE_UNAVAILABLE;

@@ -192,6 +192,7 @@ class Hostile(LabCase):
             ("one KmID twice in a request", self.kpr(m, *[self.key(m, rel=b"twice" * 3 + b"!", EXPIRY=e) for e in (0xf0000000, 0xf0000001)]),
              2002),
         ])
+        self.assertTrue(self.lab.mas.logged("root key from mtf2.*5003: Enrolee-Id is of another service provider"))
         self.assertFalse(self.lab.mas.logged(r"\nforged|\x1b|0123456789abcdef"))
 
     def test_heads(self):
@@ -236,6 +237,7 @@ class Hostile(LabCase):
             ("33 names", self.skr(c, [ki] * 33), 5009), ("no name", self.skr(c, []), 5005), ("a KmID", self.skr(c, [km]), 5004),
             ("a CSE pushes", self.kpr(c, self.key(c)), 5003), ("a CSE revokes", self.krr(c, [km]), 5003),
         ])
+        self.assertTrue(self.lab.mas.logged("association key refused to cse2.*5003"))
 
     def test_revocation_overtakes_pushes(self):
         m, rel = self.link("mtf2"), os.urandom(16)
