@@ -5,7 +5,8 @@
  *                         some. Says on standard output, and to tests/crash/diskshim.c if that is loaded, what is
  *                         under way and what was acknowledged: "init", "sent KMID ENROLEE", "push KMID ENROLEE",
  *                         "revoking KMID", "revoke KMID". A refusal is no failure: a disk may fail.
- * crash_mas check         reads lines "DIR FILE": FILE has such notes. Opens the MAS in DIR and compares; answers
+ * crash_mas check         reads lines "DIR FILE": FILE has such notes. Opens the MAS in DIR, compares, and pushes
+ *                         one more key; answers
  *                         "ok KEYS", "shut REASON" (it was not made yet) or "BAD REASON".
  *
  * Answers come on the store's writer thread; all else is one thread's. */
@@ -47,6 +48,7 @@ struct test {
 	struct m2m_peer mtf;
 	struct mas *mas;
 	bool init;
+	bool checking; /* notes nothing */
 	size_t n;
 	struct key key[KEYS_MAX];
 	char bad[M2M_ERR_TEXT];
@@ -67,6 +69,8 @@ static void note(const char *fmt, ...)
 	va_list ap;
 	int n;
 
+	if (t.checking)
+		return;
 	va_start(ap, fmt);
 	n = vsnprintf(line, sizeof(line) - 1, fmt, ap);
 	va_end(ap);
@@ -128,7 +132,7 @@ static void push(struct key *k, struct m2m_kpr *req, struct m2m_key *km, char en
 {
 	uint8_t rel[M2M_REL_LEN];
 	static struct m2m_id ke_id[AT_ONCE];
-	size_t slot = (size_t)(k - t.key) % AT_ONCE;
+	size_t slot = t.checking ? 0 : (size_t)(k - t.key) % AT_ONCE;
 
 	if (env.random(env.arg, rel, sizeof(rel)) != M2M_OK || env.random(env.arg, km->b, sizeof(km->b)) != M2M_OK)
 		exit(2);
@@ -284,12 +288,37 @@ static void judge_enrolees(void)
 	}
 }
 
+static bool see_one(void *arg, const struct mas_key_info *info)
+{
+	*(bool *)arg = info->state == MAS_KEY_ACTIVE;
+	return true;
+}
+
+/* What was left must also take new keys. */
+static void judge_writing(void)
+{
+	static struct m2m_kpr req;
+	static struct m2m_key km;
+	static struct key k;
+	char enrolee[64];
+	bool there = false;
+	sem_t done;
+
+	sem_init(&done, 0, 0);
+	k = (struct key){ .done = &done };
+	push(&k, &req, &km, enrolee);
+	await(&done);
+	if (mas_key_show(t.mas, m2m_id_span(&k.name), see_one, &there, NULL) != M2M_OK || !there)
+		snprintf(t.bad, sizeof(t.bad), "it takes no new key");
+}
+
 static void check(const char *dir, const char *notes)
 {
 	struct m2m_err err = { 0 };
 	size_t keys = 0;
 
 	set_up(dir);
+	t.checking = true;
 	if (!read_notes(notes)) {
 		printf("BAD no notes\n");
 		return;
@@ -304,6 +333,8 @@ static void check(const char *dir, const char *notes)
 		judge_key(&t.key[i]);
 	if (t.bad[0] == 0)
 		judge_enrolees();
+	if (t.bad[0] == 0)
+		judge_writing();
 	for (size_t i = 0; i < t.n; i++)
 		keys += t.key[i].seen;
 	mas_close(t.mas);
