@@ -62,6 +62,42 @@ class Impersonation(LabCase):
         return None
 
 
+class FalseMtf(LabCase):
+    """An MTF with the right certificate and the wrong answers: the CSF hangs up on the node, and goes on."""
+
+    def test_answers(self):
+        self.new_node("patient")
+        port = self.lab.mtf.port
+        self.lab.mtf.stop()
+        server = dia.Server(self.lab, port, "mtf", lablib.MTF)
+        link = server.accept()
+        good = {"RESULT": 1001, "ROUND": 1, "STATE": bytes(16), "TLS_PAYLOAD": b"\x16\3\3\0\0"}
+        for name, other in (("no State", {"STATE": None}), ("a giant State", {"STATE": bytes(60000)}), ("another round", {"ROUND": 7}),
+                            ("no round", {"ROUND": None}), ("a giant payload", {"TLS_PAYLOAD": bytes(60000)}), ("no result", {"RESULT": None}),
+                            ("two results", {"RESULT": [2001, 1001]}), ("another host", {"ORIGIN_HOST": lablib.MAS}),
+                            ("a protocol error", {"RESULT": 3004}), ("an AVP twice", {"AUTH_APP": [dia.RP, dia.RP]})):
+            with self.subTest(name), socket.create_connection(("127.0.0.1", self.lab.relay_port), timeout=20) as node:
+                node.sendall(client_hello())
+                m = link.receive()
+                self.assertEqual(m.code, dia.RPR)
+                avps = {"SESSION_ID": m.get(dia.SESSION_ID), "AUTH_APP": dia.RP, "AUTH_STATE": 1, "ORIGIN_HOST": lablib.MTF,
+                        "ORIGIN_REALM": "example.com", **good, **other}
+                octets = m.answer([dia.avp(getattr(dia, n), v) for n, value in avps.items() if value is not None
+                                   for v in (value if isinstance(value, list) else [value])])
+                link.send(octets)
+                link.send(octets)  # and once more
+                got = b""
+                while more := node.recv(65536):
+                    got += more
+                self.assertLess(len(got), 32769)
+        link.close()
+        server.close()
+        mark = self.lab.csf.mark()
+        self.lab.mtf.start()
+        self.lab.csf.wait_log(f"peer {lablib.MTF} connected", 30, since=mark)
+        lablib.wait_for("the next enrolment", lambda: self.enrol("patient", check=False).returncode == 0, 30)
+
+
 SP = lablib.SP
 SECTIONS = {  # role and what else a peer's section has, at the MAS and at the MTF
     "mtf2": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{SP}" }}', None),
