@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* m2mctl rotate: every record under a new key, beside a daemon that serves. */
+/* m2mctl rotate: every record under a new key, beside a daemon that serves. m2mctl purge: and what was deleted, gone
+ * from the store's file. */
 #include "config.h"
 
 #include <inttypes.h>
@@ -79,16 +80,34 @@ static enum m2m_rc rotate_mtf(const struct ctl_args *args, const struct ctl_ring
 	return rc;
 }
 
-enum m2m_rc ctl_rotate(const struct ctl_args *args, struct m2m_err *err)
+static enum m2m_rc run(const struct ctl_args *args, bool compact, struct m2m_err *err)
 {
 	struct ctl_ring r = { 0 };
+	char store[4200];
 	uint64_t n = 0;
 	enum m2m_rc rc = ctl_ring_open(args, &r, err);
 
 	if (rc == M2M_OK)
 		rc = r.is_mas ? rotate_mas(args, &r, &n, err) : rotate_mtf(args, &r, &n, err);
+	if (rc == M2M_OK && compact) {
+		snprintf(store, sizeof(store), "%s/%s", r.is_mas ? r.mas.store : r.mtf.store,
+			 r.is_mas ? "keys" : "enrolments");
+		rc = store_compact(store, err);
+		if (rc == M2M_EBUSY)
+			m2m_err_prefix(err, "rotated, but not purged: stop the server first");
+	}
 	if (rc == M2M_OK)
 		printf("re-sealed %" PRIu64 " records under a new key; the older keys are destroyed\n", n);
 	ctl_ring_close(&r);
 	return rc;
+}
+
+enum m2m_rc ctl_rotate(const struct ctl_args *args, struct m2m_err *err)
+{
+	return run(args, false, err);
+}
+
+enum m2m_rc ctl_purge(const struct ctl_args *args, struct m2m_err *err)
+{
+	return run(args, true, err);
 }

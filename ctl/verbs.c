@@ -117,5 +117,8 @@ const struct ctl_verb ctl_verbs[] = {
 	  "seal every record under a new data key, and destroy the older ones",
 	  "The daemon may run. Stopped or killed at any point, it goes on when it is run again.",
 	  "m2mctl rotate --mas /etc/m2m/mas.conf" },
+	{ "purge", ctl_purge, "", 0, 0, CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY),
+	  "rotate, and take what was deleted out of the store's file", "The server has to be stopped.",
+	  "m2mctl purge --mas /etc/m2m/mas.conf" },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL, NULL, NULL },
 };

@@ -20,7 +20,7 @@ SEED = os.path.join(BUILD, "tests/cli/seed")
 SEED_MTF = os.path.join(BUILD, "tests/cli/seed_mtf")
 MAS_ID, MTF_ID, SP = "mas.example.com", "mtf.example.com", "sp.example.com"
 TARGET = f"//{SP}/in-cse"
-OK, REFUSED, USAGE, SYSTEM = 0, 1, 2, 3
+OK, REFUSED, USAGE, SYSTEM, LATER = 0, 1, 2, 3, 4
 
 outputs = []  # everything that any command of this run has printed
 keys = []     # every key that was handed to it
@@ -111,7 +111,7 @@ class CommandLine(Case):
 
     def test_every_verb_has_help_with_an_example(self):
         verbs = re.findall(r"^  ([a-z-]+(?: [a-z]+)?)  ", self.good("--help"), re.M)
-        self.assertEqual(len(verbs), 19)
+        self.assertEqual(len(verbs), 20)
         for verb in verbs:
             text = self.good(*verb.split(), "--help")
             self.assertIn(f"usage: m2mctl {verb}", text)
@@ -214,6 +214,90 @@ class Init(Case):
         self.key_file("mas.kek", mode=0o644)
         self.bad(REFUSED, "mas.kek", "init", "--mas", self.mas, "--no-recovery")
         self.assertFalse(os.path.exists(f"{self.dir}/mas/keyring"))
+
+
+    def test_recovery_is_said(self):
+        self.bad(USAGE, "--recovery-file", "init", "--mas", self.mas)
+        self.bad(USAGE, "--recovery-file", "init", "--mas", self.mas, "--recovery-file", "x", "--no-recovery")
+        there = self.write("there", "x")
+        self.bad(REFUSED, "there", "init", "--mas", self.mas, "--recovery-file", there)
+        self.assertFalse(os.path.exists(f"{self.dir}/mas"))
+
+
+class Keys(Case):
+    """Slots and terms of a keyring."""
+
+    def setUp(self):
+        super().setUp()
+        self.recovery = f"{self.dir}/recovery"
+        self.good("init", "--mas", self.mas, "--recovery-file", self.recovery)
+        self.on = ("--mas", self.mas)
+
+    def slots(self):
+        return [r["kind"] for r in self.rows("kek", "list", *self.on)]
+
+    def test_init_makes_two(self):
+        self.assertEqual(os.stat(self.recovery).st_mode & 0o7777, 0o600)
+        self.assertEqual(self.slots(), ["file", "passphrase"])
+        self.assertIn("opens slot 1", self.good("kek", "test", *self.on))
+        self.assertIn("opens slot 2", self.good("kek", "test", "passphrase:" + self.recovery, *self.on))
+        self.assertIn("opens slot 2", self.good("kek", "test", "passphrase:-", *self.on, data=self.text_of(self.recovery)))
+        self.assertIn("mas.kek", self.good("kek", "list", *self.on))
+
+    def test_wrong_passphrase(self):
+        self.bad(SYSTEM, "does not fit", "kek", "test", "passphrase:-", *self.on, data="not the passphrase\n")
+        self.bad(SYSTEM, "12 to 1024", "kek", "test", "passphrase:-", *self.on, data="short\n")
+
+    def test_lost_kek(self):
+        os.remove(f"{self.dir}/mas.kek")
+        self.bad(SYSTEM, "No such file", "key", "list", *self.on)
+        new = f"{self.dir}/new.kek"
+        self.bad(SYSTEM, "sealed", "kek", "add", "file:" + new, *self.on)
+        self.assertFalse(os.path.exists(new))
+        self.good("kek", "add", "file:" + new, *self.on, "--passphrase-file", self.recovery)
+        self.write("mas.conf", self.text_of(self.mas).replace("mas.kek", "new.kek"))
+        self.good("kek", "remove", "1", *self.on)
+        self.assertEqual(self.slots(), ["passphrase", "file"])
+        self.good("kek", "test", *self.on)
+
+    def test_last_slot_stays(self):
+        self.bad(REFUSED, "only one slot", "kek", "remove", "2", *self.on)
+        self.bad(REFUSED, "no other was shown to work", "kek", "remove", "1", "--yes", *self.on)
+        self.good("kek", "remove", "2", "--yes", *self.on)
+        self.bad(REFUSED, "the last one", "kek", "remove", "1", "--yes", *self.on)
+        self.bad(REFUSED, "no slot 2", "kek", "remove", "2", "--yes", *self.on)
+        self.bad(USAGE, "not a slot's number", "kek", "remove", "0", *self.on)
+        self.bad(USAGE, "not file:PATH", "kek", "add", "/etc/kek", *self.on)
+
+    def sealed_under(self, term):
+        head = bytes([1, 1, 1, 0]) + term.to_bytes(4, "big")
+        found = 0
+        for base, _, names in os.walk(f"{self.dir}/mas"):
+            for name in names:
+                with open(os.path.join(base, name), "rb") as f:
+                    found += f.read().count(head)
+        return found
+
+    def test_rotate_and_purge(self):
+        p = subprocess.run([SEED, self.mas, "3"], capture_output=True, text=True, check=True)
+        keys.extend(bytes.fromhex(w) for w in p.stdout.split() if "@" not in w)
+        before = self.rows("key", "list", *self.on)
+        self.assertIn("re-sealed 4 records", self.good("rotate", *self.on))
+        self.assertEqual(self.rows("key", "list", *self.on), before)
+        self.assertGreater(self.sealed_under(1) + self.sealed_under(2), 0)
+        self.good("purge", *self.on)
+        self.assertEqual(self.rows("key", "list", *self.on), before)
+        self.assertEqual((self.sealed_under(1), self.sealed_under(2), self.sealed_under(3)), (0, 0, 3))
+
+    def test_beside_a_daemon(self):
+        with subprocess.Popen([SEED, self.mas, "2", "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
+            words = [w for _ in range(2) for w in p.stdout.readline().split()]
+            keys.extend(bytes.fromhex(w) for w in words if "@" not in w)
+            self.assertIn("re-sealed 3 records", self.good("rotate", *self.on))
+            self.bad(LATER, "stop the server first", "purge", *self.on)
+            p.stdin.close()
+            p.wait(60)
+        self.good("purge", *self.on)
 
 
 class Credential(Case):
@@ -589,7 +673,7 @@ class LastOfAll(unittest.TestCase):
 def load_tests(loader, tests, pattern):
     del tests, pattern
     suite = unittest.TestSuite()
-    for case in (CommandLine, Init, Credential, Enrolee, Enrolment, Key, CheckConfig, LastOfAll):
+    for case in (CommandLine, Init, Keys, Credential, Enrolee, Enrolment, Key, CheckConfig, LastOfAll):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 
