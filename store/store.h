@@ -124,6 +124,11 @@ enum m2m_rc store_copy(struct store *st, const char *path, struct m2m_err *err);
  * The file is short afterwards: the next store_open for writing makes it as long as the map again. */
 enum m2m_rc store_compact(const char *dir, struct m2m_err *err);
 
+/* Every page of a store that this process does not have open (another may): M2M_OK, or M2M_ECORRUPT with the page and
+ * what is wrong with it. In a child process, for as long as it takes: about a second a few GiB. M2M_ENOENT | M2M_EIO.
+ */
+enum m2m_rc store_check(const char *dir, struct m2m_err *err);
+
 /* Put a copy of the file `from`, as store_copy makes them, in the place of a closed store's data file, if it has one.
  * The folder must exist. At any kill or power cut the store is the old one or the new one. Errors of store_compact. */
 enum m2m_rc store_replace(const char *dir, const char *from, struct m2m_err *err);

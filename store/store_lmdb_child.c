@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/store_files.h"
 #include "store/store_walk.h"
 
 #define END_MS 60000 /* a child that takes longer than this hangs in the disk, or in the file */
@@ -81,13 +82,13 @@ static _Noreturn void child_main(const char *dir, int64_t budget_ms, int out)
 }
 
 /* All that the child has to say. false: it said it too slowly. */
-static bool hear(int fd, struct m2m_err *said, size_t *n)
+static bool hear(int fd, int64_t budget_ms, struct m2m_err *said, size_t *n)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	ssize_t got = 1;
 
 	for (*n = 0; got > 0 && *n < sizeof(*said); *n += (size_t)got) {
-		int rc = poll(&p, 1, END_MS);
+		int rc = poll(&p, 1, budget_ms > 0 ? END_MS : -1);
 
 		got = rc > 0 ? read(fd, (char *)said + *n, sizeof(*said) - *n) : rc;
 		if (rc == 0)
@@ -102,12 +103,12 @@ static bool hear(int fd, struct m2m_err *said, size_t *n)
 	return true;
 }
 
-static enum m2m_rc child_end(const char *dir, pid_t pid, int fd, struct m2m_err *err)
+static enum m2m_rc child_end(const char *dir, pid_t pid, int fd, int64_t budget_ms, struct m2m_err *err)
 {
 	struct m2m_err said = { 0 };
 	int status = 0;
 	size_t n = 0;
-	bool in_time = hear(fd, &said, &n);
+	bool in_time = hear(fd, budget_ms, &said, &n);
 
 	if (!in_time)
 		kill(pid, SIGKILL);
@@ -143,7 +144,17 @@ enum m2m_rc store_lmdb_look(const char *dir, int64_t budget_ms, struct m2m_err *
 		rc = m2m_fail_errno(err, "%s: cannot be checked", dir);
 	close(ends[1]);
 	if (pid > 0)
-		rc = child_end(dir, pid, ends[0], err);
+		rc = child_end(dir, pid, ends[0], budget_ms, err);
 	close(ends[0]);
 	return rc;
+}
+
+enum m2m_rc store_check(const char *dir, struct m2m_err *err)
+{
+	bool found = false;
+	enum m2m_rc rc = store_files_check(dir, &found, err);
+
+	if (rc == M2M_OK && !found)
+		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", dir);
+	return rc == M2M_OK ? store_lmdb_look(dir, 0, err) : rc;
 }

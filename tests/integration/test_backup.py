@@ -15,6 +15,8 @@ class Backup(LabCase):
         self.new_node("before")
         self.enrol("before")
         out = self.path("backup")
+        self.lab.ctl("check", "--mas", conf)
+        self.lab.ctl("check", "--mtf", self.lab.mtf.conf)
         self.lab.ctl("backup", out, "--mas", conf)
         again = self.lab.ctl("backup", out, "--mas", conf, check=False)
         self.assertEqual(again.returncode, 1, "a backup is never written over")
@@ -41,6 +43,15 @@ class Backup(LabCase):
         ki, _ = self.derive("after")
         self.assertNotIn("key", self.resolve(ki))
         lablib.wait_for("it enrols again", lambda: self.enrol("after", check=False).returncode == 0, 30)
+        self.lab.mas.stop()
+        with open(data, "r+b") as f:
+            for page in range(2, 64):
+                f.seek(page * 4096 + 10)
+                f.write(b"\x77")  # its kind
+        p = self.lab.ctl("check", "--mas", conf, check=False)
+        self.assertEqual(p.returncode, 3, p.stdout + p.stderr)
+        self.lab.ctl("restore", out, "--mas", conf, "--yes")
+        self.lab.ctl("check", "--mas", conf)
         # A damaged backup changes nothing.
         with open(os.path.join(out, "data.mdb"), "r+b") as f:
             f.seek(100)
