@@ -67,10 +67,18 @@ class FalseMtf(LabCase):
 
     def test_answers(self):
         self.new_node("patient")
-        port = self.lab.mtf.port
+        port, mark = self.lab.mtf.port, self.lab.csf.mark()
         self.lab.mtf.stop()
         server = dia.Server(self.lab, port, "mtf", lablib.MTF)
         link = server.accept()
+
+        def routes():
+            try:
+                link.receive(0.1)  # answers watchdogs
+            except TimeoutError:
+                pass
+            return self.lab.csf.logged(rf"-> 'STATE_OPEN'\s+'{lablib.MTF}'", mark)
+        lablib.wait_for("the CSF to use the false MTF", routes)
         good = {"RESULT": 1001, "ROUND": 1, "STATE": bytes(16), "TLS_PAYLOAD": b"\x16\3\3\0\0"}
         for name, other in (("no State", {"STATE": None}), ("a giant State", {"STATE": bytes(60000)}), ("another round", {"ROUND": 7}),
                             ("no round", {"ROUND": None}), ("a giant payload", {"TLS_PAYLOAD": bytes(60000)}), ("no result", {"RESULT": None}),
