@@ -43,6 +43,11 @@ enum m2m_rc m2m_encode_error(const struct m2m_codec *codec, const struct m2m_ans
 /* Add Failed-AVP with what fault holds (nothing if it holds none) to a message. Takes fault->failed. */
 enum m2m_rc m2m_encode_failed(const struct m2m_codec *codec, struct m2m_fault *fault, struct msg *msg);
 
+/* The fault that an answer names in head->failed; stays empty if it names none, or its result asks for none. M2M_OK |
+ * M2M_ENOMEM. */
+enum m2m_rc m2m_fault_of(const struct m2m_codec *codec, struct msg *request, const struct m2m_answer *head,
+			 struct m2m_fault *fault);
+
 /* Put a fault about an AVP of the message together: used by decoding and by checks outside of it. avp NULL: the AVP is
  * missing, an example of it is made. Returns M2M_EINVAL, or M2M_ENOMEM. */
 enum m2m_rc m2m_fault_set(const struct m2m_codec *codec, struct m2m_fault *fault, uint32_t code, enum m2m_avp which,

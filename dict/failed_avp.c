@@ -127,6 +127,41 @@ void m2m_fault_wipe(struct m2m_fault *fault)
 	memset(fault, 0, sizeof(*fault));
 }
 
+/* The n-th child of that kind, from 1; value: only the one whose octets begin there. NULL: there is none. */
+static struct avp *child_of(msg_or_avp *parent, enum m2m_avp which, const uint8_t *value, size_t n)
+{
+	struct avp *avp = NULL;
+
+	for (avp = m2m_first_child(parent); avp; avp = m2m_next(avp)) {
+		struct avp_hdr *hdr = NULL;
+
+		if (fd_msg_avp_hdr(avp, &hdr) == 0 && m2m_avp_kind(hdr) == which &&
+		    (!value || (hdr->avp_value && hdr->avp_value->os.data == value)) && --n == 0)
+			break;
+	}
+	return avp;
+}
+
+enum m2m_rc m2m_fault_of(const struct m2m_codec *codec, struct msg *request, const struct m2m_answer *head,
+			 struct m2m_fault *fault)
+{
+	enum m2m_avp which = (enum m2m_avp)head->failed.avp;
+	size_t key = head->failed.key;
+	msg_or_avp *parent = request;
+	enum m2m_rc rc;
+
+	if (which == 0 || (head->result != DIAMETER_INVALID_AVP_VALUE && head->result != DIAMETER_MISSING_AVP &&
+			   head->result != DIAMETER_CONTRADICTING_AVPS))
+		return M2M_OK;
+	if (key > 0)
+		parent = child_of(request, M2M_AVP_M2M_KEY, NULL, key);
+	rc = m2m_fault_set(codec, fault, head->result, which,
+			   parent ? child_of(parent, which, head->failed.value.p, 1) : NULL, "refused");
+	if (rc == M2M_EINVAL && key > 0)
+		rc = m2m_fault_nest(codec, fault, M2M_AVP_M2M_KEY);
+	return rc == M2M_EINVAL ? M2M_OK : rc;
+}
+
 enum m2m_rc m2m_encode_failed(const struct m2m_codec *codec, struct m2m_fault *fault, struct msg *msg)
 {
 	struct avp *outer = NULL;

@@ -35,12 +35,20 @@ struct m2m_request {
 	uint32_t end_to_end;
 };
 
+/* Which AVP of the request an answer of 5004, 5005 or 5007 is about, for Failed-AVP. */
+struct m2m_failed {
+	unsigned avp;	       /* enum m2m_avp; 0: none is named */
+	size_t key;	       /* in which M2M-Key, from 1; 0: directly in the request */
+	struct m2m_span value; /* of several of a kind the one with these octets, as decoded; absent: the first */
+};
+
 /* What is common to answers. error_message: static or borrowed text, may be NULL; no secrets, nothing that helps an
  * attacker. */
 struct m2m_answer {
 	uint32_t result; /* Result-Code or Experimental-Result-Code, see results.h */
 	const char *error_message;
 	struct m2m_span origin_host; /* filled on decoding only */
+	struct m2m_failed failed;    /* on encoding only */
 };
 
 /* M2M-Key (1106). On encoding, material is copied into the message. */

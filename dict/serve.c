@@ -120,9 +120,12 @@ static void call_free(struct dict_call *call)
 void dict_call_answer(struct dict_call *call, const void *content)
 {
 	struct refusal why = { .code = DIAMETER_UNABLE_TO_COMPLY };
+	struct m2m_fault fault = { 0 };
 
-	if (!answer(call->node, call->cmd, call->request, content, NULL))
+	if (m2m_fault_of(&call->node->codec, call->request, content, &fault) != M2M_OK ||
+	    !answer(call->node, call->cmd, call->request, content, &fault))
 		refuse(call->node, call->cmd, call->request, &why);
+	m2m_fault_wipe(&fault);
 	call_free(call);
 }
 

@@ -11,6 +11,7 @@
 #include "mas/mas_int.h"
 
 #include "common/kdf.h"
+#include "dict/m2m_table.h"
 
 #include <stdlib.h>
 
@@ -27,6 +28,12 @@ struct item {
 	uint8_t replaced_rel[M2M_REL_LEN];
 };
 
+/* Why a check refused: static text, NULL if none did; and the AVP that it is about. */
+struct reason {
+	const char *text;
+	struct m2m_failed failed;
+};
+
 struct batch {
 	struct mas *mas;
 	const struct m2m_peer *peer;
@@ -36,7 +43,7 @@ struct batch {
 	enum m2m_rc (*decide)(struct item *it, struct store_txn *t, struct m2m_err *err);
 	mas_answered *done;
 	void *arg;
-	const char *why;	/* static text on the first key that a check refused, NULL: none */
+	struct reason why;	/* of the first key that a check refused */
 	struct m2m_err trouble; /* what kept the store from serving a key, for the log */
 	struct m2m_status_answer answer;
 	struct rootkey *rks;
@@ -99,7 +106,10 @@ static void batch_end(struct batch *b)
 	for (size_t i = 0; i < b->n; i++)
 		codes[i] = b->items[i].result;
 	b->answer.head.result = m2m_result_fold(codes, b->n, &list);
-	b->answer.head.error_message = m2m_result_is_success(b->answer.head.result) ? NULL : b->why;
+	if (!m2m_result_is_success(b->answer.head.result)) {
+		b->answer.head.error_message = b->why.text;
+		b->answer.head.failed = b->why.failed;
+	}
 	for (size_t i = 0; list && i < b->n; i++) {
 		if (m2m_result_is_success(codes[i]))
 			continue;
@@ -111,7 +121,7 @@ static void batch_end(struct batch *b)
 			b->peer->host, b->trouble.text);
 	else if (!m2m_result_is_success(b->answer.head.result) || b->answer.n > 0)
 		m2m_log(b->mas->env, M2M_NOTICE, "%s from %s answered with %u%s%s", b->rks ? "root key" : "revocation",
-			b->peer->host, b->answer.head.result, b->why ? ": " : "", b->why ? b->why : "");
+			b->peer->host, b->answer.head.result, b->why.text ? ": " : "", b->why.text ? b->why.text : "");
 	b->done(b->arg, &b->answer);
 	batch_free(b);
 }
@@ -232,54 +242,68 @@ static enum m2m_rc replace(struct item *it, const uint8_t rel[M2M_REL_LEN], cons
 
 /* --- push ---------------------------------------------------------------- */
 
-static bool all_good(const struct m2m_list *l, enum m2m_rc (*check)(struct m2m_span, struct m2m_err *))
+/* bad: out, the first that is not. */
+static bool all_good(const struct m2m_list *l, enum m2m_rc (*check)(struct m2m_span, struct m2m_err *),
+		     struct m2m_span *bad)
 {
 	for (size_t i = 0; i < l->n; i++) {
-		if (check(l->v[i], NULL) != M2M_OK)
+		if (check(l->v[i], NULL) != M2M_OK) {
+			*bad = l->v[i];
 			return false;
+		}
 	}
 	return true;
 }
 
-static uint32_t because(const char **why, const char *text, uint32_t result)
+static uint32_t because(struct reason *why, const char *text, uint32_t result)
 {
-	*why = text;
+	why->text = text;
 	return result;
+}
+
+/* 5004, 5005, 5007: about an AVP of the M2M-Key. */
+static uint32_t about(struct reason *why, enum m2m_avp avp, const char *text, uint32_t result)
+{
+	why->failed.avp = avp;
+	return because(why, text, result);
 }
 
 /* Name and key: is it a root key for this MAS? */
 static uint32_t check_key(const struct mas *mas, const struct m2m_key_avp *key, struct m2m_key_name *name,
-			  const char **why)
+			  struct reason *why)
 {
 	if (m2m_key_name_parse(key->name, name, NULL) != M2M_OK)
-		return because(why, "Key-Name is not a KmID", DIAMETER_INVALID_AVP_VALUE);
+		return about(why, M2M_AVP_KEY_NAME, "Key-Name is not a KmID", DIAMETER_INVALID_AVP_VALUE);
 	if (!m2m_span_equal(m2m_id_span(&name->host), m2m_id_span(&mas->id)))
 		return because(why, "Key-Name is of another MAS", M2M_ENROLMENT_TARGET_UNKNOWN);
 	if (key->usage != M2M_SUID_ROOT_KEY)
 		return because(why, "Security-Usage-Id is not that of a root key", M2M_KEY_USAGE_NOT_PERMITTED);
 	if (key->material.p && key->package.p)
-		return because(why, "both Keying-Material and Protected-Key-Package", DIAMETER_CONTRADICTING_AVPS);
+		return about(why, M2M_AVP_PROTECTED_KEY_PACKAGE, "both Keying-Material and Protected-Key-Package",
+			     DIAMETER_CONTRADICTING_AVPS);
 	if (key->package.p)
 		return because(why, "Protected-Key-Package is not supported", M2M_KEY_PACKAGE_INVALID);
 	if (!key->material.p)
-		return because(why, "neither Keying-Material nor Protected-Key-Package", DIAMETER_MISSING_AVP);
+		return about(why, M2M_AVP_KEYING_MATERIAL, "neither Keying-Material nor Protected-Key-Package",
+			     DIAMETER_MISSING_AVP);
 	if (key->material.n != M2M_KEY_LEN)
-		return because(why, "Keying-Material is not 32 octets", DIAMETER_INVALID_AVP_VALUE);
+		return about(why, M2M_AVP_KEYING_MATERIAL, "Keying-Material is not 32 octets",
+			     DIAMETER_INVALID_AVP_VALUE);
 	return DIAMETER_SUCCESS;
 }
 
 /* May this MTF provision that enrolee, and was the key made in an enrolment of its own (protocol, section 6)? */
 static uint32_t check_origin(const struct m2m_peer *peer, const struct m2m_key_avp *key,
-			     const struct m2m_key_name *name, const char **why)
+			     const struct m2m_key_name *name, struct reason *why)
 {
 	struct m2m_key_name ke = { 0 };
 
 	if (!key->enrolee.p)
-		return because(why, "no Enrolee-Id", DIAMETER_MISSING_AVP);
+		return about(why, M2M_AVP_ENROLEE_ID, "no Enrolee-Id", DIAMETER_MISSING_AVP);
 	if (m2m_enrolee_id_check(key->enrolee, NULL) != M2M_OK)
-		return because(why, "Enrolee-Id is malformed", DIAMETER_INVALID_AVP_VALUE);
+		return about(why, M2M_AVP_ENROLEE_ID, "Enrolee-Id is malformed", DIAMETER_INVALID_AVP_VALUE);
 	if (!key->enrolment_key_name.p)
-		return because(why, "no Enrolment-Key-Name", DIAMETER_MISSING_AVP);
+		return about(why, M2M_AVP_ENROLMENT_KEY_NAME, "no Enrolment-Key-Name", DIAMETER_MISSING_AVP);
 	if (!m2m_peer_serves(peer, m2m_sp_of(key->enrolee)))
 		return because(why, "Enrolee-Id is of another service provider", DIAMETER_AUTHORIZATION_REJECTED);
 	if (m2m_key_name_parse(key->enrolment_key_name, &ke, NULL) != M2M_OK ||
@@ -291,27 +315,30 @@ static uint32_t check_origin(const struct m2m_peer *peer, const struct m2m_key_a
 }
 
 /* What the key is for, and for how long. */
-static uint32_t check_policy(const struct mas *mas, const struct m2m_key_avp *key, int64_t now, const char **why)
+static uint32_t check_policy(const struct mas *mas, const struct m2m_key_avp *key, int64_t now, struct reason *why)
 {
 	if (key->targets.n == 0)
-		return because(why, "no Association-Target-Id", DIAMETER_MISSING_AVP);
-	if (!all_good(&key->targets, m2m_cse_id_check))
-		return because(why, "Association-Target-Id is malformed", DIAMETER_INVALID_AVP_VALUE);
-	if (!all_good(&key->app_ids, m2m_app_id_check))
-		return because(why, "App-Id is malformed", DIAMETER_INVALID_AVP_VALUE);
+		return about(why, M2M_AVP_ASSOCIATION_TARGET_ID, "no Association-Target-Id", DIAMETER_MISSING_AVP);
+	if (!all_good(&key->targets, m2m_cse_id_check, &why->failed.value))
+		return about(why, M2M_AVP_ASSOCIATION_TARGET_ID, "Association-Target-Id is malformed",
+			     DIAMETER_INVALID_AVP_VALUE);
+	if (!all_good(&key->app_ids, m2m_app_id_check, &why->failed.value))
+		return about(why, M2M_AVP_APP_ID, "App-Id is malformed", DIAMETER_INVALID_AVP_VALUE);
 	if (key->stakeholder.p && m2m_fqdn_parse(key->stakeholder, &(struct m2m_id){ 0 }, NULL) != M2M_OK)
-		return because(why, "Administrating-Stakeholder-Id is malformed", DIAMETER_INVALID_AVP_VALUE);
+		return about(why, M2M_AVP_ADMINISTRATING_STAKEHOLDER_ID, "Administrating-Stakeholder-Id is malformed",
+			     DIAMETER_INVALID_AVP_VALUE);
 	if (!key->has_expiry)
-		return because(why, "no Key-ExpiryTime", DIAMETER_MISSING_AVP);
+		return about(why, M2M_AVP_KEY_EXPIRY_TIME, "no Key-ExpiryTime", DIAMETER_MISSING_AVP);
 	if (key->expiry <= now)
-		return because(why, "Key-ExpiryTime has passed", DIAMETER_INVALID_AVP_VALUE);
+		return about(why, M2M_AVP_KEY_EXPIRY_TIME, "Key-ExpiryTime has passed", DIAMETER_INVALID_AVP_VALUE);
 	if (key->expiry - now > mas->conf->root_key_life_max)
-		return because(why, "Key-ExpiryTime is later than policy allows", DIAMETER_INVALID_AVP_VALUE);
+		return about(why, M2M_AVP_KEY_EXPIRY_TIME, "Key-ExpiryTime is later than policy allows",
+			     DIAMETER_INVALID_AVP_VALUE);
 	return DIAMETER_SUCCESS;
 }
 
 /* Check one pushed key and fill its item. */
-static uint32_t push_check(struct item *it, const struct m2m_key_avp *key, const char **why)
+static uint32_t push_check(struct item *it, const struct m2m_key_avp *key, struct reason *why)
 {
 	const struct batch *b = it->batch;
 	struct m2m_key_name name = { 0 };
@@ -408,12 +435,12 @@ static void push_prepare(struct item *it, const struct m2m_key_avp *key)
 {
 	struct batch *b = it->batch;
 	struct m2m_err err = { 0 };
-	const char *why = NULL;
+	struct reason why = { .failed.key = (size_t)(it - b->items) + 1 };
 	enum m2m_rc rc = M2M_OK;
 
 	it->result = push_check(it, key, &why);
 	if (it->result != DIAMETER_SUCCESS) {
-		b->why = b->why ? b->why : why;
+		b->why = b->why.text ? b->why : why;
 		return;
 	}
 	rc = mas_rootkey_seal(b->mas, it->rel, it->rk, 0, &it->sealed, &err);
@@ -484,7 +511,8 @@ static void revoke_prepare(struct item *it, struct m2m_span name)
 	it->result = DIAMETER_SUCCESS;
 	if (m2m_key_name_parse(name, &km, NULL) != M2M_OK) {
 		it->result = DIAMETER_INVALID_AVP_VALUE;
-		b->why = "Key-Name is not a KmID";
+		if (!b->why.text)
+			b->why = (struct reason){ "Key-Name is not a KmID", { M2M_AVP_KEY_NAME, 0, name } };
 		return;
 	}
 	/* A key of another MAS is unknown here. */

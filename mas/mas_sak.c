@@ -9,6 +9,7 @@
 #include "mas/mas_int.h"
 
 #include "common/kdf.h"
+#include "dict/m2m_table.h"
 
 #include <stdlib.h>
 
@@ -150,11 +151,12 @@ static uint32_t check_request(const struct m2m_peer *peer, const struct m2m_skr 
 	return DIAMETER_SUCCESS;
 }
 
-static uint32_t parse_names(struct mas_sak_own *own, const struct m2m_skr *req, const char **why)
+static uint32_t parse_names(struct mas_sak_own *own, const struct m2m_skr *req, struct m2m_answer *head)
 {
 	for (size_t i = 0; i < req->n; i++) {
 		if (m2m_ki_parse(req->name[i], &own->slots[i].ki, NULL) != M2M_OK) {
-			*why = "Key-Name is not an association key identifier";
+			head->error_message = "Key-Name is not an association key identifier";
+			head->failed = (struct m2m_failed){ M2M_AVP_KEY_NAME, 0, req->name[i] };
 			return DIAMETER_INVALID_AVP_VALUE;
 		}
 		m2m_ki_format(&own->slots[i].ki, &own->slots[i].name);
@@ -212,7 +214,7 @@ void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const st
 	}
 	own->n = req->n;
 	*out = own;
-	rep->head.result = parse_names(own, req, &rep->head.error_message);
+	rep->head.result = parse_names(own, req, &rep->head);
 	if (rep->head.result != DIAMETER_SUCCESS)
 		return;
 	for (size_t i = 0; i < own->n; i++)

@@ -76,6 +76,42 @@ START_TEST(test_request_is_served)
 }
 END_TEST
 
+/* What a handler says of a key's content: copied from the request, in a group of its own. */
+START_TEST(test_answer_names_what_failed)
+{
+	static struct m2m_status_answer answer = { .head = { .result = 5005,
+							     .failed = { .avp = M2M_AVP_ENROLEE_ID, .key = 1 } } };
+	struct avp *failed = NULL, *key = NULL, *inner = NULL;
+	struct avp_hdr *hdr = NULL;
+	struct msg *msg;
+
+	connect_as("b.example.com", "b.example.com", M2M_APP_RKM);
+	for (int missing = 1; missing >= 0; missing--) {
+		good_kpr();
+		if (!missing)
+			answer.head = (struct m2m_answer){
+				.result = 5004,
+				.failed = { M2M_AVP_KEY_NAME, 1,
+					    ((const struct m2m_kpr *)dict_call_request(served))->key[0].name },
+			};
+		dict_call_answer(served, &answer);
+		served = NULL;
+		msg = sent();
+		failed = m2m_msg_find(msg, M2M_AVP_FAILED_AVP);
+		ck_assert_ptr_nonnull(failed);
+		ck_assert_int_eq(fd_msg_browse(failed, MSG_BRW_FIRST_CHILD, &key, NULL), 0);
+		ck_assert_int_eq(fd_msg_avp_hdr(key, &hdr), 0);
+		ck_assert_uint_eq(hdr->avp_code, m2m_avps[M2M_AVP_M2M_KEY].code);
+		ck_assert_int_eq(fd_msg_browse(key, MSG_BRW_FIRST_CHILD, &inner, NULL), 0);
+		ck_assert_int_eq(fd_msg_avp_hdr(inner, &hdr), 0);
+		ck_assert_uint_eq(hdr->avp_code, m2m_avps[missing ? M2M_AVP_ENROLEE_ID : M2M_AVP_KEY_NAME].code);
+		if (!missing)
+			ck_assert(m2m_span_equal(m2m_span(hdr->avp_value->os.data, hdr->avp_value->os.len), S(KMID)));
+		fd_msg_free(msg);
+	}
+}
+END_TEST
+
 START_TEST(test_call_is_refused_or_answered_badly)
 {
 	static struct m2m_status_answer answer; /* no result: our bug, answered all the same */
@@ -332,6 +368,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, serve_up, tear_down);
 	tcase_add_test(tc, test_request_is_served);
 	tcase_add_test(tc, test_call_is_refused_or_answered_badly);
+	tcase_add_test(tc, test_answer_names_what_failed);
 	tcase_add_test(tc, test_call_outlives_the_node);
 	tcase_add_test(tc, test_connection_without_identity);
 	tcase_add_test(tc, test_application);

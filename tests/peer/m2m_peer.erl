@@ -173,8 +173,7 @@ ask_old_sequence(Env) ->
     success(skr(Env, [element(1, association(Env, K, Base + 100))])).
 
 ask_bad_name(Env) ->
-    [Code] = codes(skr(Env, [<<"no key identifier">>])),
-    true = lists:member(Code, [5004, 5501]).
+    refused(5004, skr(Env, [<<"no key identifier">>])).
 
 is_key(Env, K, Ki, Kc, M) ->
     Ki = maps:get('Key-Name', M),
@@ -258,7 +257,12 @@ success(A) ->
 refused(Code, A) ->
     [Code] = codes(A),
     [] = maps:get('M2M-Key', A, []),
+    names_failed(Code, A),
     A.
+
+%% RFC 6733 7.1.5: these come with the AVP that they are about.
+names_failed(Code, A) when Code =:= 5004; Code =:= 5005; Code =:= 5007 -> [_] = maps:get('Failed-AVP', A);
+names_failed(_, _) -> ok.
 
 %% --- diameter's service and callbacks ------------------------------------------------------------------------------------------------
 

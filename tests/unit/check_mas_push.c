@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* KPR and KRR. */
+#include "dict/m2m_table.h"
 #include "config.h"
 
 #include "check_mas.h"
@@ -258,6 +259,8 @@ START_TEST(test_batch_all_fail)
 	a = push_keys(&w.mtf, req);
 	ck_assert_uint_eq(a->head.result, DIAMETER_INVALID_AVP_VALUE);
 	ck_assert_uint_eq(a->n, 0);
+	ck_assert_uint_eq(a->head.failed.avp, M2M_AVP_KEY_EXPIRY_TIME);
+	ck_assert_uint_eq(a->head.failed.key, 1);
 	p_usage_0(&req->key[1]);
 	a = push_keys(&w.mtf, req);
 	ck_assert_uint_eq(a->head.result, DIAMETER_UNABLE_TO_COMPLY);
