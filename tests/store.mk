@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 check_PROGRAMS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage tests/unit/check_store_epoch
 TESTS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage tests/unit/check_store_epoch
-EXTRA_DIST += tests/unit/store_fixture.h
+EXTRA_DIST += tests/unit/store_fixture.h tests/data/store-format-1.mdb
 
 tests_unit_check_store_SOURCES = tests/unit/check_store.c
 tests_unit_check_store_CPPFLAGS = $(TEST_CPPFLAGS)

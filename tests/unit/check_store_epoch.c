@@ -297,6 +297,24 @@ START_TEST(test_full_store_opens)
 }
 END_TEST
 
+/* A store as format 1 wrote it, which every later version must open. */
+START_TEST(test_format_1)
+{
+	struct store *st = NULL;
+
+	sh("cp '%s' '%s'", TEST_DATA "/store-format-1.mdb", fx_path("data.mdb"));
+	sh("chmod 600 '%s'", fx_path("data.mdb"));
+	fx_conf.create = false;
+	fx_conf.bless = true;
+	st = fx_open();
+	ck_assert_uint_eq(fx_count(st, 0), 10);
+	ck_assert_uint_eq(fx_count(st, 1), 10);
+	ck_assert(fx_has(st, "key-18", "value-18"));
+	ck_assert_int_eq(fx_put(st, "k", "v"), M2M_OK);
+	store_close(st);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("store: epoch");
@@ -319,6 +337,7 @@ int main(void)
 	tcase_add_test(tc, test_damaged_file);
 	tcase_add_test(tc, test_many_processes);
 	tcase_add_test(tc, test_full_store_opens);
+	tcase_add_test(tc, test_format_1);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
