@@ -196,7 +196,8 @@ enum m2m_rc ctl_backup(const struct ctl_args *args, struct m2m_err *err)
 		rc = m2m_folder_make(args->operand, false, err);
 	if (rc == M2M_OK)
 		rc = copy_store(args, &p, err);
-	/* After the store: it may lack no term that a record of the copy was sealed with. */
+	/* After the store: it has every term that a record of the copy was sealed with, unless one is purged right now.
+	 */
 	if (rc == M2M_OK && with)
 		rc = file_copy(p.keyring, p.kept_keyring, keyring_sum, err);
 	if (rc == M2M_OK)
@@ -246,7 +247,8 @@ static enum m2m_rc backup_check(const struct place *p, bool *keyring, struct m2m
 	return rc;
 }
 
-/* A keyring that is there stays: it has every term that the copy needs, and the KEK slots of today. */
+/* A keyring that is there stays, with the KEK slots of today. Records sealed with a term that was purged since the
+ * backup do not open again: that is what a purge is for, and `m2mctl check` tells. */
 static enum m2m_rc keyring_place(const struct place *p, bool kept, struct m2m_err *err)
 {
 	char sum[SHA256_HEX];
