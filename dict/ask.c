@@ -209,6 +209,16 @@ static enum m2m_rc check_who(struct dict_node *node, const struct question *q, s
 	return M2M_OK;
 }
 
+/* A refusal that a peer's Diameter stack made has no AVPs of our application: its code is all that counts. */
+static enum m2m_rc refusal_only(const struct question *q, uint32_t code, void *out)
+{
+	struct m2m_answer *head = out; /* each answer begins with it */
+
+	memset(out, 0, m2m_cmds[q->cmd].answer.size);
+	head->result = code;
+	return M2M_OK;
+}
+
 /* Who answered and what: M2M_OK with *out decoded. */
 static enum m2m_rc read_answer(struct dict_node *node, const struct question *q, struct msg *msg, void *out,
 			       struct m2m_err *err)
@@ -228,7 +238,9 @@ static enum m2m_rc read_answer(struct dict_node *node, const struct question *q,
 	if (hdr->msg_appl != m2m_cmds[q->cmd].app)
 		return m2m_fail(err, M2M_EPEER, "%s-Answer: of another application", name);
 	rc = m2m_decode(&node->codec, q->cmd, false, msg, out, &fault);
-	if (rc == M2M_EINVAL)
+	if (rc == M2M_EINVAL && code >= 4000)
+		rc = refusal_only(q, code, out);
+	else if (rc == M2M_EINVAL)
 		rc = m2m_fail(err, M2M_EPEER, "%s-Answer: %s", name, fault.text);
 	else if (rc)
 		rc = m2m_fail(err, rc, "%s-Answer: out of memory", name);
