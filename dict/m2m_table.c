@@ -29,7 +29,7 @@
 	}
 
 const struct m2m_avp_def m2m_avps[M2M_AVPS] = {
-	[M2M_AVP_SESSION_ID] = BASE(263, "Session-Id", M2M_T_UTF8, M, 1, 255),
+	[M2M_AVP_SESSION_ID] = BASE(263, "Session-Id", M2M_T_UTF8, M, 1, 1024),
 	[M2M_AVP_AUTH_APPLICATION_ID] = BASE(258, "Auth-Application-Id", M2M_T_U32, M, 0, ANY),
 	[M2M_AVP_AUTH_SESSION_STATE] = BASE(277, "Auth-Session-State", M2M_T_ENUM, M, 1, 1),
 	[M2M_AVP_ORIGIN_HOST] = BASE(264, "Origin-Host", M2M_T_IDENTITY, M, 1, 255),
