@@ -56,7 +56,8 @@ static void reply(struct msg *request, const char *origin, const char *source, u
 	ck_assert_int_eq(m2m_encode(&peer_codec, M2M_KPR, false, &content, S(SID), msg, &err), M2M_OK);
 	if (!code)
 		add_text(msg, M2M_AVP_SESSION_ID, "a second one");
-	if (code == DIAMETER_UNABLE_TO_COMPLY) /* as a Diameter stack makes it, which knows nothing of our application */
+	if (code ==
+	    DIAMETER_UNABLE_TO_COMPLY) /* as a Diameter stack makes it, which knows nothing of our application */
 		ck_assert_int_eq(fd_msg_free(m2m_msg_find(msg, M2M_AVP_AUTH_APPLICATION_ID)), 0);
 	fd_msg_answ_detach(msg);
 	wire = arrived(msg, source);
