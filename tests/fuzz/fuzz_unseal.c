@@ -13,10 +13,18 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct m2m_keyring *ring;
+static char dir[] = "/tmp/m2m-fuzz.XXXXXX", kek[64], path[64]; /* a keyring follows its file: it stays until the end */
+
+static void remove_ring(void)
+{
+	m2m_keyring_close(ring);
+	unlink(path);
+	unlink(kek);
+	rmdir(dir);
+}
 
 static void make_ring(void)
 {
-	char dir[] = "/tmp/m2m-fuzz.XXXXXX", kek[64], path[64];
 	struct m2m_kek_source src = { .type = M2M_KEK_FILE, .where = kek };
 
 	assert(mkdtemp(dir) != NULL && m2m_secret_process(NULL) == M2M_OK);
@@ -25,9 +33,7 @@ static void make_ring(void)
 	assert(m2m_kek_create(kek, &m2m_env_system, NULL) == M2M_OK);
 	assert(m2m_keyring_create(path, &src, 1, &m2m_env_system, NULL) == M2M_OK);
 	assert(m2m_keyring_open(path, &src, 1, &ring, NULL) == M2M_OK);
-	unlink(path);
-	unlink(kek);
-	rmdir(dir);
+	atexit(remove_ring);
 }
 
 /* A record of ours with the input laid over it: opens only if that changed nothing. */

@@ -241,7 +241,8 @@ START_TEST(test_bad_continuation)
 {
 	static const char *const said[] = { "of another round", "of another round", "no State",
 					    "no State",		"no Origin-Host",   "no Origin-Host" };
-	struct m2m_rpa a = { .head = { DIAMETER_MULTI_ROUND_AUTH, NULL, m2m_span_str("mtf.example.com") },
+	struct m2m_rpa a = { .head = { .result = DIAMETER_MULTI_ROUND_AUTH,
+				       .origin_host = m2m_span_str("mtf.example.com") },
 			     .has_round = true,
 			     .round = 1,
 			     .payload = m2m_span_str("flight"),

@@ -145,7 +145,8 @@ END_TEST
 
 START_TEST(test_multi_round_time_out)
 {
-	struct m2m_rpa a = { .head = { DIAMETER_MULTI_ROUND_AUTH, NULL, m2m_span_str("mtf.example.com") },
+	struct m2m_rpa a = { .head = { .result = DIAMETER_MULTI_ROUND_AUTH,
+				       .origin_host = m2m_span_str("mtf.example.com") },
 			     .has_round = true,
 			     .round = 1,
 			     .state = m2m_span_str("0123456789abcdef"),
