@@ -171,13 +171,19 @@ class Daemon:
     def _end(self, sig, seconds):
         self.proc.send_signal(sig)
         try:
-            self.proc.wait(5 if self._sanitized() else seconds)
-        except subprocess.TimeoutExpired:
-            in_exit = self._sanitized() and len(os.listdir(f"/proc/{self.proc.pid}/task")) == 1
+            wait_for(f"{self.name} to stop after {sig.name}", lambda: self.proc.poll() is not None or self._in_exit(), seconds)
+        except LabError:
             self.proc.kill()
             self.proc.wait()
-            if not in_exit:
-                raise LabError(f"{self.name} did not stop within {seconds} s of {sig.name}") from None
+            raise
+        try:
+            self.proc.wait(1)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            self.proc.wait()
+
+    def _in_exit(self):
+        return self._sanitized() and len(os.listdir(f"/proc/{self.proc.pid}/task")) == 1
 
 
 class Lab:
