@@ -23,8 +23,8 @@ class Config(LabCase):
             self.assertRegex(said.stdout, rf"{d.conf}:{line}: .*{reason}")
             mark = d.mark()
             d.start(wait=False)
-            self.assertNotEqual(d.proc.wait(20), 0, "the daemon started")
-            self.assertTrue(d.logged(rf"{d.conf}:{line}: .*{reason}", mark), d.tail())
+            lablib.wait_for("the daemon to say why", lambda: d.logged(rf"{d.conf}:{line}: .*{reason}", mark))
+            self.assertNotEqual(d.wait_end(), 0, "the daemon started")
             self.assertEqual(self.files(d), before, "something was opened")
         finally:
             with open(d.conf, "w") as f:

@@ -99,8 +99,9 @@ class Disk(LabCase):
         try:
             mark = lab.mas.mark()
             lab.mas.start(wait=False)
-            lablib.wait_for("the MAS to end", lambda: lab.mas.proc.poll() is not None, 20)
-            self.assertTrue(lab.mas.logged(rf"mas.fdx does not start: .*{lab.mas.path('store')}.*[Rr]ead-only", mark), lab.mas.tail())
+            why = rf"mas.fdx does not start: .*{lab.mas.path('store')}.*[Rr]ead-only"
+            lablib.wait_for("the MAS to say why", lambda: lab.mas.logged(why, mark))
+            lab.mas.wait_end()
         finally:
             subprocess.run(["mount", "-o", "remount,rw", lab.mas.path("store")], check=True)
         lab.restart_mas()

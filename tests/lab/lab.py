@@ -170,17 +170,20 @@ class Daemon:
 
     def _end(self, sig, seconds):
         self.proc.send_signal(sig)
+        self.wait_end(seconds)
+
+    def wait_end(self, seconds=20):
+        """Wait until the daemon has ended; its exit status."""
         try:
-            wait_for(f"{self.name} to stop after {sig.name}", lambda: self.proc.poll() is not None or self._in_exit(), seconds)
+            wait_for(f"{self.name} to end", lambda: self.proc.poll() is not None or self._in_exit(), seconds)
+            return self.proc.wait(1)
         except LabError:
             self.proc.kill()
             self.proc.wait()
             raise
-        try:
-            self.proc.wait(1)
         except subprocess.TimeoutExpired:
             self.proc.kill()
-            self.proc.wait()
+            return self.proc.wait()
 
     def _in_exit(self):
         return self._sanitized() and len(os.listdir(f"/proc/{self.proc.pid}/task")) == 1
