@@ -12,7 +12,7 @@ import unittest
 
 from case import LabCase, lablib
 
-KILLS = int(os.environ.get("M2M_KILLS") or (3 if os.environ.get("M2M_SANITIZED") else 8))
+KILLS = int(os.environ.get("M2M_KILLS") or (3 if lablib.SANITIZED else 8))
 NODES = 4
 SEED = int(os.environ.get("M2M_SEED", random.randrange(1 << 32)))
 

@@ -176,7 +176,7 @@ class Scan(LabCase):
         return travelled
 
 
-@unittest.skipIf(os.environ.get("M2M_SANITIZED"), "AddressSanitizer keeps freed memory as it was")
+@unittest.skipIf(lablib.SANITIZED, "AddressSanitizer keeps freed memory as it was")
 @unittest.skipUnless(os.geteuid() == 0, "NOT TESTED: only root can read the memory of a process that is not dumpable")
 class Memory(Scan):
     """As doc/operating.md has the daemons run: freed memory is overwritten."""
@@ -198,7 +198,7 @@ class Memory(Scan):
         self.assertEqual(self.look(self.lab.mtf), [])
 
 
-@unittest.skipIf(os.environ.get("M2M_SANITIZED"), "AddressSanitizer keeps freed memory as it was")
+@unittest.skipIf(lablib.SANITIZED, "AddressSanitizer keeps freed memory as it was")
 @unittest.skipUnless(os.geteuid() == 0, "NOT TESTED: only root can read the memory of a process that is not dumpable")
 class StockAllocator(Scan):
     """Without the allocator's help: the host's message buffers are found in freed memory (SECURITY.md has the numbers), which also

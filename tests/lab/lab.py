@@ -22,6 +22,8 @@ MAS, MTF, CSF = "mas.example.com", "mtf.example.com", "csf.example.com"
 SP = "sp.example.com"
 CSE_ID = f"//{SP}/in-cse"
 CLOCK_TICK = 0.05  # s between two looks at something awaited
+PRELOAD = os.environ.get("M2M_PRELOAD")  # the sanitizers' runtime for the daemons: the host itself has none
+SANITIZED = bool(PRELOAD)
 
 
 class LabError(Exception):
@@ -154,12 +156,6 @@ class Daemon:
             return self.logged(pattern, since)
         return wait_for(f"'{pattern}' in {self.log}", look, seconds)
 
-    @staticmethod
-    def _sanitized():
-        """With AddressSanitizer's slower calls the host often cancels a thread inside the C library, whose locks then stop the
-        exit handlers: all is done by then, one thread is left."""
-        return "M2M_PRELOAD" in os.environ
-
     def stop(self, sig=signal.SIGTERM, seconds=20):
         """SIGTERM and wait; a daemon that does not end by itself, or by a sanitizer's word, is a failure."""
         if self.proc is not None and self.proc.poll() is None:
@@ -186,7 +182,9 @@ class Daemon:
             return self.proc.wait()
 
     def _in_exit(self):
-        return self._sanitized() and len(os.listdir(f"/proc/{self.proc.pid}/task")) == 1
+        """With AddressSanitizer's slower calls the host often cancels a thread inside the C library, whose locks then stop the
+        exit handlers: all is done by then, one thread is left."""
+        return SANITIZED and len(os.listdir(f"/proc/{self.proc.pid}/task")) == 1
 
 
 class Lab:
@@ -301,9 +299,8 @@ class Lab:
     def daemon_env(self, extra):
         env = dict(os.environ, **extra)
         env["PATH"] = f"{self.bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-        preload = os.environ.get("M2M_PRELOAD")  # the sanitizers' runtime: the host itself has none
-        if preload:
-            env["LD_PRELOAD"] = preload
+        if PRELOAD:
+            env["LD_PRELOAD"] = PRELOAD
             # Every extension has its own fd_ext_depends; the host cancels threads and leaves memory to the end of the process.
             env["ASAN_OPTIONS"] = "use_sigaltstack=0:detect_odr_violation=0:detect_leaks=0:suppressions=" + os.path.join(self.ext, "asan.supp")
         return env
