@@ -61,8 +61,7 @@ void enrolment_free(struct handshake *h)
 	h->en = NULL;
 }
 
-/* --- the end
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- the end -------------------------------------------------------------- */
 
 /* Tell the node inside TLS and the CSF by result. line: taken over; if TLS cannot carry it the CSF is told alone. */
 static void tell(struct mtf *mtf, struct handshake *h, uint32_t result, struct m2m_secret *line)
@@ -123,8 +122,7 @@ static void enrolled(struct mtf *mtf, struct handshake *h)
 	tell(mtf, h, DIAMETER_SUCCESS, &line);
 }
 
-/* --- (b) who it is and what it becomes
- * ------------------------------------------------------------------------------------ */
+/* --- (b) who it is and what it becomes ------------------------------------ */
 
 struct search {
 	struct mtf *mtf;
@@ -222,8 +220,7 @@ static enum m2m_rc export_keys(struct mtf *mtf, struct enrolment *en, struct m2m
 	return rc;
 }
 
-/* --- (c) pushes
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- (c) pushes ----------------------------------------------------------- */
 
 /* Any thread, also before out.push returns. */
 static void pushed(void *arg, uint32_t code)
@@ -357,8 +354,7 @@ void enrolment_take_back(struct mtf *mtf, struct handshake *h)
 	}
 }
 
-/* --- (d) the record
- * ------------------------------------------------------------------------------------------------------- */
+/* --- (d) the record ------------------------------------------------------- */
 
 /* The credential may have been removed, or moved, while the pushes were under way. */
 static enum m2m_rc still_bound(struct mtf *mtf, const struct enrolment *en, struct store_txn *t, struct m2m_err *err)
@@ -451,8 +447,7 @@ static void committed(void *arg, enum m2m_rc rc, const struct m2m_err *err)
 	free(c);
 }
 
-/* --- the steps
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- the steps ------------------------------------------------------------ */
 
 static void on_done(struct mtf *mtf, struct handshake *h)
 {

@@ -70,8 +70,7 @@ enum m2m_rc mtf_copy(struct mtf *mtf, const char *path, struct m2m_err *err);
  * run. Errors: store_open's. */
 enum m2m_rc mtf_accept_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
 
-/* --- RPR
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- RPR ------------------------------------------------------------------ */
 
 /* Called exactly once a round, from any thread; answer: borrowed until return. */
 typedef void mtf_answered(void *arg, const struct m2m_rpa *answer);
@@ -83,8 +82,7 @@ void mtf_provision(struct mtf *mtf, const struct m2m_peer *peer, const struct m2
 /* Drop handshakes that did not finish in time. Call about once a second. */
 void mtf_expire(struct mtf *mtf);
 
-/* --- the operator's view and hand
- * ---------------------------------------------------------------------------------------- */
+/* --- the operator's view and hand ----------------------------------------- */
 
 /* A credential's name says its kind: "psk:IDENTITY" (KpmID), "uri:URI" or "dns:NAME" (a subjectAltName), "sha256:64
  * hex" (the certificate's fingerprint). */

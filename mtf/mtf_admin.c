@@ -9,8 +9,7 @@
 
 #define KEY_LIFE_MAX (20LL * 365 * 86400)
 
-/* --- credentials -----------------------------------------------------------------------------------------------------
- */
+/* --- credentials ---------------------------------------------------------- */
 
 struct credential_job {
 	struct mtf *mtf;
@@ -171,8 +170,7 @@ enum m2m_rc mtf_credential_show(struct mtf *mtf, struct m2m_span name, mtf_crede
 	return rc;
 }
 
-/* --- enrolees --------------------------------------------------------------------------------------------------------
- */
+/* --- enrolees ------------------------------------------------------------- */
 
 struct enrolee_job {
 	struct mtf *mtf;
@@ -399,8 +397,7 @@ enum m2m_rc mtf_enrolee_show(struct mtf *mtf, struct m2m_span enrolee, mtf_enrol
 	return rc;
 }
 
-/* --- enrolments ------------------------------------------------------------------------------------------------------
- */
+/* --- enrolments ----------------------------------------------------------- */
 
 struct enrolment_walk {
 	mtf_enrolment_each *each;

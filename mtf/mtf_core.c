@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-/* --- opening
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------- */
 
 enum m2m_rc mtf_init_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err)
 {
@@ -142,8 +141,7 @@ enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const st
 	return rc;
 }
 
-/* --- answers
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- answers -------------------------------------------------------------- */
 
 static void answer_now(mtf_answered *done, void *arg, uint32_t round, uint32_t result, const char *text)
 {
@@ -213,8 +211,7 @@ void mtf_answer(struct mtf *mtf, struct handshake *h, uint32_t result, const cha
 	unref(mtf, r);
 }
 
-/* --- workers
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- workers -------------------------------------------------------------- */
 
 void mtf_post(struct mtf *mtf, struct handshake *h, enum hs_event ev)
 {
@@ -243,8 +240,7 @@ static void run(void *arg, struct work *w)
 	pthread_mutex_unlock(&mtf->lock);
 }
 
-/* --- RPR
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- RPR ------------------------------------------------------------------ */
 
 /* What to do with a request: go (nothing to say now), or say result at once, or send r (a reference is taken). */
 struct decision {
@@ -384,8 +380,7 @@ void mtf_expire(struct mtf *mtf)
 	pthread_mutex_unlock(&mtf->lock);
 }
 
-/* --- closing
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- closing -------------------------------------------------------------- */
 
 /* One handshake ends because the MTF does. Nothing else runs but answers of pushes. */
 static void end_handshake(struct mtf *mtf, struct handshake *h)

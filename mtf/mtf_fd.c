@@ -27,8 +27,7 @@ struct server {
 
 static struct server *server;
 
-/* --- RPR -----------------------------------------------------------------------------------------------------------
- */
+/* --- RPR ------------------------------------------------------------------ */
 
 static void on_answer(void *arg, const struct m2m_rpa *answer)
 {
@@ -42,8 +41,7 @@ static void on_rpr(void *arg, struct dict_call *call)
 	mtf_provision(s->mtf, dict_call_peer(call), dict_call_request(call), on_answer, call);
 }
 
-/* --- KPR, KRR ------------------------------------------------------------------------------------------------------
- */
+/* --- KPR, KRR ------------------------------------------------------------- */
 
 struct pending {
 	void (*done)(void *arg, uint32_t code);
@@ -106,8 +104,7 @@ static void take_back(void *ctx, const struct m2m_krr *req)
 		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: %s", err.text);
 }
 
-/* --- ticking -------------------------------------------------------------------------------------------------------
- */
+/* --- ticking -------------------------------------------------------------- */
 
 static void *tick(void *arg)
 {
@@ -139,8 +136,7 @@ static void stop_ticking(struct server *s)
 	s->ticking = false;
 }
 
-/* --- start and end -------------------------------------------------------------------------------------------------
- */
+/* --- start and end -------------------------------------------------------- */
 
 /* Works after any step of start(). The core goes first: it answers what it still holds through the node. Pushes under
  * way are answered by the node's end. */

@@ -268,8 +268,7 @@ enum m2m_rc mtf_store_txn_save(const struct mtf_store *ms, struct store_txn *t, 
 	return rc;
 }
 
-/* --- walking
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- walking -------------------------------------------------------------- */
 
 /* One batch: records as they are stored, key and value after the other, each with its length. */
 struct batch {
@@ -356,8 +355,7 @@ enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, sto
 	return rc;
 }
 
-/* --- look-ups that several ask for
- * ------------------------------------------------------------------------------------ */
+/* --- look-ups that several ask for ---------------------------------------- */
 
 enum m2m_rc mtf_store_credential(const struct mtf_store *ms, struct m2m_span name, struct m2m_secret *plain,
 				 struct mtf_credential *out, struct m2m_err *err)

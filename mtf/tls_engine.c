@@ -44,8 +44,7 @@ struct tls_engine {
 	size_t identity_n;
 };
 
-/* --- pre-provisioned keys --------------------------------------------------------------------------------------------
- */
+/* --- pre-provisioned keys ------------------------------------------------- */
 
 /* The key for an identity, or random octets for one that nobody has. False: neither, the handshake cannot go on. */
 static bool find_key(struct tls_engine *eng, struct m2m_span identity, struct m2m_secret *key)
@@ -114,8 +113,7 @@ static unsigned int on_psk12(SSL *ssl, const char *identity, unsigned char *psk,
 	return n;
 }
 
-/* --- TLS 1.2 without extended master secret --------------------------------------------------------------------------
- */
+/* --- TLS 1.2 without extended master secret ------------------------------- */
 
 static bool offers_tls13(SSL *ssl)
 {
@@ -144,8 +142,7 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 	return SSL_CLIENT_HELLO_ERROR;
 }
 
-/* --- the server's context --------------------------------------------------------------------------------------------
- */
+/* --- the server's context ------------------------------------------------- */
 
 static enum m2m_rc load_certificates(SSL_CTX *ctx, const struct tls_server_conf *conf, struct m2m_err *err)
 {
@@ -237,8 +234,7 @@ void tls_server_free(struct tls_server *server)
 	free(server);
 }
 
-/* --- one enrolee -----------------------------------------------------------------------------------------------------
- */
+/* --- one enrolee ---------------------------------------------------------- */
 
 enum m2m_rc tls_engine_new(struct tls_server *server, int64_t now, struct tls_engine **out, struct m2m_err *err)
 {
@@ -332,8 +328,7 @@ enum m2m_rc tls_engine_export(struct tls_engine *eng, uint8_t exported[M2M_EXPOR
 	return m2m_fail_openssl(err, "TLS: no exported key");
 }
 
-/* --- who it is -------------------------------------------------------------------------------------------------------
- */
+/* --- who it is ------------------------------------------------------------ */
 
 static bool by_psk(const SSL *ssl)
 {

@@ -91,8 +91,7 @@ static enum m2m_rc data_check(const char *path, int fd, struct m2m_err *err)
 	return rc == M2M_OK ? root_check(path, fd, newest, &newest->main, err) : rc;
 }
 
-/* --- folder and files ------------------------------------------------------------------------------------------------
- */
+/* --- folder and files ----------------------------------------------------- */
 
 /* File systems whose files may change under us, or whose locks and maps are not those of one machine. */
 static const struct {

@@ -35,8 +35,7 @@ static int64_t monotonic_s(void)
 	return ts.tv_sec;
 }
 
-/* --- LMDB's codes ----------------------------------------------------------------------------------------------------
- */
+/* --- LMDB's codes --------------------------------------------------------- */
 
 /* LMDB reports a write cut short by a full disk as EIO. */
 static bool disk_full(const struct store *st)
@@ -94,8 +93,7 @@ enum m2m_rc store_lmdb_fail(struct store *st, int rc, const char *what, struct m
 	return m2m_fail(err, code_of(st, rc), "%s: %s: %s", st->dir, what, mdb_strerror(rc));
 }
 
-/* --- transactions ----------------------------------------------------------------------------------------------------
- */
+/* --- transactions --------------------------------------------------------- */
 
 /* Another process made the map larger. This process's transactions must end before ours may follow. */
 static int map_follow(struct store *st)
@@ -137,8 +135,7 @@ void store_lmdb_over(struct store *st)
 	pthread_rwlock_unlock(&st->map_lock);
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------
- */
+/* --- reading -------------------------------------------------------------- */
 
 static enum m2m_rc place_check(const struct store *st, unsigned table, struct m2m_span key, struct m2m_err *err)
 {
@@ -300,8 +297,7 @@ enum m2m_rc store_fetch(struct store *st, unsigned table, struct m2m_span key, s
 	return rc;
 }
 
-/* --- a job's transaction ---------------------------------------------------------------------------------------------
- */
+/* --- a job's transaction -------------------------------------------------- */
 
 enum m2m_rc store_txn_get(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span *val,
 			  struct m2m_err *err)
@@ -346,8 +342,7 @@ enum m2m_rc store_txn_del(struct store_txn *t, unsigned table, struct m2m_span k
 	return txn_write(t, table, true, key, m2m_span(NULL, 0), err);
 }
 
-/* --- commits, on the writer's thread ---------------------------------------------------------------------------------
- */
+/* --- commits, on the writer's thread -------------------------------------- */
 
 static int writes_apply(struct store_txn *t)
 {

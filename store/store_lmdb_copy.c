@@ -80,8 +80,7 @@ enum m2m_rc store_copy(struct store *st, const char *path, struct m2m_err *err)
 	return rc;
 }
 
-/* --- in place --------------------------------------------------------------------------------------------------------
- */
+/* --- in place ------------------------------------------------------------- */
 
 /* LMDB's own way to know that it is alone: the first octet of the lock file. Whoever opens the environment meanwhile
  * waits there, before it opens the data file. fd: out. */

@@ -18,8 +18,7 @@
 #define META_KEY "schema"
 #define META_MAGIC 0x4d324d53u /* "M2MS" */
 
-/* --- who may write ---------------------------------------------------------------------------------------------------
- */
+/* --- who may write -------------------------------------------------------- */
 
 static enum m2m_rc writable(const struct store *st, struct m2m_err *err)
 {
@@ -40,8 +39,7 @@ enum m2m_rc store_run(struct store *st, store_apply *apply, void *arg, struct m2
 	return rc == M2M_OK ? store_writer_run(st->writer, apply, arg, err) : rc;
 }
 
-/* --- looking after it ------------------------------------------------------------------------------------------------
- */
+/* --- looking after it ----------------------------------------------------- */
 
 /* Pages that wait for reuse: each record of LMDB's own first tree is a count and that many page numbers. */
 static int free_pages(MDB_txn *txn, uint64_t *n)
@@ -95,8 +93,7 @@ enum m2m_rc store_stat(struct store *st, struct store_stat *out, struct m2m_err 
 	return M2M_OK;
 }
 
-/* --- opening and closing ---------------------------------------------------------------------------------------------
- */
+/* --- opening and closing -------------------------------------------------- */
 
 static enum m2m_rc meta_read(struct store *st, MDB_txn *txn, MDB_dbi meta, uint32_t newest, struct m2m_err *err)
 {

@@ -63,8 +63,7 @@ static enum m2m_rc record_write(struct store *st, MDB_txn *txn, const struct sto
 	return rc == MDB_SUCCESS ? M2M_OK : store_lmdb_fail(st, rc, "epoch", err);
 }
 
-/* --- opening ---------------------------------------------------------------------------------------------------------
- */
+/* --- opening -------------------------------------------------------------- */
 
 enum m2m_rc store_lmdb_epoch_file(struct store *st, struct store_epoch *file, struct m2m_err *err)
 {
@@ -153,8 +152,7 @@ enum m2m_rc store_lmdb_epoch_opened(struct store *st, struct m2m_err *err)
 	return st->epoch_file != NULL && !st->epoch_held ? store_epoch_raise(st->epoch_file, &st->epoch, err) : M2M_OK;
 }
 
-/* --- counting --------------------------------------------------------------------------------------------------------
- */
+/* --- counting ------------------------------------------------------------- */
 
 enum m2m_rc store_lmdb_epoch_next(struct store *st, struct m2m_err *err)
 {

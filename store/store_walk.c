@@ -76,8 +76,7 @@ static enum m2m_rc page_read(struct walk *w, uint64_t page, uint8_t *buf)
 	return p.number == page ? M2M_OK : bad(w, page, "has another page's number");
 }
 
-/* --- nodes -----------------------------------------------------------------------------------------------------------
- */
+/* --- nodes ---------------------------------------------------------------- */
 
 struct node {
 	struct store_node head;
@@ -219,8 +218,7 @@ static enum m2m_rc leaf_node(struct walk *w, uint64_t page, struct tree *t, cons
 	return n->head.flags == 0 ? M2M_OK : bad(w, page, "a value of another kind");
 }
 
-/* --- trees -----------------------------------------------------------------------------------------------------------
- */
+/* --- trees ---------------------------------------------------------------- */
 
 static enum m2m_rc page_shape(const struct walk *w, uint64_t page, const uint8_t *buf, unsigned flags, unsigned *nodes)
 {

@@ -41,8 +41,7 @@ static int64_t monotonic_s(void)
 	return ts.tv_sec;
 }
 
-/* --- the thread ------------------------------------------------------------------------------------------------------
- */
+/* --- the thread ----------------------------------------------------------- */
 
 static void commit(struct store_writer *w, struct store_job **jobs, unsigned n)
 {
@@ -110,8 +109,7 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* --- the callers' side -----------------------------------------------------------------------------------------------
- */
+/* --- the callers' side ---------------------------------------------------- */
 
 static bool queue(struct store_writer *w, struct store_job *job)
 {
@@ -203,8 +201,7 @@ uint64_t store_writer_jobs(const struct store_writer *w)
 	return atomic_load(&w->jobs);
 }
 
-/* --- start and stop --------------------------------------------------------------------------------------------------
- */
+/* --- start and stop ------------------------------------------------------- */
 
 static void writer_free(struct store_writer *w)
 {

@@ -171,8 +171,7 @@ static enum mas_key_state state_now(void)
 	return state;
 }
 
-/* --- each, with every allocation failing ---------------------------------------------------------------------------
- */
+/* --- each, with every allocation failing ---------------------------------- */
 
 /* Run op with the n-th allocation failing; *reached: was there one? */
 static uint32_t short_of(uint32_t (*op)(void), unsigned n, bool *reached)

@@ -16,8 +16,7 @@
 
 static struct rig r;
 
-/* --- what the linker puts in front of the rig's calls --------------------------------------------------------------
- */
+/* --- what the linker puts in front of the rig's calls --------------------- */
 
 void __real_mtf_provision(struct mtf *mtf, const struct m2m_peer *peer, const struct m2m_rpr *req, mtf_answered *done,
 			  void *arg);
@@ -41,8 +40,7 @@ void __wrap__mark_point(const char *file, int line)
 	nomem_spare(false);
 }
 
-/* --- the test ------------------------------------------------------------------------------------------------------
- */
+/* --- the test ------------------------------------------------------------- */
 
 static bool enrol_short_of(unsigned n)
 {

@@ -44,8 +44,7 @@ static void enrol(const char *session, struct enrolled *e)
 	rig_enrol(&r, &conf, session, e);
 }
 
-/* --- success
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- success -------------------------------------------------------------- */
 
 /* Both ends hold the same key: what the MAS got is what the node derives from its own export. */
 static void assert_same_key(const struct enrolled *e, const struct fake_mas *mas, char ke_id[64])
@@ -185,8 +184,7 @@ START_TEST(test_expiry_of_the_instruction_cuts)
 }
 END_TEST
 
-/* --- refused inside TLS
- * ------------------------------------------------------------------------------------------------ */
+/* --- refused inside TLS --------------------------------------------------- */
 
 START_TEST(test_instruction_expired)
 {
@@ -310,8 +308,7 @@ START_TEST(test_success_elsewhere_is_taken_back)
 }
 END_TEST
 
-/* --- (d) the record
- * ---------------------------------------------------------------------------------------------------- */
+/* --- (d) the record ------------------------------------------------------- */
 
 /* Start an enrolment that stops with a push held by MAS 0; the last round is in work. */
 struct held {
@@ -412,8 +409,7 @@ START_TEST(test_own_store_full)
 }
 END_TEST
 
-/* --- failed handshakes
- * --------------------------------------------------------------------------------------------------- */
+/* --- failed handshakes ---------------------------------------------------- */
 
 START_TEST(test_wrong_and_unknown_look_the_same)
 {
@@ -476,8 +472,7 @@ START_TEST(test_bad_certificates)
 }
 END_TEST
 
-/* --- closing
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- closing -------------------------------------------------------------- */
 
 START_TEST(test_close_while_a_mas_is_asked)
 {
@@ -513,8 +508,7 @@ START_TEST(test_close_in_mid_handshake)
 }
 END_TEST
 
-/* --- many at once
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- many at once --------------------------------------------------------- */
 
 #define THREADS 4
 #define EACH 8

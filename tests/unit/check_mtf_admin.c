@@ -24,8 +24,7 @@ static struct m2m_span str(const char *s)
 	return m2m_span_str(s);
 }
 
-/* --- credentials
- * ------------------------------------------------------------------------------------------------------- */
+/* --- credentials ---------------------------------------------------------- */
 
 static enum m2m_rc add(const char *name, size_t key_n)
 {
@@ -151,8 +150,7 @@ START_TEST(test_credential_remove)
 }
 END_TEST
 
-/* --- enrolees
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- enrolees ------------------------------------------------------------- */
 
 static struct mtf_enrolee_info an_enrolee(void)
 {
@@ -290,8 +288,7 @@ START_TEST(test_enrolee_credentials)
 }
 END_TEST
 
-/* --- store and identity
- * -------------------------------------------------------------------------------------------------- */
+/* --- store and identity --------------------------------------------------- */
 
 START_TEST(test_init_never_overwrites)
 {
@@ -397,8 +394,7 @@ START_TEST(test_damaged_records)
 }
 END_TEST
 
-/* --- configuration
- * --------------------------------------------------------------------------------------------------------- */
+/* --- configuration -------------------------------------------------------- */
 
 #define GOOD "store = \"/var/lib/mtf\"\nkek-file = \"/etc/mtf/kek\"\n"
 #define MAS "mas \"mas.example.com\" { realm = \"example.com\" }\n"

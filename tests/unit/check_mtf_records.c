@@ -24,8 +24,7 @@ static void same_list(const struct m2m_list *a, const struct m2m_list *b)
 		ck_assert(m2m_span_equal(a->v[i], b->v[i]));
 }
 
-/* --- samples, one of each record -------------------------------------------------------------------------------------
- */
+/* --- samples, one of each record ------------------------------------------ */
 
 typedef enum m2m_rc decode_fn(struct m2m_span plain, void *out, struct m2m_err *err);
 
@@ -136,8 +135,7 @@ static bool is_zero(const void *p, size_t n)
 	return true;
 }
 
-/* --- every record
- * ------------------------------------------------------------------------------------------------------ */
+/* --- every record --------------------------------------------------------- */
 
 START_TEST(test_decode_cut_short)
 {
@@ -192,8 +190,7 @@ START_TEST(test_decode_absent)
 }
 END_TEST
 
-/* --- one by one
- * -------------------------------------------------------------------------------------------------------- */
+/* --- one by one ----------------------------------------------------------- */
 
 START_TEST(test_credential_round_trip)
 {
@@ -343,8 +340,7 @@ START_TEST(test_name_empty_is_refused)
 }
 END_TEST
 
-/* --- names
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------- */
 
 #define HEX64 "00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff"
 

@@ -76,8 +76,7 @@ static uint32_t ask(const struct rpr *rpr)
 	return a.result;
 }
 
-/* --- how a round is answered
- * ------------------------------------------------------------------------------------------- */
+/* --- how a round is answered ---------------------------------------------- */
 
 START_TEST(test_first_answer)
 {
@@ -118,8 +117,7 @@ START_TEST(test_hello_in_pieces)
 }
 END_TEST
 
-/* --- repeats
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- repeats -------------------------------------------------------------- */
 
 START_TEST(test_repeat_of_the_first)
 {
@@ -208,8 +206,7 @@ START_TEST(test_repeat_of_a_refusal)
 }
 END_TEST
 
-/* --- what is no round of any handshake
- * --------------------------------------------------------------------------------- */
+/* --- what is no round of any handshake ------------------------------------ */
 
 START_TEST(test_not_a_first_round)
 {
@@ -344,8 +341,7 @@ START_TEST(test_after_a_failed_handshake)
 }
 END_TEST
 
-/* --- limits
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- limits --------------------------------------------------------------- */
 
 START_TEST(test_rounds_limit)
 {
@@ -453,8 +449,7 @@ START_TEST(test_kept_answers_are_bounded)
 }
 END_TEST
 
-/* --- time
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- time ----------------------------------------------------------------- */
 
 START_TEST(test_timeout)
 {

@@ -200,8 +200,7 @@ static void assert_enrolled(const struct outcome *o, int version, const char *na
 	ck_assert_int_eq(o->alert, -1);
 }
 
-/* --- who gets in -----------------------------------------------------------------------------------------------------
- */
+/* --- who gets in ---------------------------------------------------------- */
 
 START_TEST(test_psk)
 {
@@ -327,8 +326,7 @@ START_TEST(test_certificate_names)
 }
 END_TEST
 
-/* --- who does not ----------------------------------------------------------------------------------------------------
- */
+/* --- who does not --------------------------------------------------------- */
 
 static void assert_refused(const struct outcome *o, int alert)
 {
@@ -531,8 +529,7 @@ START_TEST(test_nothing_is_waited_for)
 }
 END_TEST
 
-/* --- the server's files ----------------------------------------------------------------------------------------------
- */
+/* --- the server's files --------------------------------------------------- */
 
 START_TEST(test_server_files)
 {

@@ -14,8 +14,7 @@
 
 const uint8_t rig_psk[32] = { 7, 7, 7, 1, 2, 3 };
 
-/* --- environment
- * --------------------------------------------------------------------------------------------------------- */
+/* --- environment ---------------------------------------------------------- */
 
 static int64_t now_us(void *arg)
 {
@@ -49,8 +48,7 @@ void rig_advance(struct rig *r, int64_t seconds)
 	pthread_mutex_unlock(&r->lock);
 }
 
-/* --- fake MASs
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- fake MASs ------------------------------------------------------------ */
 
 static void keep(char *out, size_t size, struct m2m_span s)
 {
@@ -190,8 +188,7 @@ void rig_release(struct rig *r, size_t mas, uint32_t code)
 	done(arg, code);
 }
 
-/* --- setting up
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- setting up ----------------------------------------------------------- */
 
 static void make_paths(struct rig *r)
 {
@@ -342,8 +339,7 @@ size_t rig_count(struct rig *r)
 	return n;
 }
 
-/* --- the CSF's side
- * ---------------------------------------------------------------------------------------------------- */
+/* --- the CSF's side ------------------------------------------------------- */
 
 static pthread_mutex_t answers = PTHREAD_MUTEX_INITIALIZER;
 

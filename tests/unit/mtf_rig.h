@@ -63,8 +63,7 @@ void rig_enrolee(struct rig *r, const char *enrolee, const char *credential, siz
 		 int64_t expiry);
 extern const uint8_t rig_psk[32];
 
-/* --- the CSF's side
- * ---------------------------------------------------------------------------------------------------- */
+/* --- the CSF's side ------------------------------------------------------- */
 
 struct answer {
 	unsigned times; /* under the rig's answer lock */

@@ -7,8 +7,7 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-/* --- certificates
- * ------------------------------------------------------------------------------------------------------ */
+/* --- certificates --------------------------------------------------------- */
 
 static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 {
@@ -82,8 +81,7 @@ void pki_fingerprint(const struct pki_cert *c, char out[7 + 64 + 1])
 		snprintf(out + 7 + 2 * i, 3, "%02x", d[i]);
 }
 
-/* --- the node
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- the node ------------------------------------------------------------- */
 
 static int use_psk13(SSL *ssl, const EVP_MD *md, const unsigned char **id, size_t *idlen, SSL_SESSION **sess)
 {

@@ -7,8 +7,7 @@
 
 #include <openssl/ssl.h>
 
-/* --- certificates
- * ------------------------------------------------------------------------------------------------------ */
+/* --- certificates --------------------------------------------------------- */
 
 struct pki_cert {
 	EVP_PKEY *key;
@@ -25,8 +24,7 @@ void pki_write_key(const struct pki_cert *c, const char *path);
 /* "sha256:…" of a certificate, as a credential's name. */
 void pki_fingerprint(const struct pki_cert *c, char out[7 + 64 + 1]);
 
-/* --- the node
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- the node ------------------------------------------------------------- */
 
 struct node_conf {
 	int version;	      /* TLS1_2_VERSION or TLS1_3_VERSION; 0: both */
