@@ -105,7 +105,7 @@ static void write_begin(struct pair *p)
 		return;
 	w->pair = p;
 	if (assoc_state_encode(&p->state, &w->octets, NULL) != M2M_OK ||
-	    store_submit(p->shard->as->store, write_apply, write_done, w, NULL) != M2M_OK) {
+	    store_submit(p->shard->as->store, STORE_KEEPS, write_apply, write_done, w, NULL) != M2M_OK) {
 		write_free(w);
 		return;
 	}
@@ -157,7 +157,7 @@ enum m2m_rc assoc_flush(struct assoc *as, struct m2m_err *err)
 		if (round > 2 && left >= before)
 			return m2m_fail(err, M2M_EIO, "association state of %zu pairs could not be stored", left);
 		before = left;
-		rc = store_run(as->store, nothing, NULL, err);
+		rc = store_run(as->store, STORE_KEEPS, nothing, NULL, err);
 		if (rc != M2M_OK)
 			return rc;
 	}

@@ -214,7 +214,7 @@ static void batch_run(struct batch *b)
 	for (size_t i = 0; i < b->n; i++)
 		any = any || b->items[i].go;
 	if (any)
-		rc = store_submit(b->mas->keys, batch_apply, batch_done, b, &err);
+		rc = store_submit(b->mas->keys, b->rks ? STORE_GROWS : STORE_KEEPS, batch_apply, batch_done, b, &err);
 	if (any && rc == M2M_OK)
 		return;
 	if (any)

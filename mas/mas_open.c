@@ -200,7 +200,7 @@ static enum m2m_rc settle_id(struct mas *mas, const char *identity, struct m2m_e
 		return m2m_fail(err, M2M_ECONF, "mas-id: %s is not this host's Diameter identity, %s", mas->id.s,
 				identity);
 	if (stored.n == 0)
-		return store_run(mas->keys, record_apply, mas, err);
+		return store_run(mas->keys, STORE_KEEPS, record_apply, mas, err);
 	if (!m2m_fqdn_equal(m2m_id_span(&stored), m2m_id_span(&mas->id)))
 		return m2m_fail(err, M2M_ECONF, "mas-id: the store %s was made for %s, not for %s", mas->conf->store,
 				stored.s, mas->id.s);

@@ -561,7 +561,7 @@ static void on_pushed(struct mtf *mtf, struct handshake *h)
 	c = mtf->store.st ? calloc(1, sizeof(*c)) : NULL; /* none when the MTF is closing */
 	if (c)
 		*c = (struct commit){ mtf, h };
-	rc = c ? store_submit(mtf->store.st, apply_commit, committed, c, &why) : M2M_EBUSY;
+	rc = c ? store_submit(mtf->store.st, STORE_GROWS, apply_commit, committed, c, &why) : M2M_EBUSY;
 	if (rc == M2M_OK)
 		return; /* from here on `committed` writes to en */
 	free(c);

@@ -48,7 +48,7 @@ enum m2m_rc mtf_credential_add(struct mtf *mtf, struct m2m_span name, struct m2m
 	if (job.credential.kind != MTF_CRED_PSK && key.p)
 		return m2m_fail(err, M2M_EINVAL, "credential %s: only a pre-provisioned key (psk:) has a key",
 				job.name.s);
-	return store_run(mtf->store.st, apply_credential_add, &job, err);
+	return store_run(mtf->store.st, STORE_GROWS, apply_credential_add, &job, err);
 }
 
 /* The instruction that names a credential forgets it: a credential made later under that name is nobody's. */
@@ -110,7 +110,7 @@ enum m2m_rc mtf_credential_remove(struct mtf *mtf, struct m2m_span name, struct 
 	struct credential_job job = { .mtf = mtf };
 	enum m2m_rc rc = mtf_credential_name(name, &job.name, &job.credential.kind, err);
 
-	return rc == M2M_OK ? store_run(mtf->store.st, apply_credential_remove, &job, err) : rc;
+	return rc == M2M_OK ? store_run(mtf->store.st, STORE_KEEPS, apply_credential_remove, &job, err) : rc;
 }
 
 struct credential_walk {
@@ -315,7 +315,7 @@ enum m2m_rc mtf_enrolee_add(struct mtf *mtf, const struct mtf_enrolee_info *info
 	if (rc == M2M_OK)
 		rc = refuse_twice(&job->in, err);
 	if (rc == M2M_OK)
-		rc = store_run(mtf->store.st, apply_enrolee_add, job, err);
+		rc = store_run(mtf->store.st, STORE_GROWS, apply_enrolee_add, job, err);
 	free(job);
 	return rc;
 }

@@ -52,7 +52,7 @@ static enum m2m_rc settle_id(struct mtf *mtf, const char *identity, struct m2m_e
 	if (rc == M2M_OK)
 		rc = mtf_name_decode(m2m_secret_span(&plain), &stored, err);
 	if (rc == M2M_ENOENT && mtf->mtf_id.n > 0)
-		rc = store_run(mtf->store.st, apply_record_id, mtf, err);
+		rc = store_run(mtf->store.st, STORE_KEEPS, apply_record_id, mtf, err);
 	else if (rc == M2M_ENOENT)
 		rc = m2m_fail(err, M2M_ECONF, "mtf-id: neither the configuration nor the store has one");
 	else if (rc == M2M_OK && mtf->mtf_id.n == 0)

@@ -181,7 +181,7 @@ static enum m2m_rc batch(struct run *u, struct m2m_err *err)
 	if (rc == M2M_OK && u->n > 0)
 		rc = seal_cursor(u, err);
 	if (rc == M2M_OK && u->n > 0)
-		rc = store_run(u->r->st, put_apply, u, err);
+		rc = store_run(u->r->st, STORE_KEEPS, put_apply, u, err);
 	if (rc != M2M_OK)
 		return rc;
 	u->resealed += u->n;
@@ -272,7 +272,7 @@ static enum m2m_rc barrier(void *arg, struct store_txn *t, struct m2m_err *err)
  * record back meanwhile. */
 static enum m2m_rc reseal_all(struct run *u, struct m2m_err *err)
 {
-	enum m2m_rc rc = store_run(u->r->st, barrier, (void *)(uintptr_t)u->r, err);
+	enum m2m_rc rc = store_run(u->r->st, STORE_KEEPS, barrier, (void *)(uintptr_t)u->r, err);
 	unsigned passes = 0;
 
 	cursor_load(u);
@@ -352,7 +352,7 @@ enum m2m_rc reseal_rotate(struct m2m_keyring_edit *e, const struct reseal *r, ui
 	if (rc == M2M_OK)
 		rc = destroy_old(e, err);
 	if (rc == M2M_OK)
-		rc = store_run(r->st, cursor_drop, (void *)(uintptr_t)r, err);
+		rc = store_run(r->st, STORE_KEEPS, cursor_drop, (void *)(uintptr_t)r, err);
 	if (rc == M2M_OK)
 		rc = m2m_keyring_refresh(r->kr, err);
 	*resealed = u->resealed;

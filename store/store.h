@@ -94,12 +94,19 @@ typedef enum m2m_rc store_apply(void *arg, struct store_txn *t, struct m2m_err *
  */
 typedef void store_done(void *arg, enum m2m_rc rc, const struct m2m_err *err);
 
+/* What a job is to a store that has little room left. */
+enum store_class {
+	STORE_GROWS, /* adds records */
+	STORE_KEEPS, /* must work to the last: revokes, removes, seals anew */
+};
+
 /* Hand a job to the writer; returns at once. done may be NULL. M2M_ENOMEM, M2M_EBUSY (the queue is full, or the store
  * is closing), M2M_EDENIED (opened for reading only): done is not called then. */
-enum m2m_rc store_submit(struct store *st, store_apply *apply, store_done *done, void *arg, struct m2m_err *err);
+enum m2m_rc store_submit(struct store *st, enum store_class class, store_apply *apply, store_done *done, void *arg,
+			 struct m2m_err *err);
 
 /* Submit and wait: for tools, start-up and tests; never on a dispatch thread. */
-enum m2m_rc store_run(struct store *st, store_apply *apply, void *arg, struct m2m_err *err);
+enum m2m_rc store_run(struct store *st, enum store_class class, store_apply *apply, void *arg, struct m2m_err *err);
 
 /* --- looking after it -------------------------------------------------------------------------------------------- */
 

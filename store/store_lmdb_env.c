@@ -25,18 +25,19 @@ static enum m2m_rc writable(const struct store *st, struct m2m_err *err)
 	return st->writer != NULL ? M2M_OK : m2m_fail(err, M2M_EDENIED, "%s: opened for reading only", st->dir);
 }
 
-enum m2m_rc store_submit(struct store *st, store_apply *apply, store_done *done, void *arg, struct m2m_err *err)
+enum m2m_rc store_submit(struct store *st, enum store_class class, store_apply *apply, store_done *done, void *arg,
+			 struct m2m_err *err)
 {
 	enum m2m_rc rc = writable(st, err);
 
-	return rc == M2M_OK ? store_writer_submit(st->writer, apply, done, arg, err) : rc;
+	return rc == M2M_OK ? store_writer_submit(st->writer, class, apply, done, arg, err) : rc;
 }
 
-enum m2m_rc store_run(struct store *st, store_apply *apply, void *arg, struct m2m_err *err)
+enum m2m_rc store_run(struct store *st, enum store_class class, store_apply *apply, void *arg, struct m2m_err *err)
 {
 	enum m2m_rc rc = writable(st, err);
 
-	return rc == M2M_OK ? store_writer_run(st->writer, apply, arg, err) : rc;
+	return rc == M2M_OK ? store_writer_run(st->writer, class, apply, arg, err) : rc;
 }
 
 /* --- looking after it ----------------------------------------------------- */

@@ -130,13 +130,14 @@ static bool queue(struct store_writer *w, struct store_job *job)
 	return taken;
 }
 
-enum m2m_rc store_writer_submit(struct store_writer *w, store_apply *apply, store_done *done, void *arg,
-				struct m2m_err *err)
+enum m2m_rc store_writer_submit(struct store_writer *w, enum store_class class, store_apply *apply, store_done *done,
+				void *arg, struct m2m_err *err)
 {
 	struct store_job *job = calloc(1, sizeof(*job));
 
 	if (job == NULL)
 		return m2m_fail(err, M2M_ENOMEM, "%s: out of memory", w->name);
+	job->class = class;
 	job->apply = apply;
 	job->done = done;
 	job->arg = arg;
@@ -176,14 +177,15 @@ static void run_done(void *arg, enum m2m_rc rc, const struct m2m_err *err)
 	pthread_mutex_unlock(&run->lock);
 }
 
-enum m2m_rc store_writer_run(struct store_writer *w, store_apply *apply, void *arg, struct m2m_err *err)
+enum m2m_rc store_writer_run(struct store_writer *w, enum store_class class, store_apply *apply, void *arg,
+			     struct m2m_err *err)
 {
 	struct run run = { .apply = apply, .arg = arg, .err = err };
 	enum m2m_rc rc = M2M_OK;
 
 	pthread_mutex_init(&run.lock, NULL);
 	pthread_cond_init(&run.over, NULL);
-	rc = store_writer_submit(w, run_apply, run_done, &run, err);
+	rc = store_writer_submit(w, class, run_apply, run_done, &run, err);
 	if (rc == M2M_OK) {
 		pthread_mutex_lock(&run.lock);
 		while (!run.done)

@@ -8,6 +8,7 @@
 #define STORE_QUEUE_MAX 4096 /* jobs that may wait */
 
 struct store_job {
+	enum store_class class;
 	store_apply *apply;
 	store_done *done; /* NULL: nobody waits */
 	void *arg;
@@ -35,9 +36,10 @@ enum m2m_rc store_writer_start(const char *name, const struct store_writer_ops *
 void store_writer_stop(struct store_writer *w);
 
 /* As store_submit and store_run. Thread-safe. */
-enum m2m_rc store_writer_submit(struct store_writer *w, store_apply *apply, store_done *done, void *arg,
-				struct m2m_err *err);
-enum m2m_rc store_writer_run(struct store_writer *w, store_apply *apply, void *arg, struct m2m_err *err);
+enum m2m_rc store_writer_submit(struct store_writer *w, enum store_class class, store_apply *apply, store_done *done,
+				void *arg, struct m2m_err *err);
+enum m2m_rc store_writer_run(struct store_writer *w, enum store_class class, store_apply *apply, void *arg,
+			     struct m2m_err *err);
 
 /* Jobs whose completion was called. Thread-safe. */
 uint64_t store_writer_jobs(const struct store_writer *w);

@@ -320,7 +320,7 @@ static void put_record(const void *octets, size_t n)
 
 	memcpy(key + M2M_REL_LEN, target, sizeof(target) - 1);
 	ck_assert_int_eq(store_open(&sc, &env, &st, NULL), M2M_OK);
-	ck_assert_int_eq(store_run(st, put_apply, &r, NULL), M2M_OK);
+	ck_assert_int_eq(store_run(st, STORE_GROWS, put_apply, &r, NULL), M2M_OK);
 	store_close(st);
 }
 

@@ -405,7 +405,7 @@ static void damage(store_apply *apply, void *arg)
 	mas_close(w.mas);
 	w.mas = NULL;
 	ck_assert_int_eq(store_open(&sc, &w.env, &st, NULL), M2M_OK);
-	ck_assert_int_eq(store_run(st, apply, arg, NULL), M2M_OK);
+	ck_assert_int_eq(store_run(st, STORE_GROWS, apply, arg, NULL), M2M_OK);
 	store_close(st);
 	world_reopen();
 }

@@ -75,7 +75,7 @@ static void put(struct world *w, unsigned i, unsigned content)
 {
 	struct put p = { w, i, content };
 
-	ck_assert_msg(store_run(w->st, put_apply, &p, &err) == M2M_OK, "%s", err.text);
+	ck_assert_msg(store_run(w->st, STORE_GROWS, put_apply, &p, &err) == M2M_OK, "%s", err.text);
 }
 
 static enum m2m_rc rotate(struct world *w, uint64_t *n)
@@ -200,12 +200,12 @@ START_TEST(test_rotate_damaged)
 	world_open(&w, &m2m_env_system);
 	ck_assert_int_eq(store_fetch(w.st, 0, m2m_span(&i, sizeof(i)), &record, &err), M2M_OK);
 	record.p[record.n - 1] ^= 1;
-	ck_assert_int_eq(store_run(w.st, put_back, &record, &err), M2M_OK);
+	ck_assert_int_eq(store_run(w.st, STORE_GROWS, put_back, &record, &err), M2M_OK);
 	ck_assert_int_eq(rotate(&w, &n), M2M_ECORRUPT);
 	ck_assert_ptr_nonnull(strstr(err.text, "record 03000000"));
 	ck_assert(!only_active());
 	record.p[record.n - 1] ^= 1;
-	ck_assert_int_eq(store_run(w.st, put_back, &record, &err), M2M_OK);
+	ck_assert_int_eq(store_run(w.st, STORE_GROWS, put_back, &record, &err), M2M_OK);
 	ck_assert_msg(rotate(&w, &n) == M2M_OK, "%s", err.text);
 	check_records(&w, 10, true);
 	ck_assert(only_active());

@@ -81,7 +81,7 @@ START_TEST(test_places_refused)
 		};
 		struct m2m_err err = { 0 };
 
-		ck_assert_int_eq(store_run(st, fx_apply, &jobs[i], &err), M2M_EINVAL);
+		ck_assert_int_eq(store_run(st, STORE_GROWS, fx_apply, &jobs[i], &err), M2M_EINVAL);
 		ck_assert_ptr_nonnull(strstr(err.text, fx_dir));
 	}
 	ck_assert_uint_eq(fx_count(st, 0), 0);
@@ -217,7 +217,7 @@ START_TEST(test_job_sees_its_writes)
 	struct m2m_secret out = { 0 };
 
 	ck_assert_int_eq(fx_put(st, "k", "committed"), M2M_OK);
-	ck_assert_int_eq(store_run(st, own_writes, NULL, NULL), M2M_OK);
+	ck_assert_int_eq(store_run(st, STORE_GROWS, own_writes, NULL, NULL), M2M_OK);
 	ck_assert(fx_has(st, "k", "again"));
 	ck_assert_int_eq(store_fetch(st, 1, S("copy"), &out, NULL), M2M_OK);
 	ck_assert(m2m_span_equal(m2m_secret_span(&out), S("mine")));
@@ -242,7 +242,7 @@ START_TEST(test_job_of_many_writes)
 	struct store *st = fx_open();
 	unsigned n = 1000;
 
-	ck_assert_int_eq(store_run(st, many_writes, &n, NULL), M2M_OK);
+	ck_assert_int_eq(store_run(st, STORE_GROWS, many_writes, &n, NULL), M2M_OK);
 	ck_assert_uint_eq(fx_count(st, 0), 500);
 	ck_assert_uint_eq(fx_count(st, 1), 500);
 	store_close(st);
@@ -266,9 +266,9 @@ START_TEST(test_failing_job_amid_a_batch)
 
 	ck_assert_int_eq(store_stat(st, &before, NULL), M2M_OK);
 	fx_gate_close(&gate, st);
-	ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &a, NULL), M2M_OK);
-	ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &b, NULL), M2M_OK);
-	ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &c, NULL), M2M_OK);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &a, NULL), M2M_OK);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &b, NULL), M2M_OK);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &c, NULL), M2M_OK);
 	fx_gate_open(&gate);
 	fx_drain(st);
 	ck_assert_int_eq(store_stat(st, &after, NULL), M2M_OK);
@@ -297,11 +297,11 @@ START_TEST(test_job_sees_earlier_jobs)
 	struct m2m_err err = { 0 };
 
 	fx_gate_close(&gate, st);
-	ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &a, NULL), M2M_OK);
-	ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &b, NULL), M2M_OK);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &a, NULL), M2M_OK);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &b, NULL), M2M_OK);
 	fx_gate_open(&gate);
-	ck_assert_int_eq(store_run(st, sees_earlier, (void *)"a", &err), M2M_OK);
-	ck_assert_int_eq(store_run(st, sees_earlier, (void *)"b", &err), M2M_ENOENT);
+	ck_assert_int_eq(store_run(st, STORE_GROWS, sees_earlier, (void *)"a", &err), M2M_OK);
+	ck_assert_int_eq(store_run(st, STORE_GROWS, sees_earlier, (void *)"b", &err), M2M_ENOENT);
 	ck_assert_int_eq(err.rc, M2M_ENOENT);
 	store_close(st);
 }
@@ -320,7 +320,7 @@ START_TEST(test_ignored_write_failure_fails_the_job)
 	struct store *st = fx_open();
 	struct m2m_err err = { 0 };
 
-	ck_assert_int_eq(store_run(st, ignores_failure, NULL, &err), M2M_EINVAL);
+	ck_assert_int_eq(store_run(st, STORE_GROWS, ignores_failure, NULL, &err), M2M_EINVAL);
 	ck_assert_int_eq(err.rc, M2M_EINVAL);
 	ck_assert(fx_has(st, "first", NULL));
 	store_close(st);
@@ -338,9 +338,9 @@ START_TEST(test_queue_full)
 	fx_gate_close(&gate, st);
 	for (unsigned i = 0; i < MANY; i++) {
 		jobs[i] = (struct fx_job){ .key = S("k"), .val = S("v") };
-		ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &jobs[i], NULL), M2M_OK);
+		ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &jobs[i], NULL), M2M_OK);
 	}
-	ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &jobs[MANY], &err), M2M_EBUSY);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &jobs[MANY], &err), M2M_EBUSY);
 	ck_assert_int_eq(err.rc, M2M_EBUSY);
 	fx_gate_open(&gate);
 	store_close(st);
@@ -366,14 +366,14 @@ static void again(void *arg, enum m2m_rc rc, const struct m2m_err *err)
 	ck_assert_int_eq(rc, M2M_OK);
 	ck_assert_int_eq(err->rc, M2M_OK);
 	c->rounds++;
-	c->last = store_submit(c->st, fx_nothing, again, c, NULL);
+	c->last = store_submit(c->st, STORE_GROWS, fx_nothing, again, c, NULL);
 }
 
 START_TEST(test_close_ends_a_chain_of_jobs)
 {
 	struct chain c = { .st = fx_open() };
 
-	ck_assert_int_eq(store_submit(c.st, fx_nothing, again, &c, NULL), M2M_OK);
+	ck_assert_int_eq(store_submit(c.st, STORE_GROWS, fx_nothing, again, &c, NULL), M2M_OK);
 	store_close(c.st);
 	ck_assert_uint_ge(c.rounds, 1);
 	ck_assert_int_eq(c.last, M2M_EBUSY);
@@ -406,7 +406,7 @@ static void *write_pairs(void *arg)
 
 	for (unsigned i = 0; i < EACH; i++) {
 		snprintf(key, sizeof(key), "%u-%u", w->id, i);
-		if (store_run(w->st, pair_apply, key, NULL) != M2M_OK)
+		if (store_run(w->st, STORE_GROWS, pair_apply, key, NULL) != M2M_OK)
 			return w;
 	}
 	return NULL;
@@ -488,7 +488,7 @@ START_TEST(test_batch_is_bounded_and_grouped)
 	fx_gate_close(&gate, st);
 	for (unsigned i = 0; i < MANY; i++) {
 		jobs[i] = (struct fx_job){ .key = S("k"), .val = S("v") };
-		ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &jobs[i], NULL), M2M_OK);
+		ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &jobs[i], NULL), M2M_OK);
 	}
 	fx_gate_open(&gate);
 	fx_drain(st);
@@ -518,7 +518,7 @@ START_TEST(test_map_full_then_delete)
 
 		snprintf(key, sizeof(key), "k%u", n);
 		j.key = S(key);
-		rc = store_run(st, fx_apply, &j, &err);
+		rc = store_run(st, STORE_GROWS, fx_apply, &j, &err);
 	}
 	ck_assert_int_eq(rc, M2M_EFULL);
 	ck_assert_ptr_nonnull(strstr(err.text, fx_dir));
@@ -548,9 +548,9 @@ START_TEST(test_big_job_fails_alone)
 		      c = { .key = S("c"), .val = S("3") };
 
 	fx_gate_close(&gate, st);
-	ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &a, NULL), M2M_OK);
-	ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &b, NULL), M2M_OK);
-	ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &c, NULL), M2M_OK);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &a, NULL), M2M_OK);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &b, NULL), M2M_OK);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &c, NULL), M2M_OK);
 	fx_gate_open(&gate);
 	fx_drain(st);
 	ck_assert_int_eq(a.rc, M2M_OK);

@@ -96,7 +96,7 @@ START_TEST(test_failed_commit_is_not_acknowledged)
 	faults.error = fails[_i].error;
 	faults.disk_full = fails[_i].disk_full;
 	*(fails[_i].page ? &faults.page : &faults.sync) = 1;
-	ck_assert_int_eq(store_run(st, fx_apply, &j, &err), fails[_i].rc);
+	ck_assert_int_eq(store_run(st, STORE_GROWS, fx_apply, &j, &err), fails[_i].rc);
 	ck_assert_int_eq(err.rc, fails[_i].rc);
 	ck_assert_ptr_nonnull(strstr(err.text, fx_dir));
 	ck_assert(fx_has(st, "k", "old"));
@@ -118,7 +118,7 @@ static void three(struct store *st, struct fx_job j[3], int syncs)
 	fx_gate_close(&gate, st);
 	for (unsigned i = 0; i < 3; i++) {
 		j[i] = (struct fx_job){ .key = S(keys[i]), .val = S("v") };
-		ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &j[i], NULL), M2M_OK);
+		ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &j[i], NULL), M2M_OK);
 	}
 	__atomic_store_n(&faults.sync, syncs,
 			 __ATOMIC_SEQ_CST); /* the gate writes nothing, so its commit syncs nothing */
@@ -184,7 +184,7 @@ START_TEST(test_panic_refuses_in_bounded_time)
 	start = now_ms();
 	for (unsigned i = 0; i < 3; i++) {
 		j[i] = (struct fx_job){ .key = S("k"), .val = S("lost") };
-		ck_assert_int_eq(store_submit(st, fx_apply, fx_done, &j[i], NULL), M2M_OK);
+		ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &j[i], NULL), M2M_OK);
 	}
 	fx_drain(st);
 	for (unsigned i = 0; i < 3; i++) {
@@ -291,7 +291,7 @@ static pid_t grower(int go)
 
 		snprintf(key, sizeof(key), "big %u", i);
 		j.key = S(key);
-		ok_or_exit(store_run(st, fx_apply, &j, NULL) == M2M_OK, 14);
+		ok_or_exit(store_run(st, STORE_GROWS, fx_apply, &j, NULL) == M2M_OK, 14);
 	}
 	ok_or_exit(fx_put(st, "last", "v") == M2M_OK, 15);
 	store_close(st);
@@ -423,7 +423,7 @@ static void tell_done(void *arg, enum m2m_rc rc, const struct m2m_err *err)
 	ok_or_exit(rc == M2M_OK && write(w->fd, &w->n, sizeof(w->n)) == sizeof(w->n), 20);
 	w->n = __atomic_fetch_add(&next_number, 1, __ATOMIC_SEQ_CST);
 	snprintf(w->key, sizeof(w->key), "%08x", w->n);
-	ok_or_exit(store_submit(w->st, tell_apply, tell_done, w, NULL) == M2M_OK, 21);
+	ok_or_exit(store_submit(w->st, STORE_GROWS, tell_apply, tell_done, w, NULL) == M2M_OK, 21);
 }
 
 static pid_t teller(uint32_t first, int fd)
@@ -439,7 +439,7 @@ static pid_t teller(uint32_t first, int fd)
 	for (uint32_t i = 0; i < IN_FLIGHT; i++) {
 		w[i] = (struct tell){ .st = st, .n = first + i, .fd = fd };
 		snprintf(w[i].key, sizeof(w[i].key), "%08x", w[i].n);
-		ok_or_exit(store_submit(st, tell_apply, tell_done, &w[i], NULL) == M2M_OK, 22);
+		ok_or_exit(store_submit(st, STORE_GROWS, tell_apply, tell_done, &w[i], NULL) == M2M_OK, 22);
 	}
 	pause();
 	_exit(23);

@@ -382,9 +382,9 @@ START_TEST(test_read_only)
 	fx_conf.map_size *= 4;
 	st = fx_open();
 	ck_assert_uint_eq(fx_count(st, 0), 10);
-	ck_assert_int_eq(store_submit(st, fx_nothing, NULL, NULL, &err), M2M_EDENIED);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_nothing, NULL, NULL, &err), M2M_EDENIED);
 	ck_assert_int_eq(err.rc, M2M_EDENIED);
-	ck_assert_int_eq(store_run(st, fx_nothing, NULL, NULL), M2M_EDENIED);
+	ck_assert_int_eq(store_run(st, STORE_GROWS, fx_nothing, NULL, NULL), M2M_EDENIED);
 	ck_assert_int_eq(store_stat(st, &stat, NULL), M2M_OK);
 	ck_assert_uint_eq(stat.jobs, 0);
 	store_close(st);

@@ -111,14 +111,14 @@ static inline enum m2m_rc fx_put(struct store *st, const char *key, const char *
 {
 	struct fx_job j = { .key = S(key), .val = S(val) };
 
-	return store_run(st, fx_apply, &j, NULL);
+	return store_run(st, STORE_GROWS, fx_apply, &j, NULL);
 }
 
 static inline enum m2m_rc fx_del(struct store *st, const char *key)
 {
 	struct fx_job j = { .key = S(key), .del = true };
 
-	return store_run(st, fx_apply, &j, NULL);
+	return store_run(st, STORE_KEEPS, fx_apply, &j, NULL);
 }
 
 /* Does the record hold val (NULL: is it absent)? */
@@ -171,7 +171,7 @@ static inline enum m2m_rc fx_gate_apply(void *arg, struct store_txn *t, struct m
 
 static inline void fx_gate_close(struct fx_gate *g, struct store *st)
 {
-	ck_assert_int_eq(store_submit(st, fx_gate_apply, NULL, g, NULL), M2M_OK);
+	ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_gate_apply, NULL, g, NULL), M2M_OK);
 	pthread_mutex_lock(&g->lock);
 	while (!g->reached)
 		pthread_cond_wait(&g->moved, &g->lock);
@@ -197,7 +197,7 @@ static inline enum m2m_rc fx_nothing(void *arg, struct store_txn *t, struct m2m_
 
 static inline void fx_drain(struct store *st)
 {
-	store_run(st, fx_nothing, NULL, NULL);
+	store_run(st, STORE_GROWS, fx_nothing, NULL, NULL);
 }
 
 #endif
