@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The audit log's threads. The writer takes what waits, makes lines of it, gives them to the sinks and tells who waits;
+ * it alone touches chain, file and syslog. The syncer has the file synced after that; nobody waits for it. The warden
+ * refuses what has waited too long, since a write to a disk that hangs does not come back.
+ *
+ * `lock` guards the list of who waits, and the flags. No completion is called with it held. */
+#include "config.h"
+
+#include "common/audit.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/audit_chain.h"
+#include "common/audit_sink.h"
+#include "common/hex.h"
+#include "common/ident.h"
+
+#define WAITING_MAX 16384 /* requests */
+#define BATCH_MAX 256	  /* requests a write */
+#define CHECKPOINT_LINES 1000
+#define CHECKPOINT_MS 10000
+#define RETRY_MS 1000
+
+struct wait {
+	TAILQ_ENTRY(wait) link;
+	int64_t until_ms;
+	bool taken;    /* the writer has it, and frees it */
+	bool released; /* its completion was called */
+	m2m_audit_done *done;
+	void *arg;
+	size_t n;
+	struct audit_line line[];
+};
+TAILQ_HEAD(wait_list, wait);
+
+struct m2m_audit {
+	const struct m2m_env *env;
+	struct m2m_audit_keep keep;
+	struct m2m_key name_key; /* constant */
+
+	pthread_mutex_t lock;
+	pthread_cond_t to_write, to_sync, to_watch;
+	struct wait_list waiting; /* in the order of their deadlines; the first `taken` ones are the writer's */
+	size_t nwaiting;
+	bool closing, done_writing;
+	bool dirty;	  /* written, not synced */
+	bool sync_failed; /* the writer opens the file anew */
+	int fd;		  /* file.fd, for the syncer */
+
+	/* the writer's */
+	struct audit_chain chain;
+	struct audit_file file;
+	struct audit_syslog syslog;
+	struct m2m_secret text;
+	struct audit_line opening; /* to be written next, if announce */
+	bool announce;
+	bool file_told, sinks_told, keep_told; /* a failure was logged */
+	int64_t retry_ms, unsigned_since_ms;
+
+	pthread_t writer, syncer, warden;
+	unsigned threads; /* how many of them run */
+};
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec ts = { 0 };
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms)
+{
+	const struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+	pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &ts);
+}
+
+/* Log a failure once, and again only after it was over. */
+static void tell(struct m2m_audit *a, bool *told, const char *text)
+{
+	if (!*told)
+		m2m_log(a->env, M2M_ERROR, "audit log: %s", text);
+	*told = true;
+}
+
+/* --- opening the file ---------------------------------------------------- */
+
+/* Would c's newest checkpoint be the next line? It was about to be written when the server stopped. */
+static bool checkpoint_is_next(const struct audit_chain *c, const struct audit_tail *t)
+{
+	struct audit_line l = { 0 };
+
+	return t->any && !t->strange && t->has_key && c->checkpoint.n > 0 &&
+	       audit_line_parse(m2m_secret_span(&c->checkpoint), &l, NULL) == M2M_OK && l.seq == t->seq + 1 &&
+	       memcmp(l.prev, t->hash, sizeof(l.prev)) == 0 && audit_signed(&l, t->key);
+}
+
+/* Place the chain after what the file ends with. gap: out, lines are missing that were written. first: the chain
+ * comes from the state kept; else it is the one that runs. */
+static enum m2m_rc go_on_after(struct m2m_audit *a, const struct audit_tail *t, bool first, bool *gap,
+			       struct m2m_err *err)
+{
+	struct audit_chain *c = &a->chain;
+	uint8_t key[AUDIT_KEY];
+	enum m2m_rc rc = audit_public(&c->seed, key, err);
+
+	*gap = false;
+	if (rc != M2M_OK)
+		return rc;
+	if (!first) {
+		/* moved away by an operator: a new file goes on with the chain; else it must end where the chain does
+		 */
+		*gap = t->any && (t->strange || memcmp(t->hash, c->prev, sizeof(c->prev)) != 0);
+	} else if (!t->any) {
+		*gap = c->checkpoint.n > 0 || t->strange;
+	} else if (checkpoint_is_next(c, t)) {
+		return audit_file_write(&a->file, m2m_secret_span(&c->checkpoint), err);
+	} else if (!t->strange && t->has_key && memcmp(t->key, key, sizeof(key)) == 0) {
+		memcpy(c->prev, t->hash, sizeof(c->prev));
+		c->next_seq = t->seq + 1;
+	} else {
+		*gap = true;
+	}
+	if (*gap && t->any && c->next_seq <= t->seq)
+		c->next_seq = t->seq + 1;
+	return M2M_OK;
+}
+
+static enum m2m_rc open_file(struct m2m_audit *a, bool first, struct m2m_err *err)
+{
+	struct audit_tail tail = { 0 };
+	bool gap = false;
+	enum m2m_rc rc = audit_file_open(&a->file, &tail, err);
+
+	if (rc == M2M_OK)
+		rc = go_on_after(a, &tail, first, &gap, err);
+	if (rc != M2M_OK) {
+		audit_file_close(&a->file);
+		return rc;
+	}
+	if (gap)
+		m2m_log(a->env, M2M_ERROR, "audit log: %s: lines that this server wrote are not there any more",
+			a->file.path);
+	a->opening = (struct audit_line){ .kind = AUDIT_OPEN, .gap = gap, .torn = tail.torn };
+	a->announce = true;
+	pthread_mutex_lock(&a->lock);
+	a->fd = a->file.fd;
+	a->sync_failed = false;
+	pthread_mutex_unlock(&a->lock);
+	return M2M_OK;
+}
+
+static void shut_file(struct m2m_audit *a)
+{
+	pthread_mutex_lock(&a->lock);
+	a->fd = -1;
+	pthread_mutex_unlock(&a->lock);
+	audit_file_close(&a->file);
+	a->retry_ms = monotonic_ms() + RETRY_MS;
+}
+
+static void file_failed(struct m2m_audit *a, const struct m2m_err *err)
+{
+	tell(a, &a->file_told, err->text);
+	shut_file(a);
+}
+
+/* Before each write: moved away, or not open. */
+static void ready_file(struct m2m_audit *a)
+{
+	struct m2m_err err = { 0 };
+	bool failed = false;
+
+	pthread_mutex_lock(&a->lock);
+	failed = a->sync_failed;
+	pthread_mutex_unlock(&a->lock);
+	if (a->file.fd >= 0 && (failed || audit_file_is_gone(&a->file))) {
+		shut_file(a);
+		a->retry_ms = failed ? a->retry_ms : 0;
+	}
+	if (a->file.fd >= 0 || monotonic_ms() < a->retry_ms)
+		return;
+	if (open_file(a, false, &err) != M2M_OK)
+		file_failed(a, &err);
+}
+
+/* --- writing ------------------------------------------------------------- */
+
+/* Give text to the sinks. False: none has it. */
+static bool give(struct m2m_audit *a, struct m2m_span text)
+{
+	struct m2m_err err = { 0 };
+	bool in_file = a->file.fd >= 0 && audit_file_write(&a->file, text, &err) == M2M_OK;
+	bool in_log = audit_syslog_write(&a->syslog, text);
+
+	if (in_file) {
+		a->announce = false;
+		a->file_told = false;
+		pthread_mutex_lock(&a->lock);
+		a->dirty = true;
+		pthread_cond_signal(&a->to_sync);
+		pthread_mutex_unlock(&a->lock);
+	} else if (a->file.fd >= 0) {
+		file_failed(a, &err);
+	}
+	if (in_file || in_log)
+		a->sinks_told = false;
+	else
+		tell(a, &a->sinks_told, "no sink takes it: requests are refused");
+	return in_file || in_log;
+}
+
+static enum m2m_rc print(struct m2m_audit *a, struct wait *const *batch, size_t n, struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+
+	m2m_secret_reset(&a->text);
+	a->opening.time_us = a->env->now_us(a->env->arg);
+	if (a->announce)
+		rc = audit_chain_add(&a->chain, &a->opening, &a->text, err);
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < batch[i]->n && rc == M2M_OK; k++)
+			rc = audit_chain_add(&a->chain, &batch[i]->line[k], &a->text, err);
+	}
+	return rc;
+}
+
+/* Write the batch, or nothing of it. The chain moves only if it was written. */
+static bool write_batch(struct m2m_audit *a, struct wait *const *batch, size_t n)
+{
+	const struct audit_chain before = a->chain;
+	struct m2m_err err = { 0 };
+	bool written = false;
+
+	ready_file(a);
+	if (print(a, batch, n, &err) != M2M_OK)
+		m2m_log(a->env, M2M_ERROR, "%s", err.text);
+	else
+		written = give(a, m2m_secret_span(&a->text));
+	if (!written)
+		a->chain = before;
+	else if (before.unsigned_lines == 0)
+		a->unsigned_since_ms = monotonic_ms();
+	return written;
+}
+
+static void keep_failed(struct m2m_audit *a, const struct m2m_err *err)
+{
+	tell(a, &a->keep_told, err->text);
+	a->unsigned_since_ms = monotonic_ms(); /* again in ten seconds */
+}
+
+static enum m2m_rc save(struct m2m_audit *a, const struct audit_chain *c, struct m2m_err *err)
+{
+	struct m2m_secret state = { 0 };
+	enum m2m_rc rc = audit_chain_state(c, &state, err);
+
+	if (rc == M2M_OK)
+		rc = a->keep.save(a->keep.arg, m2m_secret_span(&state), err);
+	m2m_secret_wipe(&state);
+	return rc;
+}
+
+/* The state first: what was signed with a key that is forgotten can be written again, not the other way round. */
+static void checkpoint(struct m2m_audit *a)
+{
+	struct audit_chain next = { 0 };
+	struct m2m_err err = { 0 };
+
+	if (audit_chain_checkpoint(&a->chain, a->env, a->env->now_us(a->env->arg), &next, &err) != M2M_OK ||
+	    save(a, &next, &err) != M2M_OK) {
+		keep_failed(a, &err);
+		audit_chain_wipe(&next);
+		return;
+	}
+	a->keep_told = false;
+	audit_chain_wipe(&a->chain);
+	a->chain = next;
+	(void)give(a, m2m_secret_span(&next.checkpoint)); /* if no sink takes it, the next opening tells of a gap */
+}
+
+static bool checkpoint_due(const struct m2m_audit *a)
+{
+	return a->chain.unsigned_lines >= CHECKPOINT_LINES ||
+	       (a->chain.unsigned_lines > 0 && monotonic_ms() >= a->unsigned_since_ms + CHECKPOINT_MS);
+}
+
+/* Wait for requests and take them; 0: a checkpoint is due, or the end. */
+static size_t take(struct m2m_audit *a, struct wait **batch, bool *end)
+{
+	struct wait *w = NULL;
+	size_t n = 0;
+
+	pthread_mutex_lock(&a->lock);
+	while (TAILQ_EMPTY(&a->waiting) && !a->closing && !checkpoint_due(a)) {
+		if (a->chain.unsigned_lines > 0)
+			wait_until(&a->to_write, &a->lock, a->unsigned_since_ms + CHECKPOINT_MS);
+		else
+			pthread_cond_wait(&a->to_write, &a->lock);
+	}
+	TAILQ_FOREACH (w, &a->waiting, link) {
+		if (n == BATCH_MAX)
+			break;
+		w->taken = true;
+		batch[n++] = w;
+	}
+	*end = n == 0 && a->closing;
+	pthread_mutex_unlock(&a->lock);
+	return n;
+}
+
+/* lock is held. */
+static void release(struct m2m_audit *a, struct wait *w)
+{
+	TAILQ_REMOVE(&a->waiting, w, link);
+	a->nwaiting--;
+	w->released = true;
+}
+
+static void answer(struct m2m_audit *a, struct wait **batch, size_t n, bool written)
+{
+	bool late[BATCH_MAX];
+
+	pthread_mutex_lock(&a->lock);
+	for (size_t i = 0; i < n; i++) {
+		late[i] = batch[i]->released;
+		if (!late[i])
+			release(a, batch[i]);
+	}
+	pthread_mutex_unlock(&a->lock);
+	for (size_t i = 0; i < n; i++) {
+		if (!late[i])
+			batch[i]->done(batch[i]->arg, written);
+		free(batch[i]);
+	}
+}
+
+static void *write_on(void *arg)
+{
+	struct m2m_audit *a = arg;
+	struct wait *batch[BATCH_MAX];
+	bool end = false;
+
+	while (!end) {
+		size_t n = take(a, batch, &end);
+
+		if (n > 0)
+			answer(a, batch, n, write_batch(a, batch, n));
+		if (checkpoint_due(a) || (end && a->chain.unsigned_lines > 0))
+			checkpoint(a);
+	}
+	pthread_mutex_lock(&a->lock);
+	a->done_writing = true;
+	pthread_cond_broadcast(&a->to_sync);
+	pthread_cond_broadcast(&a->to_watch);
+	pthread_mutex_unlock(&a->lock);
+	return NULL;
+}
+
+static void *sync_on(void *arg)
+{
+	struct m2m_audit *a = arg;
+
+	pthread_mutex_lock(&a->lock);
+	while (a->dirty || !a->done_writing) {
+		int fd = -1, rc = 0;
+
+		if (!a->dirty) {
+			pthread_cond_wait(&a->to_sync, &a->lock);
+			continue;
+		}
+		a->dirty = false;
+		fd = a->fd >= 0 ? dup(a->fd) : -1;
+		pthread_mutex_unlock(&a->lock);
+		rc = fd >= 0 ? fdatasync(fd) : 0;
+		if (rc != 0)
+			m2m_log(a->env, M2M_ERROR, "audit log: %s: cannot be synced: %s", a->file.path,
+				strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		pthread_mutex_lock(&a->lock);
+		a->sync_failed = a->sync_failed || rc != 0;
+	}
+	pthread_mutex_unlock(&a->lock);
+	return NULL;
+}
+
+static void *watch_on(void *arg)
+{
+	struct m2m_audit *a = arg;
+	struct wait *w = NULL;
+
+	pthread_mutex_lock(&a->lock);
+	while (!a->done_writing) {
+		w = TAILQ_FIRST(&a->waiting);
+		if (!w) {
+			pthread_cond_wait(&a->to_watch, &a->lock);
+			continue;
+		}
+		if (w->until_ms > monotonic_ms()) {
+			wait_until(&a->to_watch, &a->lock, w->until_ms);
+			continue;
+		}
+		m2m_audit_done *done = w->done;
+		void *of = w->arg;
+
+		release(a, w);
+		if (!w->taken)
+			free(w);
+		pthread_mutex_unlock(&a->lock);
+		done(of, false);
+		pthread_mutex_lock(&a->lock);
+	}
+	pthread_mutex_unlock(&a->lock);
+	return NULL;
+}
+
+/* --- writing, the caller's side ------------------------------------------ */
+
+static bool pseudonym(const struct m2m_audit *a, struct m2m_span name, uint8_t out[AUDIT_NAME])
+{
+	uint8_t lower[M2M_ID_MAX], mac[EVP_MAX_MD_SIZE];
+	size_t n = name.n < sizeof(lower) ? name.n : sizeof(lower);
+	unsigned len = 0;
+
+	for (size_t i = 0; i < n; i++)
+		lower[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] | 0x20 : name.p[i];
+	if (!HMAC(EVP_sha256(), a->name_key.b, sizeof(a->name_key.b), lower, n, mac, &len) || len < AUDIT_NAME)
+		return false;
+	memcpy(out, mac, AUDIT_NAME);
+	return true;
+}
+
+enum m2m_rc m2m_audit_pseudonym(const struct m2m_audit *a, struct m2m_span name, char out[33], struct m2m_err *err)
+{
+	uint8_t p[AUDIT_NAME];
+
+	if (!pseudonym(a, name, p))
+		return m2m_fail_openssl(err, "audit: pseudonym");
+	m2m_hex(p, sizeof(p), out);
+	return M2M_OK;
+}
+
+static bool fill(const struct m2m_audit *a, const struct m2m_audit_record *r, int64_t now_us, struct audit_line *l)
+{
+	l->kind = AUDIT_RECORD;
+	l->time_us = now_us;
+	l->suid = r->suid;
+	l->result = r->result;
+	l->took_us = r->took_us > 0 ? (uint64_t)r->took_us : 0;
+	return (size_t)snprintf(l->command, sizeof(l->command), "%s", r->command) < sizeof(l->command) &&
+	       (size_t)snprintf(l->peer, sizeof(l->peer), "%s", r->peer) < sizeof(l->peer) &&
+	       pseudonym(a, r->name, l->name);
+}
+
+static bool enqueue(struct m2m_audit *a, struct wait *w)
+{
+	bool room = false;
+
+	pthread_mutex_lock(&a->lock);
+	room = !a->closing && a->nwaiting < WAITING_MAX;
+	if (room) {
+		w->until_ms = monotonic_ms() + M2M_AUDIT_WAIT_MS;
+		if (TAILQ_EMPTY(&a->waiting))
+			pthread_cond_signal(&a->to_watch);
+		TAILQ_INSERT_TAIL(&a->waiting, w, link);
+		a->nwaiting++;
+		pthread_cond_signal(&a->to_write);
+	}
+	pthread_mutex_unlock(&a->lock);
+	return room;
+}
+
+void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size_t n, m2m_audit_done *done, void *arg)
+{
+	struct wait *w = calloc(1, sizeof(*w) + n * sizeof(w->line[0]));
+	int64_t now = a->env->now_us(a->env->arg);
+	bool good = w != NULL;
+
+	for (size_t i = 0; good && i < n; i++)
+		good = fill(a, &r[i], now, &w->line[i]);
+	if (good) {
+		w->done = done;
+		w->arg = arg;
+		w->n = n;
+		good = enqueue(a, w);
+	}
+	if (!good) {
+		free(w);
+		done(arg, false);
+	}
+}
+
+/* --- opening, closing ---------------------------------------------------- */
+
+/* The chain as it was kept, or a new one, which is kept at once. */
+static enum m2m_rc load_chain(struct m2m_audit *a, const char *node, struct m2m_err *err)
+{
+	struct m2m_secret state = { 0 };
+	enum m2m_rc rc = a->keep.load(a->keep.arg, &state, err);
+
+	if (rc == M2M_OK) {
+		rc = audit_chain_load(&a->chain, node, m2m_secret_span(&state), err);
+	} else if (rc == M2M_ENOENT) {
+		rc = audit_chain_new(&a->chain, node, a->env, err);
+		if (rc == M2M_OK)
+			rc = save(a, &a->chain, err);
+	}
+	m2m_secret_wipe(&state);
+	a->name_key = a->chain.name_key;
+	return rc;
+}
+
+/* All signals are the host's. */
+static enum m2m_rc start(struct m2m_audit *a, struct m2m_err *err)
+{
+	void *(*const run[])(void *) = { write_on, sync_on, watch_on };
+	pthread_t *const thread[] = { &a->writer, &a->syncer, &a->warden };
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (a->threads < 3 && pthread_create(thread[a->threads], NULL, run[a->threads], a) == 0)
+		a->threads++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return a->threads == 3 ? M2M_OK : m2m_fail(err, M2M_ENOMEM, "audit log: cannot start a thread");
+}
+
+enum m2m_rc m2m_audit_open(const struct m2m_audit_conf *conf, const struct m2m_env *env, struct m2m_audit **out,
+			   struct m2m_err *err)
+{
+	struct m2m_audit *a = calloc(1, sizeof(*a));
+	enum m2m_rc rc = M2M_OK;
+
+	*out = NULL;
+	if (!a)
+		return m2m_fail(err, M2M_ENOMEM, "audit log: out of memory");
+	a->env = env;
+	a->keep = conf->keep;
+	a->fd = a->file.fd = a->syslog.fd = -1;
+	TAILQ_INIT(&a->waiting);
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_cond_init(&a->to_write, NULL);
+	pthread_cond_init(&a->to_sync, NULL);
+	pthread_cond_init(&a->to_watch, NULL);
+	if ((size_t)snprintf(a->file.path, sizeof(a->file.path), "%s", conf->file) >= sizeof(a->file.path) ||
+	    (size_t)snprintf(a->syslog.path, sizeof(a->syslog.path), "%s", conf->system_log ? conf->system_log : "") >=
+		    sizeof(a->syslog.path))
+		rc = m2m_fail(err, M2M_EINVAL, "audit log: a path is too long");
+	if (rc == M2M_OK)
+		rc = load_chain(a, conf->node, err);
+	if (rc == M2M_OK)
+		rc = open_file(a, true, err);
+	if (rc == M2M_OK && !write_batch(a, NULL, 0))
+		rc = m2m_fail(err, M2M_EIO, "audit log: %s: cannot be written", conf->file);
+	if (rc == M2M_OK)
+		rc = start(a, err);
+	if (rc == M2M_OK)
+		*out = a;
+	else
+		m2m_audit_close(a);
+	return rc;
+}
+
+void m2m_audit_close(struct m2m_audit *a)
+{
+	if (!a)
+		return;
+	pthread_mutex_lock(&a->lock);
+	a->closing = true;
+	a->done_writing = a->threads == 0;
+	pthread_cond_broadcast(&a->to_write);
+	pthread_mutex_unlock(&a->lock);
+	if (a->threads > 0)
+		pthread_join(a->writer, NULL);
+	if (a->threads > 1)
+		pthread_join(a->syncer, NULL);
+	if (a->threads > 2)
+		pthread_join(a->warden, NULL);
+	audit_file_close(&a->file);
+	audit_syslog_close(&a->syslog);
+	audit_chain_wipe(&a->chain);
+	m2m_key_wipe(&a->name_key);
+	m2m_secret_wipe(&a->text);
+	pthread_cond_destroy(&a->to_write);
+	pthread_cond_destroy(&a->to_sync);
+	pthread_cond_destroy(&a->to_watch);
+	pthread_mutex_destroy(&a->lock);
+	free(a);
+}
