@@ -53,6 +53,7 @@ struct m2m_audit {
 	bool closing, done_writing;
 	bool dirty;	  /* written, not synced */
 	bool sync_failed; /* the writer opens the file anew */
+	bool broken;	  /* no sink took what was written last */
 	int fd;		  /* file.fd, for the syncer */
 
 	/* the writer's */
@@ -62,7 +63,7 @@ struct m2m_audit {
 	struct m2m_secret text;
 	struct audit_line opening; /* to be written next, if announce */
 	bool announce;
-	bool file_told, sinks_told, keep_told; /* a failure was logged */
+	bool file_told, keep_told; /* a failure was logged */
 	int64_t retry_ms, unsigned_since_ms;
 
 	pthread_t writer, syncer, warden;
@@ -165,6 +166,7 @@ static void shut_file(struct m2m_audit *a)
 	a->fd = -1;
 	pthread_mutex_unlock(&a->lock);
 	audit_file_close(&a->file);
+	a->announce = false;
 	a->retry_ms = monotonic_ms() + RETRY_MS;
 }
 
@@ -200,7 +202,7 @@ static bool give(struct m2m_audit *a, struct m2m_span text)
 {
 	struct m2m_err err = { 0 };
 	bool in_file = a->file.fd >= 0 && audit_file_write(&a->file, text, &err) == M2M_OK;
-	bool in_log = audit_syslog_write(&a->syslog, text);
+	bool in_log = audit_syslog_write(&a->syslog, text), told = false;
 
 	if (in_file) {
 		a->announce = false;
@@ -212,21 +214,24 @@ static bool give(struct m2m_audit *a, struct m2m_span text)
 	} else if (a->file.fd >= 0) {
 		file_failed(a, &err);
 	}
-	if (in_file || in_log)
-		a->sinks_told = false;
-	else
-		tell(a, &a->sinks_told, "no sink takes it: requests are refused");
+	pthread_mutex_lock(&a->lock);
+	told = a->broken;
+	a->broken = !in_file && !in_log;
+	pthread_mutex_unlock(&a->lock);
+	if (!in_file && !in_log)
+		tell(a, &told, "no sink takes it: requests are refused");
 	return in_file || in_log;
 }
 
 static enum m2m_rc print(struct m2m_audit *a, struct wait *const *batch, size_t n, struct m2m_err *err)
 {
+	struct audit_line opening = a->announce ? a->opening : (struct audit_line){ .kind = AUDIT_OPEN };
 	enum m2m_rc rc = M2M_OK;
 
 	m2m_secret_reset(&a->text);
-	a->opening.time_us = a->env->now_us(a->env->arg);
-	if (a->announce)
-		rc = audit_chain_add(&a->chain, &a->opening, &a->text, err);
+	opening.time_us = a->env->now_us(a->env->arg);
+	if (a->announce || n == 0)
+		rc = audit_chain_add(&a->chain, &opening, &a->text, err);
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < batch[i]->n && rc == M2M_OK; k++)
 			rc = audit_chain_add(&a->chain, &batch[i]->line[k], &a->text, err);
@@ -234,7 +239,7 @@ static enum m2m_rc print(struct m2m_audit *a, struct wait *const *batch, size_t 
 	return rc;
 }
 
-/* Write the batch, or nothing of it. The chain moves only if it was written. */
+/* Write the batch (an opening, if there is none), or nothing of it. The chain moves only if it was written. */
 static bool write_batch(struct m2m_audit *a, struct wait *const *batch, size_t n)
 {
 	const struct audit_chain before = a->chain;
@@ -294,18 +299,28 @@ static bool checkpoint_due(const struct m2m_audit *a)
 	       (a->chain.unsigned_lines > 0 && monotonic_ms() >= a->unsigned_since_ms + CHECKPOINT_MS);
 }
 
-/* Wait for requests and take them; 0: a checkpoint is due, or the end. */
+/* When the writer has something to do though nobody asks; 0: not before somebody does. lock is held. */
+static int64_t next_ms(const struct m2m_audit *a)
+{
+	if (a->broken)
+		return a->retry_ms;
+	return a->chain.unsigned_lines > 0 ? a->unsigned_since_ms + CHECKPOINT_MS : 0;
+}
+
+/* Wait for requests and take them; 0: something else is due, or the end. */
 static size_t take(struct m2m_audit *a, struct wait **batch, bool *end)
 {
 	struct wait *w = NULL;
 	size_t n = 0;
 
 	pthread_mutex_lock(&a->lock);
-	while (TAILQ_EMPTY(&a->waiting) && !a->closing && !checkpoint_due(a)) {
-		if (a->chain.unsigned_lines > 0)
-			wait_until(&a->to_write, &a->lock, a->unsigned_since_ms + CHECKPOINT_MS);
-		else
+	for (int64_t until = next_ms(a); TAILQ_EMPTY(&a->waiting) && !a->closing; until = next_ms(a)) {
+		if (until == 0)
 			pthread_cond_wait(&a->to_write, &a->lock);
+		else if (monotonic_ms() < until)
+			wait_until(&a->to_write, &a->lock, until);
+		else
+			break;
 	}
 	TAILQ_FOREACH (w, &a->waiting, link) {
 		if (n == BATCH_MAX)
@@ -355,6 +370,8 @@ static void *write_on(void *arg)
 
 		if (n > 0)
 			answer(a, batch, n, write_batch(a, batch, n));
+		else if (!end && !m2m_audit_works(a))
+			(void)write_batch(a, NULL, 0);
 		if (checkpoint_due(a) || (end && a->chain.unsigned_lines > 0))
 			checkpoint(a);
 	}
@@ -438,6 +455,16 @@ static bool pseudonym(const struct m2m_audit *a, struct m2m_span name, uint8_t o
 		return false;
 	memcpy(out, mac, AUDIT_NAME);
 	return true;
+}
+
+bool m2m_audit_works(struct m2m_audit *a)
+{
+	bool works = false;
+
+	pthread_mutex_lock(&a->lock);
+	works = !a->broken;
+	pthread_mutex_unlock(&a->lock);
+	return works;
 }
 
 enum m2m_rc m2m_audit_pseudonym(const struct m2m_audit *a, struct m2m_span name, char out[33], struct m2m_err *err)

@@ -64,6 +64,9 @@ typedef void m2m_audit_done(void *arg, bool written);
 /* Write n records, together. Thread-safe, never waits. */
 void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size_t n, m2m_audit_done *done, void *arg);
 
+/* Did a sink take what was written last? Where not, the log tries again once a second by itself. Thread-safe. */
+bool m2m_audit_works(struct m2m_audit *a);
+
 /* The pseudonym of a key's name (32 hex and a NUL), to look for it in a log. M2M_ECRYPTO. Thread-safe. */
 enum m2m_rc m2m_audit_pseudonym(const struct m2m_audit *a, struct m2m_span name, char out[33], struct m2m_err *err);
 

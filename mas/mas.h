@@ -16,6 +16,8 @@ struct mas_conf {
 	char *store;  /* folder: keys/ and associations/ (LMDB), keyring */
 	char *kek_file;
 	char *kek_credential;
+	char *audit_file; /* NULL: audit.log in the store's folder */
+	bool audit_syslog;
 	int64_t map_size;
 	int64_t association_life;	/* s, the most that an association key lives */
 	int64_t root_key_life_max;	/* s, a push of a key that lives longer is refused */
@@ -63,12 +65,13 @@ void mas_push(struct mas *mas, const struct m2m_peer *peer, const struct m2m_kpr
 /* KRR. */
 void mas_revoke(struct mas *mas, const struct m2m_peer *peer, const struct m2m_krr *req, mas_answered *done, void *arg);
 
-/* SKR. rep: filled; its spans belong to `own`, both are the caller's, mas_sak_wipe() when it is encoded. Does not wait
- * for a disk. Thread-safe, takes no lock that a writer holds. */
-struct mas_sak_own;
-void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req, struct m2m_ska *rep,
-			  struct mas_sak_own **own);
-void mas_sak_wipe(struct m2m_ska *rep, struct mas_sak_own *own);
+/* Called exactly once, from the caller's or one of the audit log's threads. answer: borrowed until return. */
+typedef void mas_sak_answered(void *arg, const struct m2m_ska *answer);
+
+/* SKR. Done once the audit log has it. req, peer: borrowed until return. Does not wait for a disk. Thread-safe, takes
+ * no lock that a writer holds. */
+void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req,
+			  mas_sak_answered *done, void *arg);
 
 /* --- the operator's view ------------------------------------------------- */
 

@@ -40,6 +40,18 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  AT(kek_credential),
 	  .help = "Name of the systemd credential (LoadCredential=) that holds the key encryption key. One of kek-file "
 		  "and kek-credential is needed; with both, either opens the keyring." },
+	{ .name = "audit-file",
+	  .type = M2M_CONF_STRING,
+	  AT(audit_file),
+	  .check = is_absolute,
+	  .help = "The audit log: who asked for which key, and what was answered. Default: audit.log in the store's "
+		  "folder. It only grows; to begin a new one, move it away." },
+	{ .name = "audit-syslog",
+	  .type = M2M_CONF_BOOL,
+	  AT(audit_syslog),
+	  .def = "yes",
+	  .help = "Send each line of the audit log to the system's log (/dev/log) too. One of the two is enough for "
+		  "the server to serve." },
 	{ .name = "map-size",
 	  .type = M2M_CONF_SIZE,
 	  AT(map_size),

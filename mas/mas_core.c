@@ -38,8 +38,9 @@ struct batch {
 	struct mas *mas;
 	const struct m2m_peer *peer;
 	struct m2m_id mtf; /* the peer's host, lower case */
-	int64_t now;	   /* s, one for the whole batch */
-	uint32_t reason;   /* KRR */
+	int64_t began_us;
+	int64_t now;	 /* s, one for the whole batch */
+	uint32_t reason; /* KRR */
 	enum m2m_rc (*decide)(struct item *it, struct store_txn *t, struct m2m_err *err);
 	mas_answered *done;
 	void *arg;
@@ -81,7 +82,8 @@ static struct batch *batch_new(struct mas *mas, const struct m2m_peer *peer, siz
 	b->mas = mas;
 	b->peer = peer;
 	m2m_fqdn_parse(m2m_span_str(peer->host), &b->mtf, NULL); /* the configuration took it as an FQDN */
-	b->now = m2m_now(mas->env);
+	b->began_us = mas->env->now_us(mas->env->arg);
+	b->now = b->began_us / 1000000;
 	b->n = n;
 	if (with_keys) {
 		b->rks = calloc(n, sizeof(b->rks[0]));
@@ -97,9 +99,22 @@ static struct batch *batch_new(struct mas *mas, const struct m2m_peer *peer, siz
 	return b;
 }
 
-/* Answer and free. Key-Status names stand in answer.status already, in the order of the items. */
-static void batch_end(struct batch *b)
+static void batch_log(const struct batch *b)
 {
+	const char *what = b->rks ? "root key" : "revocation";
+
+	if (b->trouble.rc != M2M_OK)
+		m2m_log(b->mas->env, M2M_ERROR, "%s from %s not stored: %s", what, b->peer->host, b->trouble.text);
+	else if (!m2m_result_is_success(b->answer.head.result) || b->answer.n > 0)
+		m2m_log(b->mas->env, M2M_NOTICE, "%s from %s answered with %u%s%s", what, b->peer->host,
+			b->answer.head.result, b->why.text ? ": " : "", b->why.text ? b->why.text : "");
+}
+
+/* Answer and free. Key-Status names stand in answer.status already, in the order of the items. written: the audit log
+ * has it; if not, what was stored stays so, and the peer is told what is true. */
+static void batch_answer(void *arg, bool written)
+{
+	struct batch *b = arg;
 	uint32_t codes[M2M_NAMES_MAX];
 	bool list = false;
 
@@ -116,14 +131,38 @@ static void batch_end(struct batch *b)
 		b->answer.status[b->answer.n].name = b->answer.status[i].name;
 		b->answer.status[b->answer.n++].result = codes[i];
 	}
-	if (b->trouble.rc != M2M_OK)
-		m2m_log(b->mas->env, M2M_ERROR, "%s from %s not stored: %s", b->rks ? "root key" : "revocation",
-			b->peer->host, b->trouble.text);
-	else if (!m2m_result_is_success(b->answer.head.result) || b->answer.n > 0)
-		m2m_log(b->mas->env, M2M_NOTICE, "%s from %s answered with %u%s%s", b->rks ? "root key" : "revocation",
-			b->peer->host, b->answer.head.result, b->why.text ? ": " : "", b->why.text ? b->why.text : "");
+	batch_log(b);
+	if (!written)
+		m2m_log(b->mas->env, M2M_ERROR, "%s from %s answered with %u is not in the audit log",
+			b->rks ? "root key" : "revocation", b->peer->host, b->answer.head.result);
 	b->done(b->arg, &b->answer);
 	batch_free(b);
+}
+
+/* Every key was decided on: into the audit log, then the answer. */
+static void batch_end(struct batch *b)
+{
+	struct m2m_audit_record *r = NULL;
+	int64_t took = b->mas->env->now_us(b->mas->env->arg) - b->began_us;
+
+	if (!b->mas->audit) {
+		batch_answer(b, true);
+		return;
+	}
+	r = calloc(b->n, sizeof(*r));
+	if (!r) {
+		batch_answer(b, false);
+		return;
+	}
+	for (size_t i = 0; i < b->n; i++)
+		r[i] = (struct m2m_audit_record){ .command = b->rks ? "KPR" : "KRR",
+						  .peer = b->peer->host,
+						  .name = b->answer.status[i].name,
+						  .suid = M2M_SUID_ROOT_KEY,
+						  .result = b->items[i].result,
+						  .took_us = took };
+	m2m_audit_write(b->mas->audit, r, b->n, batch_answer, b);
+	free(r);
 }
 
 /* A key's end, as far as the store had a part in it. Whatever hindered the store, nothing was changed. */
@@ -213,7 +252,10 @@ static void batch_run(struct batch *b)
 
 	for (size_t i = 0; i < b->n; i++)
 		any = any || b->items[i].go;
-	if (any)
+	/* No key comes in that the audit log cannot tell of; a revocation is never put off. */
+	if (any && b->rks && b->mas->audit && !m2m_audit_works(b->mas->audit))
+		rc = m2m_fail(&err, M2M_EIO, "the audit log cannot be written");
+	if (any && rc == M2M_OK)
 		rc = store_submit(b->mas->keys, b->rks ? STORE_GROWS : STORE_KEEPS, batch_apply, batch_done, b, &err);
 	if (any && rc == M2M_OK)
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mas.fdx: the MAS core as a freeDiameter extension. Its argument is the path of the configuration file.
  *
- * Handlers run on dispatch threads, several at once; answers to KPR and KRR are sent from the store's writer thread.
+ * Handlers run on dispatch threads, several at once; answers are sent from the threads of the store and the audit log.
  * Entry and end run on freeDiameter's main thread while no dispatch thread does. */
 #include "config.h"
 
@@ -24,6 +24,11 @@ static void on_answer(void *arg, const struct m2m_status_answer *answer)
 	dict_call_answer(arg, answer);
 }
 
+static void on_keys(void *arg, const struct m2m_ska *answer)
+{
+	dict_call_answer(arg, answer);
+}
+
 static void on_kpr(void *arg, struct dict_call *call)
 {
 	const struct server *s = arg;
@@ -41,12 +46,8 @@ static void on_krr(void *arg, struct dict_call *call)
 static void on_skr(void *arg, struct dict_call *call)
 {
 	const struct server *s = arg;
-	struct mas_sak_own *own = NULL;
-	struct m2m_ska rep;
 
-	mas_association_keys(s->mas, dict_call_peer(call), dict_call_request(call), &rep, &own);
-	dict_call_answer(call, &rep);
-	mas_sak_wipe(&rep, own);
+	mas_association_keys(s->mas, dict_call_peer(call), dict_call_request(call), on_keys, call);
 }
 
 /* Everything that can be half-made: works after any step of start(). Requests under way are answered before the node

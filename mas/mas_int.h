@@ -4,6 +4,7 @@
 #ifndef MAS_INT_H
 #define MAS_INT_H
 
+#include "common/audit.h"
 #include "common/keyring.h"
 #include "mas/assoc.h"
 #include "mas/mas.h"
@@ -26,11 +27,16 @@ struct mas {
 	struct m2m_id id; /* MAS-ID, lower case */
 	struct m2m_keyring *keyring;
 	struct store *keys;
-	struct assoc *assoc; /* NULL: opened without */
+	struct assoc *assoc;	 /* NULL: opened without */
+	struct m2m_audit *audit; /* likewise */
 	/* A root key that nobody has: what is worked on when the one asked for is not there. */
 	uint8_t decoy_rel[M2M_REL_LEN];
 	struct m2m_secret decoy;
 };
+
+/* The log of who got which key. Closing waits until every push under way is in it. */
+enum m2m_rc mas_audit_open(struct mas *mas, struct m2m_err *err);
+void mas_audit_close(struct mas *mas);
 
 static inline struct m2m_span mas_rel_span(const uint8_t rel[M2M_REL_LEN])
 {

@@ -245,6 +245,8 @@ static enum m2m_rc open_all(struct mas *mas, const char *identity, bool soft, st
 		rc = make_decoy(mas, err);
 	if (rc == M2M_OK && soft)
 		rc = open_associations(mas, err);
+	if (rc == M2M_OK && soft)
+		rc = mas_audit_open(mas, err);
 	return rc;
 }
 
@@ -274,6 +276,7 @@ void mas_close(struct mas *mas)
 
 	if (!mas)
 		return;
+	mas_audit_close(mas);
 	store_close(mas->keys); /* answers every push under way */
 	if (mas->assoc && assoc_flush(mas->assoc, &err) != M2M_OK)
 		m2m_log(mas->env, M2M_ERROR, "%s", err.text);

@@ -23,7 +23,12 @@ struct slot {
 	int64_t life;
 };
 
-struct mas_sak_own {
+/* One request. */
+struct sak {
+	mas_sak_answered *done;
+	void *arg;
+	int64_t began_us;
+	struct m2m_answer refusal; /* of the whole request; result 0: it was not refused */
 	size_t n;
 	struct slot slots[];
 };
@@ -133,35 +138,33 @@ static void do_slot(struct mas *mas, struct slot *s, struct m2m_span target, int
 		m2m_log(mas->env, M2M_ERROR, "association key %s not answered: %s", s->name.s, err.text);
 }
 
-/* What the whole request must be, before any key is looked at. */
-static uint32_t check_request(const struct m2m_peer *peer, const struct m2m_skr *req, const char **why)
+static void refuse(struct m2m_answer *refusal, uint32_t result, const char *why)
 {
-	if (!m2m_peer_is_target(peer, req->target)) {
-		*why = "Association-Target-Id is not one of this peer's";
-		return DIAMETER_AUTHORIZATION_REJECTED;
-	}
-	if (req->usage != M2M_SUID_ASSOCIATION_KEY) {
-		*why = "Security-Usage-Id is not that of an association key";
-		return M2M_KEY_USAGE_NOT_PERMITTED;
-	}
-	if (req->n == 0 || req->n > M2M_BULK_MAX) {
-		*why = "1 to 32 Key-Name";
-		return req->n ? DIAMETER_AVP_OCCURS_TOO_MANY_TIMES : DIAMETER_MISSING_AVP;
-	}
-	return DIAMETER_SUCCESS;
+	*refusal = (struct m2m_answer){ .result = result, .error_message = why };
 }
 
-static uint32_t parse_names(struct mas_sak_own *own, const struct m2m_skr *req, struct m2m_answer *head)
+/* What the whole request must be, before any key is looked at. */
+static void check_request(const struct m2m_peer *peer, const struct m2m_skr *req, struct m2m_answer *refusal)
+{
+	if (!m2m_peer_is_target(peer, req->target))
+		refuse(refusal, DIAMETER_AUTHORIZATION_REJECTED, "Association-Target-Id is not one of this peer's");
+	else if (req->usage != M2M_SUID_ASSOCIATION_KEY)
+		refuse(refusal, M2M_KEY_USAGE_NOT_PERMITTED, "Security-Usage-Id is not that of an association key");
+	else if (req->n == 0 || req->n > M2M_BULK_MAX)
+		refuse(refusal, req->n ? DIAMETER_AVP_OCCURS_TOO_MANY_TIMES : DIAMETER_MISSING_AVP, "1 to 32 Key-Name");
+}
+
+static void parse_names(struct sak *sak, const struct m2m_skr *req)
 {
 	for (size_t i = 0; i < req->n; i++) {
-		if (m2m_ki_parse(req->name[i], &own->slots[i].ki, NULL) != M2M_OK) {
-			head->error_message = "Key-Name is not an association key identifier";
-			head->failed = (struct m2m_failed){ M2M_AVP_KEY_NAME, 0, req->name[i] };
-			return DIAMETER_INVALID_AVP_VALUE;
+		if (m2m_ki_parse(req->name[i], &sak->slots[i].ki, NULL) != M2M_OK) {
+			refuse(&sak->refusal, DIAMETER_INVALID_AVP_VALUE,
+			       "Key-Name is not an association key identifier");
+			sak->refusal.failed = (struct m2m_failed){ M2M_AVP_KEY_NAME, 0, req->name[i] };
+			return;
 		}
-		m2m_ki_format(&own->slots[i].ki, &own->slots[i].name);
+		m2m_ki_format(&sak->slots[i].ki, &sak->slots[i].name);
 	}
-	return DIAMETER_SUCCESS;
 }
 
 static void fill_key(struct m2m_key_avp *key, const struct slot *s)
@@ -175,16 +178,16 @@ static void fill_key(struct m2m_key_avp *key, const struct slot *s)
 	key->app_ids = s->rk.app_ids;
 }
 
-static void fill_reply(struct m2m_ska *rep, const struct mas_sak_own *own)
+static void fill_reply(struct m2m_ska *rep, const struct sak *sak)
 {
 	uint32_t codes[M2M_BULK_MAX];
 	bool list = false;
 
-	for (size_t i = 0; i < own->n; i++)
-		codes[i] = own->slots[i].result;
-	rep->head.result = m2m_result_fold(codes, own->n, &list);
-	for (size_t i = 0; i < own->n; i++) {
-		const struct slot *s = &own->slots[i];
+	for (size_t i = 0; i < sak->n; i++)
+		codes[i] = sak->slots[i].result;
+	rep->head.result = m2m_result_fold(codes, sak->n, &list);
+	for (size_t i = 0; i < sak->n; i++) {
+		const struct slot *s = &sak->slots[i];
 
 		if (m2m_result_is_success(s->result))
 			fill_key(&rep->key[rep->nkeys++], s);
@@ -193,43 +196,69 @@ static void fill_reply(struct m2m_ska *rep, const struct mas_sak_own *own)
 	}
 }
 
-void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req, struct m2m_ska *rep,
-			  struct mas_sak_own **out)
+static void sak_free(struct sak *sak)
 {
-	int64_t now = m2m_now(mas->env);
-	struct mas_sak_own *own = NULL;
-
-	*out = NULL;
-	*rep = (struct m2m_ska){ 0 };
-	rep->head.result = check_request(peer, req, &rep->head.error_message);
-	if (rep->head.result != DIAMETER_SUCCESS) {
-		m2m_log(mas->env, M2M_NOTICE, "association key refused to %s with %u: %s", peer->host, rep->head.result,
-			rep->head.error_message);
-		return;
+	for (size_t i = 0; i < sak->n; i++) {
+		m2m_key_wipe(&sak->slots[i].kc);
+		rootkey_wipe(&sak->slots[i].rk);
+		m2m_secret_wipe(&sak->slots[i].plain);
 	}
-	own = calloc(1, sizeof(*own) + req->n * sizeof(own->slots[0]));
-	if (!own) {
-		rep->head.result = M2M_KEY_STORE_UNAVAILABLE;
-		return;
-	}
-	own->n = req->n;
-	*out = own;
-	rep->head.result = parse_names(own, req, &rep->head);
-	if (rep->head.result != DIAMETER_SUCCESS)
-		return;
-	for (size_t i = 0; i < own->n; i++)
-		do_slot(mas, &own->slots[i], req->target, now);
-	fill_reply(rep, own);
+	free(sak);
 }
 
-void mas_sak_wipe(struct m2m_ska *rep, struct mas_sak_own *own)
+/* The end: nothing leaves that the audit log does not have. */
+static void sak_answer(void *arg, bool written)
 {
-	rep->nkeys = 0;
-	rep->nstatus = 0;
-	for (size_t i = 0; own && i < own->n; i++) {
-		m2m_key_wipe(&own->slots[i].kc);
-		rootkey_wipe(&own->slots[i].rk);
-		m2m_secret_wipe(&own->slots[i].plain);
+	struct sak *sak = arg;
+	struct m2m_ska rep = { .head = sak->refusal };
+
+	if (!written)
+		rep.head = (struct m2m_answer){ .result = M2M_KEY_STORE_UNAVAILABLE };
+	else if (rep.head.result == 0)
+		fill_reply(&rep, sak);
+	sak->done(sak->arg, &rep);
+	sak_free(sak);
+}
+
+static void sak_record(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req, struct sak *sak)
+{
+	struct m2m_audit_record r[M2M_BULK_MAX];
+	int64_t took = mas->env->now_us(mas->env->arg) - sak->began_us;
+
+	if (!mas->audit) {
+		sak_answer(sak, true);
+		return;
 	}
-	free(own);
+	for (size_t i = 0; i < sak->n; i++)
+		r[i] = (struct m2m_audit_record){ .command = "SKR",
+						  .peer = peer->host,
+						  .name = req->name[i],
+						  .suid = req->usage,
+						  .result = sak->refusal.result ? sak->refusal.result
+										: sak->slots[i].result,
+						  .took_us = took };
+	m2m_audit_write(mas->audit, r, sak->n, sak_answer, sak);
+}
+
+void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req,
+			  mas_sak_answered *done, void *arg)
+{
+	int64_t now = m2m_now(mas->env);
+	size_t n = req->n <= M2M_BULK_MAX ? req->n : M2M_BULK_MAX;
+	struct sak *sak = calloc(1, sizeof(*sak) + n * sizeof(sak->slots[0]));
+
+	if (!sak) {
+		done(arg, &(const struct m2m_ska){ .head.result = M2M_KEY_STORE_UNAVAILABLE });
+		return;
+	}
+	*sak = (struct sak){ .n = n, .done = done, .arg = arg, .began_us = mas->env->now_us(mas->env->arg) };
+	check_request(peer, req, &sak->refusal);
+	if (sak->refusal.result == 0)
+		parse_names(sak, req);
+	if (sak->refusal.result != 0)
+		m2m_log(mas->env, M2M_NOTICE, "association key refused to %s with %u: %s", peer->host,
+			sak->refusal.result, sak->refusal.error_message);
+	for (size_t i = 0; sak->refusal.result == 0 && i < n; i++)
+		do_slot(mas, &sak->slots[i], req->target, now);
+	sak_record(mas, peer, req, sak);
 }

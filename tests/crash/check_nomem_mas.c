@@ -87,6 +87,15 @@ static void answered(void *arg, const struct m2m_status_answer *answer)
 	sem_post(&done);
 }
 
+static void keys_answered(void *arg, const struct m2m_ska *answer)
+{
+	(void)arg;
+	result = answer->head.result;
+	if (answer->nkeys != (result == DIAMETER_SUCCESS ? 1 : 0))
+		abort(); /* Check itself needs memory */
+	sem_post(&done);
+}
+
 static uint32_t await(void)
 {
 	while (sem_wait(&done) != 0)
@@ -138,20 +147,13 @@ static uint32_t ask(void)
 			       .target = m2m_span_str(TARGET),
 			       .usage = M2M_SUID_ASSOCIATION_KEY,
 			       .n = 1 };
-	struct mas_sak_own *own = NULL;
-	struct m2m_ska rep;
 	struct m2m_id name;
-	uint32_t code;
 
 	ki.mas.n = (size_t)snprintf(ki.mas.s, sizeof(ki.mas.s), "%s", MAS);
 	m2m_ki_format(&ki, &name);
 	req.name[0] = m2m_id_span(&name);
-	mas_association_keys(mas, &cse, &req, &rep, &own);
-	code = rep.head.result;
-	if (rep.nkeys != (code == DIAMETER_SUCCESS ? 1 : 0))
-		abort(); /* Check itself needs memory */
-	mas_sak_wipe(&rep, own);
-	return code;
+	mas_association_keys(mas, &cse, &req, keys_answered, NULL);
+	return await();
 }
 
 static bool see(void *arg, const struct mas_key_info *info)

@@ -53,6 +53,8 @@ uint32_t push_one(unsigned i, const char *enrolee);
 
 /* SKR of peer cse for TARGET. */
 struct m2m_skr skr(struct m2m_span name);
+/* Run one; its result. */
+uint32_t run_skr(const struct m2m_peer *peer, const struct m2m_skr *req);
 /* The result of one KI; rest: lifetime, may be NULL. */
 uint32_t ask(struct m2m_span ki, uint32_t *lifetime);
 
@@ -65,5 +67,6 @@ enum m2m_rc no_random(void *arg, void *p, size_t n);
 Suite *push_suite(void);
 Suite *sak_suite(void);
 Suite *view_suite(void);
+Suite *audit_suite(void);
 
 #endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The MAS's audit log: where it lies, and its state, a sealed record of the store. */
+#include "config.h"
+
+#include "mas/mas_int.h"
+
+#include "common/seal.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+static const struct m2m_seal_place place = { .table = "meta",
+					     .key = { (const uint8_t *)"audit", 5 },
+					     .rectype = MAS_R_META };
+
+static enum m2m_rc load(void *arg, struct m2m_secret *out, struct m2m_err *err)
+{
+	const struct mas *mas = arg;
+	struct m2m_secret sealed = { 0 };
+	enum m2m_rc rc = store_fetch(mas->keys, MAS_T_META, place.key, &sealed, err);
+
+	if (rc == M2M_OK)
+		rc = m2m_unseal(mas->keyring, &place, m2m_secret_span(&sealed), out, NULL, err);
+	m2m_secret_wipe(&sealed);
+	return rc;
+}
+
+struct save {
+	const struct mas *mas;
+	struct m2m_span state;
+};
+
+/* Sealed in the job, so that a rotation cannot come in between. */
+static enum m2m_rc apply(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	const struct save *s = arg;
+	struct m2m_secret sealed = { 0 };
+	enum m2m_rc rc = m2m_seal(s->mas->keyring, s->mas->env, &place, 0, s->state, &sealed, err);
+
+	if (rc == M2M_OK)
+		rc = store_txn_put(t, MAS_T_META, place.key, m2m_secret_span(&sealed), err);
+	m2m_secret_wipe(&sealed);
+	return rc;
+}
+
+static enum m2m_rc save(void *arg, struct m2m_span state, struct m2m_err *err)
+{
+	struct save s = { arg, state };
+
+	return store_run(s.mas->keys, STORE_KEEPS, apply, &s, err);
+}
+
+enum m2m_rc mas_audit_open(struct mas *mas, struct m2m_err *err)
+{
+	char path[PATH_MAX];
+	const struct m2m_audit_conf conf = {
+		.file = mas->conf->audit_file ? mas->conf->audit_file : path,
+		.system_log = mas->conf->audit_syslog ? "/dev/log" : NULL,
+		.node = mas->id.s,
+		.keep = { save, load, mas },
+	};
+	int n = snprintf(path, sizeof(path), "%s/audit.log", mas->conf->store);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return m2m_fail(err, M2M_ECONF, "store: path is too long");
+	return m2m_audit_open(&conf, mas->env, &mas->audit, err);
+}
+
+static enum m2m_rc nothing(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	(void)arg;
+	(void)t;
+	(void)err;
+	return M2M_OK;
+}
+
+void mas_audit_close(struct mas *mas)
+{
+	if (!mas->audit)
+		return;
+	(void)store_run(mas->keys, STORE_KEEPS, nothing, NULL, NULL); /* what was handed in before has ended */
+	m2m_audit_close(mas->audit);
+	mas->audit = NULL;
+}
