@@ -293,7 +293,7 @@ class Keys(Case):
         with subprocess.Popen([SEED, self.mas, "2", "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
             words = [w for _ in range(2) for w in p.stdout.readline().split()]
             keys.extend(bytes.fromhex(w) for w in words if "@" not in w)
-            self.assertIn("re-sealed 3 records", self.good("rotate", *self.on))
+            self.assertIn("re-sealed 4 records", self.good("rotate", *self.on))
             self.bad(LATER, "stop the server first", "purge", *self.on)
             p.stdin.close()
             p.wait(60)
