@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The audit log's threads. The writer takes what waits, makes lines of it, gives them to the sinks and tells who waits;
- * it alone touches chain, file and syslog. The syncer has the file synced after that; nobody waits for it. The warden
- * refuses what has waited too long, since a write to a disk that hangs does not come back.
- *
- * `lock` guards the list of who waits, and the flags. No completion is called with it held. */
+/* The audit log's threads. The writer takes what waits, makes lines of it, gives them to the sinks and has those told
+ * who wait; it alone touches chain, file and syslog. The syncer has the file synced after that; nobody waits for it.
+ * The warden is the queue's. `lock` guards what writer and syncer share, and `broken`. */
 #include "config.h"
 
 #include "common/audit.h"
@@ -14,43 +12,28 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/queue.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/audit_chain.h"
+#include "common/audit_queue.h"
 #include "common/audit_sink.h"
 #include "common/hex.h"
 #include "common/ident.h"
 
-#define WAITING_MAX 16384 /* requests */
-#define BATCH_MAX 256	  /* requests a write */
 #define CHECKPOINT_LINES 1000
 #define CHECKPOINT_MS 10000
 #define RETRY_MS 1000
-
-struct wait {
-	TAILQ_ENTRY(wait) link;
-	int64_t until_ms;
-	bool taken;    /* the writer has it, and frees it */
-	bool released; /* its completion was called */
-	m2m_audit_done *done;
-	void *arg;
-	size_t n;
-	struct audit_line line[];
-};
-TAILQ_HEAD(wait_list, wait);
 
 struct m2m_audit {
 	const struct m2m_env *env;
 	struct m2m_audit_keep keep;
 	struct m2m_key name_key; /* constant */
 
+	struct audit_queue queue;
+
 	pthread_mutex_t lock;
-	pthread_cond_t to_write, to_sync, to_watch;
-	struct wait_list waiting; /* in the order of their deadlines; the first `taken` ones are the writer's */
-	size_t nwaiting;
-	bool closing, done_writing;
+	pthread_cond_t to_sync;
+	bool done_writing;
 	bool dirty;	  /* written, not synced */
 	bool sync_failed; /* the writer opens the file anew */
 	bool broken;	  /* no sink took what was written last */
@@ -69,21 +52,6 @@ struct m2m_audit {
 	pthread_t writer, syncer, warden;
 	unsigned threads; /* how many of them run */
 };
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec ts = { 0 };
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms)
-{
-	const struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-
-	pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &ts);
-}
 
 /* Log a failure once, and again only after it was over. */
 static void tell(struct m2m_audit *a, bool *told, const char *text)
@@ -167,7 +135,7 @@ static void shut_file(struct m2m_audit *a)
 	pthread_mutex_unlock(&a->lock);
 	audit_file_close(&a->file);
 	a->announce = false;
-	a->retry_ms = monotonic_ms() + RETRY_MS;
+	a->retry_ms = audit_now_ms() + RETRY_MS;
 }
 
 static void file_failed(struct m2m_audit *a, const struct m2m_err *err)
@@ -189,7 +157,7 @@ static void ready_file(struct m2m_audit *a)
 		shut_file(a);
 		a->retry_ms = failed ? a->retry_ms : 0;
 	}
-	if (a->file.fd >= 0 || monotonic_ms() < a->retry_ms)
+	if (a->file.fd >= 0 || audit_now_ms() < a->retry_ms)
 		return;
 	if (open_file(a, false, &err) != M2M_OK)
 		file_failed(a, &err);
@@ -223,7 +191,7 @@ static bool give(struct m2m_audit *a, struct m2m_span text)
 	return in_file || in_log;
 }
 
-static enum m2m_rc print(struct m2m_audit *a, struct wait *const *batch, size_t n, struct m2m_err *err)
+static enum m2m_rc print(struct m2m_audit *a, struct audit_wait *const *batch, size_t n, struct m2m_err *err)
 {
 	struct audit_line opening = a->announce ? a->opening : (struct audit_line){ .kind = AUDIT_OPEN };
 	enum m2m_rc rc = M2M_OK;
@@ -240,7 +208,7 @@ static enum m2m_rc print(struct m2m_audit *a, struct wait *const *batch, size_t 
 }
 
 /* Write the batch (an opening, if there is none), or nothing of it. The chain moves only if it was written. */
-static bool write_batch(struct m2m_audit *a, struct wait *const *batch, size_t n)
+static bool write_batch(struct m2m_audit *a, struct audit_wait *const *batch, size_t n)
 {
 	const struct audit_chain before = a->chain;
 	struct m2m_err err = { 0 };
@@ -254,14 +222,14 @@ static bool write_batch(struct m2m_audit *a, struct wait *const *batch, size_t n
 	if (!written)
 		a->chain = before;
 	else if (before.unsigned_lines == 0)
-		a->unsigned_since_ms = monotonic_ms();
+		a->unsigned_since_ms = audit_now_ms();
 	return written;
 }
 
 static void keep_failed(struct m2m_audit *a, const struct m2m_err *err)
 {
 	tell(a, &a->keep_told, err->text);
-	a->unsigned_since_ms = monotonic_ms(); /* again in ten seconds */
+	a->unsigned_since_ms = audit_now_ms(); /* again in ten seconds */
 }
 
 static enum m2m_rc save(struct m2m_audit *a, const struct audit_chain *c, struct m2m_err *err)
@@ -296,89 +264,37 @@ static void checkpoint(struct m2m_audit *a)
 static bool checkpoint_due(const struct m2m_audit *a)
 {
 	return a->chain.unsigned_lines >= CHECKPOINT_LINES ||
-	       (a->chain.unsigned_lines > 0 && monotonic_ms() >= a->unsigned_since_ms + CHECKPOINT_MS);
+	       (a->chain.unsigned_lines > 0 && audit_now_ms() >= a->unsigned_since_ms + CHECKPOINT_MS);
 }
 
-/* When the writer has something to do though nobody asks; 0: not before somebody does. lock is held. */
-static int64_t next_ms(const struct m2m_audit *a)
+/* When the writer has something to do though nobody asks; 0: not before somebody does. */
+static int64_t next_ms(struct m2m_audit *a)
 {
-	if (a->broken)
+	if (!m2m_audit_works(a))
 		return a->retry_ms;
 	return a->chain.unsigned_lines > 0 ? a->unsigned_since_ms + CHECKPOINT_MS : 0;
-}
-
-/* Wait for requests and take them; 0: something else is due, or the end. */
-static size_t take(struct m2m_audit *a, struct wait **batch, bool *end)
-{
-	struct wait *w = NULL;
-	size_t n = 0;
-
-	pthread_mutex_lock(&a->lock);
-	for (int64_t until = next_ms(a); TAILQ_EMPTY(&a->waiting) && !a->closing; until = next_ms(a)) {
-		if (until == 0)
-			pthread_cond_wait(&a->to_write, &a->lock);
-		else if (monotonic_ms() < until)
-			wait_until(&a->to_write, &a->lock, until);
-		else
-			break;
-	}
-	TAILQ_FOREACH (w, &a->waiting, link) {
-		if (n == BATCH_MAX)
-			break;
-		w->taken = true;
-		batch[n++] = w;
-	}
-	*end = n == 0 && a->closing;
-	pthread_mutex_unlock(&a->lock);
-	return n;
-}
-
-/* lock is held. */
-static void release(struct m2m_audit *a, struct wait *w)
-{
-	TAILQ_REMOVE(&a->waiting, w, link);
-	a->nwaiting--;
-	w->released = true;
-}
-
-static void answer(struct m2m_audit *a, struct wait **batch, size_t n, bool written)
-{
-	bool late[BATCH_MAX];
-
-	pthread_mutex_lock(&a->lock);
-	for (size_t i = 0; i < n; i++) {
-		late[i] = batch[i]->released;
-		if (!late[i])
-			release(a, batch[i]);
-	}
-	pthread_mutex_unlock(&a->lock);
-	for (size_t i = 0; i < n; i++) {
-		if (!late[i])
-			batch[i]->done(batch[i]->arg, written);
-		free(batch[i]);
-	}
 }
 
 static void *write_on(void *arg)
 {
 	struct m2m_audit *a = arg;
-	struct wait *batch[BATCH_MAX];
+	struct audit_wait *batch[AUDIT_BATCH_MAX];
 	bool end = false;
 
 	while (!end) {
-		size_t n = take(a, batch, &end);
+		size_t n = audit_queue_take(&a->queue, next_ms(a), batch, &end);
 
 		if (n > 0)
-			answer(a, batch, n, write_batch(a, batch, n));
+			audit_queue_answer(&a->queue, batch, n, write_batch(a, batch, n));
 		else if (!end && !m2m_audit_works(a))
 			(void)write_batch(a, NULL, 0);
 		if (checkpoint_due(a) || (end && a->chain.unsigned_lines > 0))
 			checkpoint(a);
 	}
+	audit_queue_closed(&a->queue);
 	pthread_mutex_lock(&a->lock);
 	a->done_writing = true;
 	pthread_cond_broadcast(&a->to_sync);
-	pthread_cond_broadcast(&a->to_watch);
 	pthread_mutex_unlock(&a->lock);
 	return NULL;
 }
@@ -414,30 +330,8 @@ static void *sync_on(void *arg)
 static void *watch_on(void *arg)
 {
 	struct m2m_audit *a = arg;
-	struct wait *w = NULL;
 
-	pthread_mutex_lock(&a->lock);
-	while (!a->done_writing) {
-		w = TAILQ_FIRST(&a->waiting);
-		if (!w) {
-			pthread_cond_wait(&a->to_watch, &a->lock);
-			continue;
-		}
-		if (w->until_ms > monotonic_ms()) {
-			wait_until(&a->to_watch, &a->lock, w->until_ms);
-			continue;
-		}
-		m2m_audit_done *done = w->done;
-		void *of = w->arg;
-
-		release(a, w);
-		if (!w->taken)
-			free(w);
-		pthread_mutex_unlock(&a->lock);
-		done(of, false);
-		pthread_mutex_lock(&a->lock);
-	}
-	pthread_mutex_unlock(&a->lock);
+	audit_queue_watch(&a->queue);
 	return NULL;
 }
 
@@ -489,27 +383,9 @@ static bool fill(const struct m2m_audit *a, const struct m2m_audit_record *r, in
 	       pseudonym(a, r->name, l->name);
 }
 
-static bool enqueue(struct m2m_audit *a, struct wait *w)
-{
-	bool room = false;
-
-	pthread_mutex_lock(&a->lock);
-	room = !a->closing && a->nwaiting < WAITING_MAX;
-	if (room) {
-		w->until_ms = monotonic_ms() + M2M_AUDIT_WAIT_MS;
-		if (TAILQ_EMPTY(&a->waiting))
-			pthread_cond_signal(&a->to_watch);
-		TAILQ_INSERT_TAIL(&a->waiting, w, link);
-		a->nwaiting++;
-		pthread_cond_signal(&a->to_write);
-	}
-	pthread_mutex_unlock(&a->lock);
-	return room;
-}
-
 void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size_t n, m2m_audit_done *done, void *arg)
 {
-	struct wait *w = calloc(1, sizeof(*w) + n * sizeof(w->line[0]));
+	struct audit_wait *w = calloc(1, sizeof(*w) + n * sizeof(w->line[0]));
 	int64_t now = a->env->now_us(a->env->arg);
 	bool good = w != NULL;
 
@@ -519,7 +395,7 @@ void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size
 		w->done = done;
 		w->arg = arg;
 		w->n = n;
-		good = enqueue(a, w);
+		good = audit_queue_put(&a->queue, w);
 	}
 	if (!good) {
 		free(w);
@@ -574,11 +450,9 @@ enum m2m_rc m2m_audit_open(const struct m2m_audit_conf *conf, const struct m2m_e
 	a->env = env;
 	a->keep = conf->keep;
 	a->fd = a->file.fd = a->syslog.fd = -1;
-	TAILQ_INIT(&a->waiting);
+	audit_queue_init(&a->queue);
 	pthread_mutex_init(&a->lock, NULL);
-	pthread_cond_init(&a->to_write, NULL);
 	pthread_cond_init(&a->to_sync, NULL);
-	pthread_cond_init(&a->to_watch, NULL);
 	if ((size_t)snprintf(a->file.path, sizeof(a->file.path), "%s", conf->file) >= sizeof(a->file.path) ||
 	    (size_t)snprintf(a->syslog.path, sizeof(a->syslog.path), "%s", conf->system_log ? conf->system_log : "") >=
 		    sizeof(a->syslog.path))
@@ -602,11 +476,7 @@ void m2m_audit_close(struct m2m_audit *a)
 {
 	if (!a)
 		return;
-	pthread_mutex_lock(&a->lock);
-	a->closing = true;
-	a->done_writing = a->threads == 0;
-	pthread_cond_broadcast(&a->to_write);
-	pthread_mutex_unlock(&a->lock);
+	audit_queue_close(&a->queue);
 	if (a->threads > 0)
 		pthread_join(a->writer, NULL);
 	if (a->threads > 1)
@@ -618,9 +488,8 @@ void m2m_audit_close(struct m2m_audit *a)
 	audit_chain_wipe(&a->chain);
 	m2m_key_wipe(&a->name_key);
 	m2m_secret_wipe(&a->text);
-	pthread_cond_destroy(&a->to_write);
+	audit_queue_free(&a->queue);
 	pthread_cond_destroy(&a->to_sync);
-	pthread_cond_destroy(&a->to_watch);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
 }

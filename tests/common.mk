@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-EXTRA_DIST += tests/unit/check_common.h tests/unit/keyring_fixture.h
-COMMON_TESTS = tests/unit/check_audit tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf \
+EXTRA_DIST += tests/unit/audit_fixture.h tests/unit/check_common.h tests/unit/keyring_fixture.h
+COMMON_TESTS = tests/unit/check_audit tests/unit/check_audit_log tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf \
 	tests/unit/check_keyfile tests/unit/check_keyring tests/unit/check_keyring_edit tests/unit/check_seal
 check_PROGRAMS += $(COMMON_TESTS)
 TESTS += $(COMMON_TESTS)
@@ -9,6 +9,11 @@ tests_unit_check_audit_SOURCES = tests/unit/check_audit.c
 tests_unit_check_audit_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_audit_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_check_audit_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_audit_log_SOURCES = tests/unit/check_audit_log.c
+tests_unit_check_audit_log_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_audit_log_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_check_audit_log_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
 
 tests_unit_check_base_SOURCES = tests/unit/check_base.c
 tests_unit_check_base_CPPFLAGS = $(TEST_CPPFLAGS)
