@@ -148,6 +148,8 @@ const char *m2m_rc_text(enum m2m_rc rc)
 		return "store is sealed";
 	case M2M_EVERSION:
 		return "made by a newer version";
+	case M2M_EOLD:
+		return "made by an older version";
 	case M2M_ECRYPTO:
 		return "cryptography failed";
 	case M2M_ECONF:
@@ -180,6 +182,7 @@ int m2m_rc_exit(enum m2m_rc rc)
 	case M2M_ECORRUPT:
 	case M2M_ESEALED:
 	case M2M_EVERSION:
+	case M2M_EOLD:
 	case M2M_ECRYPTO:
 	case M2M_EPEER:
 		return 3;

@@ -25,6 +25,7 @@ enum m2m_rc {
 	M2M_ECORRUPT, /* stored octets are not what was written, or not ours */
 	M2M_ESEALED,  /* no key encryption key opens the keyring */
 	M2M_EVERSION, /* made by a newer version of this program */
+	M2M_EOLD,     /* made by an older version of this program: to be upgraded first */
 	M2M_ECRYPTO,  /* libcrypto or libssl refused */
 	M2M_ECONF,    /* configuration: unknown key, value out of range, missing file */
 	M2M_ETIMEOUT, /* no answer in time */

@@ -36,6 +36,7 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 	[CTL_WITH_KEYRING] = { "--with-keyring", NULL, true,
 			       "the keyring too: with the key encryption key, which is never in a backup, it opens "
 			       "all" },
+	[CTL_DRY_RUN] = { "--dry-run", NULL, true, "change nothing, only say what would be done" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 };
 
@@ -124,5 +125,9 @@ const struct ctl_verb ctl_verbs[] = {
 	{ "purge", ctl_purge, "", 0, 0, CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY),
 	  "rotate, and take what was deleted out of the store's file", "The server has to be stopped.",
 	  "m2mctl purge --mas /etc/m2m/mas.conf" },
+	{ "upgrade", ctl_upgrade, "", 0, 0, CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_DRY_RUN),
+	  "bring the store of a stopped MAS up to this version's schema, as its start does too",
+	  "By copy: the old file is kept beside the new one until you remove it. An MTF's store has one schema so far.",
+	  "m2mctl upgrade --mas /etc/m2m/mas.conf --dry-run" },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL, NULL, NULL },
 };

@@ -67,6 +67,7 @@ uint32_t m2m_result_of(enum m2m_rc rc)
 	case M2M_ECORRUPT:
 	case M2M_ESEALED:
 	case M2M_EVERSION:
+	case M2M_EOLD:
 	case M2M_ECRYPTO:
 		return M2M_KEY_STORE_UNAVAILABLE;
 	case M2M_EBUSY:

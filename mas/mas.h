@@ -39,7 +39,8 @@ enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *en
 /* Open. conf, env: borrowed until mas_close. mas_id: the Diameter identity, used where conf names none; NULL (the
  * operator's tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one
  * that differs from identity, or a store that was made for another MAS-ID, is refused (M2M_ECONF). The first open that
- * knows the MAS-ID records it in the store. soft: false leaves the association state shut (operator's tool). out:
+ * knows the MAS-ID records it in the store. soft: false leaves the association state shut (operator's tool); true
+ * upgrades a store of an older schema first, and logs that. M2M_EOLD: it is of one, and stays so. out:
  * owned, mas_close(). Runs the known-answer test of the key chain; m2m_secret_process is the caller's. Other errors:
  * m2m_keyring_open's and store_open's. */
 enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool soft, const struct m2m_env *env,
@@ -53,6 +54,18 @@ enum m2m_rc mas_copy(struct mas *mas, const char *path, struct m2m_err *err);
 /* The store that was put in place, older than the one that was there, is the store from now on. The daemon must not
  * run. Errors: store_open's. */
 enum m2m_rc mas_accept_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err);
+
+/* What an upgrade of the store did, or would do. */
+struct mas_upgrade {
+	uint32_t from, to; /* schemas; the same: there is nothing to do */
+	uint64_t records;  /* root keys */
+	int64_t took_us;
+};
+/* Bring the store of a server that does not run up to this program's schema (store_upgrade); dry: only tell. A root key
+ * that does not open stops it, and is named. Errors: m2m_keyring_open's, store_open's, store_upgrade's; nothing was
+ * changed then. */
+enum m2m_rc mas_upgrade(const struct mas_conf *conf, bool dry, const struct m2m_env *env, struct mas_upgrade *out,
+			struct m2m_err *err);
 
 /* --- the commands (protocol: doc/protocol.md) ---------------------------- */
 
@@ -94,6 +107,10 @@ typedef bool mas_key_each(void *arg, const struct mas_key_info *info);
 enum m2m_rc mas_key_list(struct mas *mas, mas_key_each *each, void *arg, struct m2m_err *err);
 /* One key. M2M_ENOENT. */
 enum m2m_rc mas_key_show(struct mas *mas, struct m2m_span km_id, mas_key_each *each, void *arg, struct m2m_err *err);
+
+/* Does table expiry have one entry for each root key, and no other? n: out, how many. Opens every record.
+ * M2M_ECORRUPT | errors of store_get and m2m_unseal. */
+enum m2m_rc mas_expiry_check(struct mas *mas, uint64_t *n, struct m2m_err *err);
 
 /* What to give to reseal_rotate; borrowed until mas_close. */
 struct reseal;

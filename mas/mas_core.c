@@ -211,6 +211,8 @@ static enum m2m_rc item_put(struct item *it, struct store_txn *t, struct m2m_err
 		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(it->rel), m2m_secret_span(&it->sealed), err);
 	if (rc == M2M_OK && it->enter)
 		rc = store_txn_put(t, MAS_T_ENROLEE, it->rk->enrolee, mas_rel_span(it->rel), err);
+	if (rc == M2M_OK && it->enter)
+		rc = mas_expiry_put(t, it->rel, it->rk->expiry, err);
 	return rc;
 }
 

@@ -15,9 +15,10 @@ enum mas_table {
 	MAS_T_ROOTKEY, /* RelativeKeID -> sealed root key record */
 	MAS_T_ENROLEE, /* Enrolee-Id -> RelativeKeID of its current root key */
 	MAS_T_META,    /* "mas-id" -> sealed MAS-ID */
+	MAS_T_EXPIRY,  /* expiry and RelativeKeID of every root key record -> nothing (mas_expiry.c) */
 	MAS_TABLES
 };
-#define MAS_SCHEMA 1
+#define MAS_SCHEMA 2
 
 enum mas_rectype { MAS_R_ROOTKEY = 1, MAS_R_META = 2 };
 
@@ -59,5 +60,28 @@ enum m2m_rc mas_sealed_current(const struct mas *mas, struct m2m_span sealed, bo
  * zeroed. */
 enum m2m_rc mas_rootkey_open(const struct mas *mas, const uint8_t rel[M2M_REL_LEN], struct m2m_span sealed,
 			     struct m2m_secret *plain, struct rootkey *rk, uint64_t *generation, struct m2m_err *err);
+
+/* Enter a root key into the index by expiry; in the transaction that puts its first record, since nothing that happens
+ * to a root key later changes when it expires. Errors: store_txn_put's. */
+enum m2m_rc mas_expiry_put(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], int64_t expiry, struct m2m_err *err);
+
+/* A file or folder of the store. M2M_ECONF: the path is too long. */
+#define MAS_PATH_MAX 4096
+enum m2m_rc mas_path(const struct mas_conf *conf, const char *name, char out[MAS_PATH_MAX], struct m2m_err *err);
+
+/* The keyring that the configuration names. Errors: m2m_keyring_open's. */
+enum m2m_rc mas_keyring_open(struct mas *mas, struct m2m_err *err);
+
+/* How the environment of the root keys is opened; dir and epoch: filled, borrowed by out. */
+struct mas_keys_conf {
+	char dir[MAS_PATH_MAX], epoch[MAS_PATH_MAX];
+	struct store_conf sc;
+};
+enum m2m_rc mas_keys_conf(const struct mas_conf *conf, struct mas_keys_conf *out, struct m2m_err *err);
+/* The same, as the program of schema 1 did. */
+void mas_keys_conf_1(struct mas_keys_conf *kc);
+
+/* mas_upgrade with the keyring open; the store is not. */
+enum m2m_rc mas_upgrade_keys(struct mas *mas, bool dry, struct mas_upgrade *out, struct m2m_err *err);
 
 #endif

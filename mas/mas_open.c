@@ -10,7 +10,7 @@
 #include "common/seal.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,16 +18,17 @@
 
 #define MAX_PAIRS 65536 /* association state in memory: about 45 MiB */
 
-static const char *const tables[MAS_TABLES + 1] = { "rootkey", "enrolee", "meta", NULL };
+static const char *const tables[MAS_TABLES + 1] = { "rootkey", "enrolee", "meta", "expiry", NULL };
+static const char *const tables_1[] = { "rootkey", "enrolee", "meta", NULL };
 static const char meta_mas_id[] = "mas-id";
 
 /* --- where things are ---------------------------------------------------- */
 
-static enum m2m_rc path_in(const struct mas_conf *conf, const char *name, char out[PATH_MAX], struct m2m_err *err)
+enum m2m_rc mas_path(const struct mas_conf *conf, const char *name, char out[MAS_PATH_MAX], struct m2m_err *err)
 {
-	int n = snprintf(out, PATH_MAX, "%s/%s", conf->store, name);
+	int n = snprintf(out, MAS_PATH_MAX, "%s/%s", conf->store, name);
 
-	if (n < 0 || n >= PATH_MAX)
+	if (n < 0 || n >= MAS_PATH_MAX)
 		return m2m_fail(err, M2M_ECONF, "store: path is too long");
 	return M2M_OK;
 }
@@ -43,30 +44,52 @@ static size_t kek_sources(const struct mas_conf *conf, struct m2m_kek_source out
 	return n;
 }
 
-static enum m2m_rc open_keys(const struct mas_conf *conf, bool create, bool bless, const struct m2m_env *env,
-			     struct store **out, struct m2m_err *err)
+enum m2m_rc mas_keyring_open(struct mas *mas, struct m2m_err *err)
 {
-	char path[PATH_MAX], epoch[PATH_MAX];
-	const struct store_conf sc = { .dir = path,
+	struct m2m_kek_source src[2];
+	size_t n = kek_sources(mas->conf, src);
+	char keyring[MAS_PATH_MAX];
+	enum m2m_rc rc = mas_path(mas->conf, "keyring", keyring, err);
+
+	return rc == M2M_OK ? m2m_keyring_open(keyring, src, n, &mas->keyring, err) : rc;
+}
+
+enum m2m_rc mas_keys_conf(const struct mas_conf *conf, struct mas_keys_conf *out, struct m2m_err *err)
+{
+	enum m2m_rc rc = mas_path(conf, "keys", out->dir, err);
+
+	if (rc == M2M_OK)
+		rc = mas_path(conf, "epoch", out->epoch, err);
+	out->sc = (struct store_conf){ .dir = out->dir,
 				       .tables = tables,
 				       .map_size = (size_t)conf->map_size,
 				       .sync = STORE_DURABLE,
-				       .create = create,
 				       .schema = MAS_SCHEMA,
-				       .epoch_file = epoch,
-				       .bless = bless };
-	enum m2m_rc rc = path_in(conf, "keys", path, err);
+				       .epoch_file = out->epoch };
+	return rc;
+}
 
-	if (rc == M2M_OK)
-		rc = path_in(conf, "epoch", epoch, err);
-	return rc == M2M_OK ? store_open(&sc, env, out, err) : rc;
+void mas_keys_conf_1(struct mas_keys_conf *kc)
+{
+	kc->sc.tables = tables_1;
+	kc->sc.schema = 1;
+}
+
+static enum m2m_rc open_keys(const struct mas_conf *conf, bool create, const struct m2m_env *env, struct store **out,
+			     struct m2m_err *err)
+{
+	struct mas_keys_conf kc;
+	enum m2m_rc rc = mas_keys_conf(conf, &kc, err);
+
+	kc.sc.create = create;
+	return rc == M2M_OK ? store_open(&kc.sc, env, out, err) : rc;
 }
 
 static enum m2m_rc open_associations(struct mas *mas, struct m2m_err *err)
 {
-	char path[PATH_MAX];
+	char path[MAS_PATH_MAX];
 	const struct assoc_conf ac = { .dir = path, .map_size = (size_t)mas->conf->map_size, .max_pairs = MAX_PAIRS };
-	enum m2m_rc rc = path_in(mas->conf, "associations", path, err);
+	enum m2m_rc rc = mas_path(mas->conf, "associations", path, err);
 
 	/* Soft state: an operator may have thrown the folder away. */
 	if (rc == M2M_OK)
@@ -104,14 +127,14 @@ static enum m2m_rc init_keyring(const struct mas_conf *conf, const char *path, c
 
 enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err)
 {
-	char keys[PATH_MAX], keyring[PATH_MAX], associations[PATH_MAX];
+	char keys[MAS_PATH_MAX], keyring[MAS_PATH_MAX], associations[MAS_PATH_MAX];
 	struct store *st = NULL;
-	enum m2m_rc rc = path_in(conf, "associations", associations, err);
+	enum m2m_rc rc = mas_path(conf, "associations", associations, err);
 
 	if (rc == M2M_OK)
-		rc = path_in(conf, "keyring", keyring, err);
+		rc = mas_path(conf, "keyring", keyring, err);
 	if (rc == M2M_OK)
-		rc = path_in(conf, "keys", keys, err);
+		rc = mas_path(conf, "keys", keys, err);
 	if (rc == M2M_OK)
 		rc = m2m_folder_make(conf->store, true, err);
 	if (rc == M2M_OK)
@@ -125,16 +148,24 @@ enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *en
 	if (rc == M2M_OK)
 		rc = m2m_folder_make(associations, true, err);
 	if (rc == M2M_OK)
-		rc = open_keys(conf, true, false, env, &st, err);
+		rc = open_keys(conf, true, env, &st, err);
 	store_close(st);
 	return rc;
 }
 
 enum m2m_rc mas_accept_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err)
 {
+	struct mas_keys_conf kc;
 	struct store *st = NULL;
-	enum m2m_rc rc = open_keys(conf, false, true, env, &st, err);
+	enum m2m_rc rc = mas_keys_conf(conf, &kc, err);
 
+	kc.sc.bless = true;
+	if (rc == M2M_OK)
+		rc = store_open(&kc.sc, env, &st, err);
+	if (rc == M2M_EOLD) {
+		mas_keys_conf_1(&kc);
+		rc = store_open(&kc.sc, env, &st, err);
+	}
 	store_close(st);
 	return rc;
 }
@@ -226,19 +257,31 @@ static enum m2m_rc make_decoy(struct mas *mas, struct m2m_err *err)
 	return rc;
 }
 
+static enum m2m_rc upgrade_and_open(struct mas *mas, struct m2m_err *err)
+{
+	struct mas_upgrade up = { 0 };
+	enum m2m_rc rc = M2M_OK;
+
+	m2m_log(mas->env, M2M_NOTICE, "%s: of an older schema, is being upgraded", mas->conf->store);
+	rc = mas_upgrade_keys(mas, false, &up, err);
+	if (rc == M2M_OK)
+		m2m_log(mas->env, M2M_NOTICE,
+			"%s: upgraded from schema %u to %u, %" PRIu64 " root keys in %" PRId64
+			" ms; the old file is keys/data.mdb.schema-%u",
+			mas->conf->store, up.from, up.to, up.records, up.took_us / 1000, up.from);
+	return rc == M2M_OK ? open_keys(mas->conf, false, mas->env, &mas->keys, err) : rc;
+}
+
 static enum m2m_rc open_all(struct mas *mas, const char *identity, bool soft, struct m2m_err *err)
 {
-	struct m2m_kek_source src[2];
-	size_t n = kek_sources(mas->conf, src);
-	char keyring[PATH_MAX];
 	enum m2m_rc rc = m2m_kdf_selftest(err);
 
 	if (rc == M2M_OK)
-		rc = path_in(mas->conf, "keyring", keyring, err);
+		rc = mas_keyring_open(mas, err);
 	if (rc == M2M_OK)
-		rc = m2m_keyring_open(keyring, src, n, &mas->keyring, err);
-	if (rc == M2M_OK)
-		rc = open_keys(mas->conf, false, false, mas->env, &mas->keys, err);
+		rc = open_keys(mas->conf, false, mas->env, &mas->keys, err);
+	if (rc == M2M_EOLD && soft)
+		rc = upgrade_and_open(mas, err);
 	if (rc == M2M_OK)
 		rc = settle_id(mas, identity, err);
 	if (rc == M2M_OK)

@@ -117,6 +117,7 @@ static uint32_t slot_result(enum m2m_rc rc)
 	case M2M_ECORRUPT:
 	case M2M_ESEALED:
 	case M2M_EVERSION:
+	case M2M_EOLD:
 	case M2M_ECRYPTO:
 	case M2M_ECONF:
 	case M2M_ETIMEOUT:

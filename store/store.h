@@ -32,7 +32,7 @@ struct store_conf {
 	enum store_sync sync;
 	bool create; /* make the environment if the folder has none (or an empty data file); else M2M_ENOENT */
 	bool read_only;
-	uint32_t schema;    /* version of what the tables hold; a store of a newer one is refused untouched */
+	uint32_t schema;    /* version of what the tables hold; a store of another one is refused untouched */
 	unsigned batch_max; /* most jobs a commit; 0: 256 */
 	/* A file outside of the folder that keeps how far the store has come, so that an older copy in its place is
 	 * refused (M2M_ECORRUPT); made when there is none yet. NULL: none is kept. */
@@ -41,8 +41,9 @@ struct store_conf {
 };
 
 /* Open. out: owned by the caller, store_close(). M2M_EINVAL conf | M2M_ENOENT | M2M_EVERSION a newer schema |
- * M2M_EDENIED folder or file mode unsafe, network file system | M2M_ECORRUPT | M2M_EIO. The text names the path. The
- * pages of an existing store are looked at by a child process first (fork), for about a second at most. */
+ * M2M_EOLD an older one: store_upgrade | M2M_EDENIED folder or file mode unsafe, network file system | M2M_ECORRUPT |
+ * M2M_EIO. The text names the path. The pages of an existing store are looked at by a child process first (fork), for
+ * about a second at most. */
 enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env, struct store **out,
 		       struct m2m_err *err);
 
@@ -139,5 +140,24 @@ enum m2m_rc store_check(const char *dir, struct m2m_err *err);
 /* Put a copy of the file `from`, as store_copy makes them, in the place of a closed store's data file, if it has one.
  * The folder must exist. At any kill or power cut the store is the old one or the new one. Errors of store_compact. */
 enum m2m_rc store_replace(const char *dir, const char *from, struct m2m_err *err);
+
+/* --- upgrade ----------------------------------------------------------------------------------------------------- */
+
+/* Make of the records of schema `from` those of the new one. copy: open for reading and writing, with all tables of the
+ * new schema; nobody else has it. A transaction (store_run) should stay below some thousand records. */
+typedef enum m2m_rc store_transform(void *arg, struct store *copy, uint32_t from, struct m2m_err *err);
+
+/* Bring a closed store of an older schema up to conf->schema, by copy: the folder `upgrade` in the store's gets a copy,
+ * the copy is transformed, gets its new schema last, is checked page by page and takes the data file's place. What was
+ * there is kept beside it as data.mdb.schema-N, N its schema, for the operator to remove. At any kill or power cut the
+ * store is the old one or the new one; after it, the upgrade begins anew. Its epoch goes along: the kept file is an
+ * older copy as soon as the new one has been opened.
+ *
+ * M2M_EBUSY: another process has it open (this process must not). M2M_EEXIST: a data.mdb.schema-N of an earlier
+ * upgrade is in the way. M2M_EVERSION; M2M_EINVAL it is of conf->schema already; M2M_EFULL, M2M_EIO, transform's:
+ * nothing was changed. M2M_EIO after the new file is in place, and says so: only the sync of its folder failed. Never
+ * on a dispatch thread: takes as long as copying and transforming do. */
+enum m2m_rc store_upgrade(const struct store_conf *conf, const struct m2m_env *env, store_transform *transform,
+			  void *arg, struct m2m_err *err);
 
 #endif

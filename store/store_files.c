@@ -203,8 +203,7 @@ enum m2m_rc store_files_check(const char *dir, bool *found, struct m2m_err *err)
 	return rc;
 }
 
-/* So that a file just made is found after a power failure. */
-static enum m2m_rc folder_sync(const char *dir, struct m2m_err *err)
+enum m2m_rc store_files_sync(const char *dir, struct m2m_err *err)
 {
 	enum m2m_rc rc = M2M_OK;
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -233,7 +232,7 @@ enum m2m_rc store_files_extend(const char *dir, uint64_t size, struct m2m_err *e
 	else if (ftruncate(fd, (off_t)size) != 0 || fsync(fd) != 0)
 		rc = m2m_fail_errno(err, "%s: cannot be made %" PRIu64 " octets long", path, size);
 	else
-		rc = folder_sync(dir, err);
+		rc = store_files_sync(dir, err);
 	if (fd >= 0)
 		close(fd);
 	return rc;

@@ -17,4 +17,8 @@ enum m2m_rc store_files_check(const char *dir, bool *found, struct m2m_err *err)
  * Thread-safe. */
 enum m2m_rc store_files_extend(const char *dir, uint64_t size, struct m2m_err *err);
 
+/* Put what a folder lists on stable storage, so that a file just made or renamed is found after a power failure.
+ * Thread-safe. */
+enum m2m_rc store_files_sync(const char *dir, struct m2m_err *err);
+
 #endif

@@ -48,7 +48,8 @@ struct store {
 	struct store_epoch epoch;      /* as it was opened */
 	atomic_uint_least64_t counted; /* commits, when the epoch was counted up last */
 	bool writer_off;	       /* opened for reading only */
-	bool epoch_held;	       /* no room to count up: what is full must open too */
+	bool epoch_held;	       /* not counted up: no room (what is full must open too), or an older schema */
+	bool take_older;	       /* a store of an older schema is opened: to be upgraded */
 };
 
 /* Record LMDB's code with the folder's name and what was tried; MDB_PANIC is remembered. */
@@ -78,6 +79,20 @@ void store_lmdb_epoch_tick(struct store *st);
 /* Check, in a child process, the pages of an environment that this process does not have open (store_walk.h), for
  * budget_ms or (0) all of them. M2M_ECORRUPT | M2M_EIO. Thread-safe. */
 enum m2m_rc store_lmdb_look(const char *dir, int64_t budget_ms, struct m2m_err *err);
+
+/* Of a store that this process does not have open (store_lmdb_copy.c): hold the lock file `path` (fd: out, its closing
+ * gives it back), M2M_EBUSY: another process has the store open; a new file of what the store holds; and, after another
+ * data file was put in place, a lock file that fits it. */
+enum m2m_rc store_lmdb_lock_alone(const char *path, int *fd, struct m2m_err *err);
+enum m2m_rc store_lmdb_copy_beside(const char *dir, const char *path, struct m2m_err *err);
+enum m2m_rc store_lmdb_lock_renew(const char *dir, struct m2m_err *err);
+
+/* As store_open; a store of an older schema is opened, st->schema tells which, and its epoch is compared but not
+ * counted (store_lmdb_env.c). */
+enum m2m_rc store_lmdb_open_older(const struct store_conf *conf, const struct m2m_env *env, struct store **out,
+				  struct m2m_err *err);
+/* Record the schema, in a transaction of its own. */
+enum m2m_rc store_lmdb_schema(struct store *st, uint32_t schema, struct m2m_err *err);
 
 /* The writer's two calls; ctx is the store. */
 enum m2m_rc store_lmdb_commit(void *ctx, struct store_job **jobs, unsigned n, struct m2m_err *err);

@@ -14,18 +14,6 @@
 
 #include "store/store_files.h"
 
-static enum m2m_rc folder_sync(const char *dir, struct m2m_err *err)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum m2m_rc rc = M2M_OK;
-
-	if (fd < 0 || fsync(fd) != 0)
-		rc = m2m_fail_errno(err, "%s: cannot be synced", dir);
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
 static enum m2m_rc copy_fail(const char *path, int mrc, struct m2m_err *err)
 {
 	if (mrc == MDB_CORRUPTED || mrc == MDB_INCOMPATIBLE || mrc == MDB_PAGE_NOTFOUND || mrc == MDB_INVALID)
@@ -74,7 +62,7 @@ enum m2m_rc store_copy(struct store *st, const char *path, struct m2m_err *err)
 	rc = copy_to(st->env, path, err);
 	store_view_end(v);
 	if (rc == M2M_OK)
-		rc = folder_sync(dir, err);
+		rc = store_files_sync(dir, err);
 	if (rc == M2M_OK)
 		rc = store_lmdb_epoch_next(st, err); /* the copy is the older one from now on */
 	return rc;
@@ -84,7 +72,7 @@ enum m2m_rc store_copy(struct store *st, const char *path, struct m2m_err *err)
 
 /* LMDB's own way to know that it is alone: the first octet of the lock file. Whoever opens the environment meanwhile
  * waits there, before it opens the data file. fd: out. */
-static enum m2m_rc lock_alone(const char *path, int *fd, struct m2m_err *err)
+enum m2m_rc store_lmdb_lock_alone(const char *path, int *fd, struct m2m_err *err)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
 
@@ -98,7 +86,7 @@ static enum m2m_rc lock_alone(const char *path, int *fd, struct m2m_err *err)
 	return m2m_fail_errno(err, "%s: cannot be locked", path);
 }
 
-static enum m2m_rc copy_beside(const char *dir, const char *path, struct m2m_err *err)
+enum m2m_rc store_lmdb_copy_beside(const char *dir, const char *path, struct m2m_err *err)
 {
 	MDB_env *env = NULL;
 	int mrc = mdb_env_create(&env);
@@ -114,7 +102,7 @@ static enum m2m_rc copy_beside(const char *dir, const char *path, struct m2m_err
 
 /* The lock file still tells the old file's last transaction, and whoever waits for our lock would believe it: opening
  * and closing the new one first writes it anew. */
-static enum m2m_rc lock_renew(const char *dir, struct m2m_err *err)
+enum m2m_rc store_lmdb_lock_renew(const char *dir, struct m2m_err *err)
 {
 	MDB_env *env = NULL;
 	int mrc = mdb_env_create(&env);
@@ -173,19 +161,19 @@ static enum m2m_rc replace(const char *dir, const char *from, struct m2m_err *er
 	if (rc == M2M_OK && from == NULL && !found)
 		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", dir);
 	if (rc == M2M_OK)
-		rc = lock_alone(lock, &fd, err);
+		rc = store_lmdb_lock_alone(lock, &fd, err);
 	if (rc == M2M_OK) {
 		unlink(copy); /* of a compaction that was killed; only who holds the lock makes one */
-		rc = from == NULL ? copy_beside(dir, copy, err) : file_beside(from, copy, err);
+		rc = from == NULL ? store_lmdb_copy_beside(dir, copy, err) : file_beside(from, copy, err);
 	}
 	if (rc == M2M_OK && rename(copy, data) != 0) {
 		rc = m2m_fail_errno(err, "%s: cannot be replaced", data);
 		unlink(copy);
 	}
 	if (rc == M2M_OK)
-		rc = folder_sync(dir, err);
+		rc = store_files_sync(dir, err);
 	if (rc == M2M_OK)
-		rc = lock_renew(dir, err);
+		rc = store_lmdb_lock_renew(dir, err);
 	if (fd >= 0)
 		close(fd);
 	return rc;

@@ -96,7 +96,7 @@ enum m2m_rc store_stat(struct store *st, struct store_stat *out, struct m2m_err 
 
 /* --- opening and closing -------------------------------------------------- */
 
-static enum m2m_rc meta_read(struct store *st, MDB_txn *txn, MDB_dbi meta, uint32_t newest, struct m2m_err *err)
+static enum m2m_rc meta_read(struct store *st, MDB_txn *txn, MDB_dbi meta, uint32_t ours, struct m2m_err *err)
 {
 	MDB_val k = { sizeof(META_KEY) - 1, (void *)META_KEY }, v = { 0 };
 	struct m2m_rd rd = { 0 };
@@ -108,11 +108,17 @@ static enum m2m_rc meta_read(struct store *st, MDB_txn *txn, MDB_dbi meta, uint3
 	if (m2m_rd_u32(&rd) != META_MAGIC)
 		return m2m_fail(err, M2M_ECORRUPT, "%s: not a store of this program", st->dir);
 	st->schema = m2m_rd_u32(&rd);
-	if (!rd.bad && st->schema > newest)
+	if (!rd.bad && st->schema > ours)
 		return m2m_fail(err, M2M_EVERSION, "%s: has schema %u, this program knows %u", st->dir, st->schema,
-				newest);
+				ours);
 	m2m_rd_u64(&rd); /* when it was made */
-	return m2m_rd_done(&rd) ? M2M_OK : m2m_fail(err, M2M_ECORRUPT, "%s: its schema record is damaged", st->dir);
+	if (!m2m_rd_done(&rd))
+		return m2m_fail(err, M2M_ECORRUPT, "%s: its schema record is damaged", st->dir);
+	if (st->schema < ours && !st->take_older)
+		return m2m_fail(err, M2M_EOLD,
+				"%s: has schema %u, this program uses %u; `m2mctl upgrade` brings it up to that",
+				st->dir, st->schema, ours);
+	return M2M_OK;
 }
 
 static enum m2m_rc meta_write(struct store *st, MDB_txn *txn, MDB_dbi meta, uint32_t schema, struct m2m_err *err)
@@ -131,6 +137,26 @@ static enum m2m_rc meta_write(struct store *st, MDB_txn *txn, MDB_dbi meta, uint
 	m2m_secret_wipe(&record);
 	st->schema = schema;
 	return rc == MDB_SUCCESS ? M2M_OK : store_lmdb_fail(st, rc, "schema record", err);
+}
+
+enum m2m_rc store_lmdb_schema(struct store *st, uint32_t schema, struct m2m_err *err)
+{
+	MDB_txn *txn = NULL;
+	int mrc = store_lmdb_begin(st, 0, &txn);
+	enum m2m_rc rc = M2M_OK;
+
+	if (mrc != MDB_SUCCESS)
+		return store_lmdb_fail(st, mrc, "schema record", err);
+	rc = meta_write(st, txn, st->meta, schema, err);
+	if (rc == M2M_OK) {
+		mrc = mdb_txn_commit(txn);
+		if (mrc != MDB_SUCCESS)
+			rc = store_lmdb_fail(st, mrc, "schema record", err);
+	} else {
+		mdb_txn_abort(txn);
+	}
+	store_lmdb_over(st);
+	return rc;
 }
 
 /* Nothing in it at all: the process that made it did not come further. */
@@ -255,8 +281,8 @@ static enum m2m_rc conf_check(const struct store_conf *conf, struct m2m_err *err
 		       : m2m_fail(err, M2M_EINVAL, "%s: more than %d tables", conf->dir, STORE_TABLES_MAX);
 }
 
-enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env, struct store **out,
-		       struct m2m_err *err)
+static enum m2m_rc open_store(const struct store_conf *conf, const struct m2m_env *env, bool older, struct store **out,
+			      struct m2m_err *err)
 {
 	struct store *st = NULL;
 	bool found = false;
@@ -275,6 +301,7 @@ enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env,
 	st = store_new(conf, env);
 	if (st == NULL)
 		return m2m_fail(err, M2M_ENOMEM, "%s: out of memory", conf->dir);
+	st->take_older = st->epoch_held = older;
 	rc = env_open(st, conf, err);
 	if (rc == M2M_OK)
 		rc = content_open(st, conf, err);
@@ -292,6 +319,25 @@ enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env,
 	}
 	store_close(st);
 	return rc;
+}
+
+enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env, struct store **out,
+		       struct m2m_err *err)
+{
+	return open_store(conf, env, false, out, err);
+}
+
+enum m2m_rc store_lmdb_open_older(const struct store_conf *conf, const struct m2m_env *env, struct store **out,
+				  struct m2m_err *err)
+{
+	enum m2m_rc rc = open_store(conf, env, true, out, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	/* Compared; who opens what becomes of it counts on. */
+	free((*out)->epoch_file);
+	(*out)->epoch_file = NULL;
+	return M2M_OK;
 }
 
 void store_close(struct store *st)

@@ -111,7 +111,7 @@ class CommandLine(Case):
 
     def test_every_verb_has_help_with_an_example(self):
         verbs = re.findall(r"^  ([a-z-]+(?: [a-z]+)?)  ", self.good("--help"), re.M)
-        self.assertEqual(len(verbs), 21)
+        self.assertEqual(len(verbs), 22)
         for verb in verbs:
             text = self.good(*verb.split(), "--help")
             self.assertIn(f"usage: m2mctl {verb}", text)
@@ -566,6 +566,48 @@ class Key(Case):
         self.good("key", "list", "--mas", nameless, "--identity", MAS_ID)
 
 
+class Upgrade(Case):
+    """A store of schema 1, from the tree."""
+
+    def setUp(self):
+        super().setUp()
+        data = os.path.join(TOP, "tests/data/mas-schema-1")
+        os.makedirs(f"{self.dir}/mas/keys", mode=0o700)
+        for name, to in (("keyring", "mas/keyring"), ("epoch", "mas/epoch"), ("data.mdb", "mas/keys/data.mdb"), ("public-test.kek", "mas.kek")):
+            shutil.copyfile(f"{data}/{name}", f"{self.dir}/{to}")
+            os.chmod(f"{self.dir}/{to}", 0o600)
+        os.chmod(f"{self.dir}/mas", 0o700)
+
+    def data(self, name="data.mdb"):
+        with open(f"{self.dir}/mas/keys/{name}", "rb") as f:
+            return f.read()
+
+    def test_upgrade(self):
+        old = self.data()
+        for verb in (["key", "list"], ["rotate"], ["backup", f"{self.dir}/backup"]):
+            self.bad(SYSTEM, "has schema 1, this program uses 2; `m2mctl upgrade`", *verb, "--mas", self.mas)
+        self.assertIn("schema 1, to be upgraded to 2: 24 root keys", self.good("upgrade", "--mas", self.mas, "--dry-run"))
+        self.assertEqual(self.data(), old)
+        self.assertIn("upgraded from schema 1 to 2: 24 root keys", self.good("upgrade", "--mas", self.mas))
+        self.assertEqual(self.data("data.mdb.schema-1"), old)
+        self.assertEqual(len(self.rows("key", "list", "--mas", self.mas)), 24)
+        self.good("check", "--mas", self.mas)
+        for args in ([], ["--dry-run"]):
+            self.assertIn("has schema 2, nothing to do (24 root keys)", self.good("upgrade", "--mas", self.mas, *args))
+
+    def test_refused(self):
+        self.bad(USAGE, "which MAS", "upgrade")
+        self.bad(USAGE, "upgrade", "upgrade", "now", "--mas", self.mas)
+        old = self.data()
+        with open(f"{self.dir}/mas/keys/data.mdb", "r+b") as f:
+            f.seek(len(old) - 2 * 4096)
+            f.write(bytes(4096))
+        self.bad(SYSTEM, "damaged: page [0-9]+", "upgrade", "--mas", self.mas)
+        self.assertEqual(os.listdir(f"{self.dir}/mas/keys").count("upgrade"), 0)
+        os.unlink(f"{self.dir}/mas/keys/data.mdb")
+        self.bad(REFUSED, "there is no store", "upgrade", "--mas", self.mas)
+
+
 class CheckConfig(Case):
     def host(self, text):
         return self.write("fd.conf", text)
@@ -673,7 +715,7 @@ class LastOfAll(unittest.TestCase):
 def load_tests(loader, tests, pattern):
     del tests, pattern
     suite = unittest.TestSuite()
-    for case in (CommandLine, Init, Keys, Credential, Enrolee, Enrolment, Key, CheckConfig, LastOfAll):
+    for case in (CommandLine, Init, Keys, Credential, Enrolee, Enrolment, Key, Upgrade, CheckConfig, LastOfAll):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 

@@ -62,7 +62,7 @@ static struct m2m_peer peer_of(const char *host, unsigned roles, char **sps, cha
 				  .cse_ids = { cses ? 1 : 0, cses } };
 }
 
-static void make_dir(void)
+void world_make(void)
 {
 	memset(&w, 0, sizeof(w));
 	snprintf(w.dir, sizeof(w.dir), "/tmp/check_mas.XXXXXX");
@@ -104,7 +104,7 @@ static void init_world(void)
 
 void world_up_as(const char *id)
 {
-	make_dir();
+	world_make();
 	w.conf.mas_id = (char *)(uintptr_t)id;
 	init_world();
 	open_world();
@@ -514,13 +514,13 @@ static Suite *open_suite(void)
 	Suite *s = suite_create("mas");
 	TCase *tc = tcase_create("conf");
 
-	tcase_add_checked_fixture(tc, make_dir, world_down);
+	tcase_add_checked_fixture(tc, world_make, world_down);
 	tcase_add_test(tc, test_conf_all_items);
 	tcase_add_test(tc, test_conf_defaults);
 	tcase_add_loop_test(tc, test_conf_refuses, 0, CONF_FAULTS);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("open");
-	tcase_add_checked_fixture(tc, make_dir, world_down);
+	tcase_add_checked_fixture(tc, world_make, world_down);
 	tcase_add_test(tc, test_init_makes_all_and_touches_nothing);
 	tcase_add_loop_test(tc, test_init_refuses, 0, 2);
 	tcase_add_test(tc, test_init_no_kek);
@@ -550,6 +550,7 @@ int main(void)
 	srunner_add_suite(sr, sak_suite());
 	srunner_add_suite(sr, view_suite());
 	srunner_add_suite(sr, audit_suite());
+	srunner_add_suite(sr, upgrade_suite());
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);

@@ -31,6 +31,7 @@ struct world {
 };
 extern struct world w;
 
+void world_make(void);		  /* folder, clock and configuration, no store yet */
 void world_up(void);		  /* fixture: store made, MAS open, clock at NOW */
 void world_up_as(const char *id); /* the same for another MAS-ID, which must outlive the test */
 void world_down(void);		  /* fixture */
@@ -68,5 +69,6 @@ Suite *push_suite(void);
 Suite *sak_suite(void);
 Suite *view_suite(void);
 Suite *audit_suite(void);
+Suite *upgrade_suite(void);
 
 #endif

@@ -198,17 +198,24 @@ START_TEST(test_newer_schema_untouched)
 }
 END_TEST
 
-START_TEST(test_older_schema_is_told)
+START_TEST(test_older_schema_untouched)
 {
-	struct store *st = NULL;
-	struct store_stat stat = { 0 };
+	size_t n = 0, m = 0;
+	uint8_t *before = NULL, *after = NULL;
 
 	make(1);
+	before = contents(&n);
 	fx_conf.schema = 7;
-	st = fx_open();
-	ck_assert_int_eq(store_stat(st, &stat, NULL), M2M_OK);
-	ck_assert_uint_eq(stat.schema, 1);
-	store_close(st);
+	fx_conf.map_size *= 2;
+	fx_refused(M2M_EOLD, "schema 1");
+	fx_refused(M2M_EOLD, "m2mctl upgrade");
+	fx_conf.read_only = true;
+	fx_refused(M2M_EOLD, "schema 1");
+	after = contents(&m);
+	ck_assert_uint_eq(n, m);
+	ck_assert(memcmp(before, after, n) == 0);
+	free(before);
+	free(after);
 }
 END_TEST
 
@@ -425,7 +432,7 @@ int main(void)
 	tcase_add_test(tc, test_kinds);
 	tcase_add_loop_test(tc, test_network_file_systems, 0, sizeof(networks) / sizeof(networks[0]));
 	tcase_add_test(tc, test_newer_schema_untouched);
-	tcase_add_test(tc, test_older_schema_is_told);
+	tcase_add_test(tc, test_older_schema_untouched);
 	tcase_add_loop_test(tc, test_foreign_environment, 0, sizeof(foreign) / sizeof(foreign[0]));
 	tcase_add_test(tc, test_made_but_empty_environment_is_new);
 	tcase_add_test(tc, test_empty_file);

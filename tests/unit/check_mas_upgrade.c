@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stores of older schemas: each is a fixture in the tree, and is upgraded here. */
+#include "config.h"
+
+#include "check_mas.h"
+
+#include "common/hex.h"
+#include "mas/mas_int.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FIXTURE TEST_DATA "/mas-schema-1"
+#define KEYS 24
+
+static void sh(const char *cmd)
+{
+	char line[1024];
+
+	ck_assert_int_lt(snprintf(line, sizeof(line), "cd '%s' && umask 077 && %s", w.dir, cmd), sizeof(line));
+	ck_assert_msg(system(line) == 0, "%s", line);
+}
+
+/* The fixture's files in their places. */
+static void old_up(void)
+{
+	world_make();
+	sh("mkdir store store/keys && cp " FIXTURE "/keyring " FIXTURE "/epoch store/ && cp " FIXTURE
+	   "/data.mdb store/keys/ && cp " FIXTURE "/public-test.kek kek");
+	w.conf.map_size = 1 << 20;
+	sh("cp store/keys/data.mdb before");
+}
+
+static void open_new(bool soft)
+{
+	struct m2m_err err = { 0 };
+
+	ck_assert_msg(mas_open(&w.conf, MAS, soft, &w.env, &w.mas, &err) == M2M_OK, "%s", err.text);
+}
+
+static bool count_keys(void *arg, const struct mas_key_info *info)
+{
+	unsigned *n = arg;
+
+	n[0]++;
+	n[1] += info->state == MAS_KEY_REVOKED;
+	return true;
+}
+
+static void keys_are_there(void)
+{
+	unsigned n[2] = { 0 };
+	uint64_t entries = 0;
+	struct m2m_err err = { 0 };
+
+	ck_assert_int_eq(mas_key_list(w.mas, count_keys, n, NULL), M2M_OK);
+	ck_assert_uint_eq(n[0], KEYS);
+	ck_assert_uint_eq(n[1], 4);
+	ck_assert_msg(mas_expiry_check(w.mas, &entries, &err) == M2M_OK, "%s", err.text);
+	ck_assert_uint_eq(entries, KEYS);
+}
+
+static void nothing_changed(void)
+{
+	struct mas_upgrade up = { 0 };
+
+	sh("cmp before store/keys/data.mdb && test ! -e store/keys/upgrade && ! ls store/keys/data.mdb.* 2>&-");
+	ck_assert_int_eq(mas_upgrade(&w.conf, true, &w.env, &up, NULL), M2M_OK);
+	ck_assert_uint_eq(up.from, 1);
+}
+
+START_TEST(test_server_upgrades_at_its_start)
+{
+	struct mas_upgrade up = { 0 };
+
+	open_new(true);
+	keys_are_there();
+	mas_close(w.mas);
+	w.mas = NULL;
+	sh("cmp before store/keys/data.mdb.schema-1 && test ! -e store/keys/upgrade");
+	ck_assert_int_eq(mas_upgrade(&w.conf, false, &w.env, &up, NULL), M2M_OK);
+	ck_assert(up.from == MAS_SCHEMA && up.to == MAS_SCHEMA && up.records == KEYS);
+	open_new(true);
+	keys_are_there();
+	sh("cmp before store/keys/data.mdb.schema-1");
+	ck_assert_uint_eq(w.errors, 0);
+}
+END_TEST
+
+START_TEST(test_tool_upgrades_when_told)
+{
+	struct m2m_err err = { 0 };
+	struct mas_upgrade up = { 0 };
+
+	ck_assert_int_eq(mas_open(&w.conf, MAS, false, &w.env, &w.mas, &err), M2M_EOLD);
+	ck_assert_ptr_nonnull(strstr(err.text, "schema 1"));
+	ck_assert_ptr_nonnull(strstr(err.text, "m2mctl upgrade"));
+	nothing_changed();
+	ck_assert_int_eq(mas_upgrade(&w.conf, true, &w.env, &up, NULL), M2M_OK);
+	ck_assert(up.from == 1 && up.to == MAS_SCHEMA && up.records == KEYS);
+	nothing_changed();
+	ck_assert_int_eq(mas_upgrade(&w.conf, false, &w.env, &up, NULL), M2M_OK);
+	ck_assert(up.from == 1 && up.to == MAS_SCHEMA && up.records == KEYS);
+	open_new(false);
+	keys_are_there();
+}
+END_TEST
+
+/* The epoch goes along: the old file put back is an older copy, and is not upgraded again. */
+START_TEST(test_old_file_is_an_older_copy)
+{
+	struct m2m_err err = { 0 };
+
+	open_new(true);
+	mas_close(w.mas);
+	w.mas = NULL;
+	sh("mv store/keys/data.mdb.schema-1 store/keys/data.mdb");
+	ck_assert_int_eq(mas_open(&w.conf, MAS, true, &w.env, &w.mas, &err), M2M_ECORRUPT);
+	ck_assert_ptr_nonnull(strstr(err.text, "older copy"));
+	sh("cmp before store/keys/data.mdb");
+	/* What restore does. */
+	ck_assert_int_eq(mas_accept_store(&w.conf, &w.env, &err), M2M_OK);
+	open_new(true);
+	keys_are_there();
+}
+END_TEST
+
+START_TEST(test_wrong_keyring)
+{
+	struct m2m_err err = { 0 };
+
+	sh("rm store/keyring kek");
+	w.conf.store = (char *)(uintptr_t) "/dev/null/none";
+	ck_assert_int_ne(mas_upgrade(&w.conf, false, &w.env, &(struct mas_upgrade){ 0 }, NULL), M2M_OK);
+	w.conf.store = w.store;
+	ck_assert_int_ne(mas_open(&w.conf, MAS, true, &w.env, &w.mas, &err), M2M_OK);
+	sh("cmp before store/keys/data.mdb");
+	/* A keyring that opens, but is another store's. */
+	sh("mkdir other && mv store other/old");
+	ck_assert_int_eq(mas_init_store(&w.conf, &w.env, &err), M2M_OK);
+	sh("cp other/old/epoch store/ && cp before store/keys/data.mdb && rm -f store/keys/lock.mdb");
+	ck_assert_int_eq(mas_open(&w.conf, MAS, true, &w.env, &w.mas, &err), M2M_ECORRUPT);
+	ck_assert_ptr_nonnull(strstr(err.text, "root key"));
+	nothing_changed();
+}
+END_TEST
+
+START_TEST(test_no_room)
+{
+	struct m2m_err err = { 0 };
+
+	w.conf.map_size = 9 * 4096; /* the copy's pages, and no more */
+	ck_assert_int_eq(mas_open(&w.conf, MAS, true, &w.env, &w.mas, &err), M2M_EFULL);
+	w.conf.map_size = 1 << 20;
+	nothing_changed();
+	open_new(true);
+	keys_are_there();
+}
+END_TEST
+
+START_TEST(test_kept_file_in_the_way)
+{
+	struct m2m_err err = { 0 };
+
+	sh("echo other > store/keys/data.mdb.schema-1");
+	ck_assert_int_eq(mas_open(&w.conf, MAS, true, &w.env, &w.mas, &err), M2M_EEXIST);
+	ck_assert_ptr_nonnull(strstr(err.text, "data.mdb.schema-1"));
+	sh("rm store/keys/data.mdb.schema-1");
+	nothing_changed();
+	/* What a kill before the rename leaves is no hindrance, nor is what one in the middle of the copy leaves. */
+	sh("ln store/keys/data.mdb store/keys/data.mdb.schema-1 && mkdir store/keys/upgrade && "
+	   "echo rubbish > store/keys/upgrade/data.mdb && touch store/keys/upgrade/lock.mdb");
+	open_new(true);
+	keys_are_there();
+	sh("test ! -e store/keys/upgrade && cmp before store/keys/data.mdb.schema-1");
+}
+END_TEST
+
+/* A process of the older program: it holds the store open until its standard input ends. */
+START_TEST(test_older_program_has_it_open)
+{
+	struct m2m_err err = { 0 };
+	struct mas_keys_conf kc;
+	struct store *st = NULL;
+	int ready[2], go[2], status = 0;
+	char c = 0;
+	pid_t pid;
+
+	ck_assert_int_eq(mas_keys_conf(&w.conf, &kc, NULL), M2M_OK);
+	mas_keys_conf_1(&kc);
+	ck_assert_int_eq(pipe(ready), 0);
+	ck_assert_int_eq(pipe(go), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(go[1]);
+		c = store_open(&kc.sc, &m2m_env_system, &st, NULL) == M2M_OK ? 'y' : 'n';
+		if (write(ready[1], &c, 1) != 1 || read(go[0], &c, 1) != 0)
+			_exit(2);
+		store_close(st);
+		_exit(0);
+	}
+	close(go[0]);
+	ck_assert_int_eq(read(ready[0], &c, 1), 1);
+	ck_assert_int_eq(c, 'y');
+	ck_assert_int_eq(mas_open(&w.conf, MAS, true, &w.env, &w.mas, &err), M2M_EBUSY);
+	ck_assert_ptr_nonnull(strstr(err.text, "stopped before an upgrade"));
+	close(go[1]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	open_new(true);
+	keys_are_there();
+}
+END_TEST
+
+/* --- the index afterwards -------------------------------------------------- */
+
+START_TEST(test_index_follows_pushes)
+{
+	uint64_t n = 0;
+
+	ck_assert_uint_eq(push_keys(&w.mtf, good_kpr(5))->head.result, 2001);
+	ck_assert_uint_eq(push_keys(&w.mtf, good_kpr(5))->head.result, 2001); /* again: nothing new */
+	ck_assert_int_eq(mas_expiry_check(w.mas, &n, NULL), M2M_OK);
+	ck_assert_uint_eq(n, 5);
+	ck_assert_uint_eq(push_one(7, ENROLEE "-0"), 2001); /* supersedes */
+	ck_assert_uint_eq(revoke_one(&w.mtf, km_id(2)), 2001);
+	ck_assert_int_eq(mas_expiry_check(w.mas, &n, NULL), M2M_OK);
+	ck_assert_uint_eq(n, 6);
+}
+END_TEST
+
+static enum m2m_rc spoil(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	const uint8_t rel[M2M_REL_LEN] = { 0 };
+	bool more = *(bool *)arg;
+
+	if (more)
+		return mas_expiry_put(t, rel, 1, err);
+	return store_txn_del(t, MAS_T_EXPIRY, m2m_span("\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24), err);
+}
+
+START_TEST(test_index_that_does_not_fit_is_told)
+{
+	struct m2m_err err = { 0 };
+	bool more = true;
+	uint64_t n = 0;
+
+	ck_assert_uint_eq(push_keys(&w.mtf, good_kpr(2))->head.result, 2001);
+	ck_assert_int_eq(store_run(w.mas->keys, STORE_KEEPS, spoil, &more, NULL), M2M_OK);
+	ck_assert_int_eq(mas_expiry_check(w.mas, &n, &err), M2M_ECORRUPT);
+	ck_assert_ptr_nonnull(strstr(err.text, "3 entries for 2 root keys"));
+	more = false;
+	ck_assert_int_eq(store_run(w.mas->keys, STORE_KEEPS, spoil, &more, NULL), M2M_OK);
+	ck_assert_int_eq(mas_expiry_check(w.mas, &n, &err), M2M_OK);
+}
+END_TEST
+
+Suite *upgrade_suite(void)
+{
+	Suite *s = suite_create("mas: upgrade");
+	TCase *old = tcase_create("old stores"), *index = tcase_create("index by expiry");
+
+	tcase_add_checked_fixture(old, old_up, world_down);
+	tcase_set_timeout(old, 60);
+	tcase_add_test(old, test_server_upgrades_at_its_start);
+	tcase_add_test(old, test_tool_upgrades_when_told);
+	tcase_add_test(old, test_old_file_is_an_older_copy);
+	tcase_add_test(old, test_wrong_keyring);
+	tcase_add_test(old, test_no_room);
+	tcase_add_test(old, test_kept_file_in_the_way);
+	tcase_add_test(old, test_older_program_has_it_open);
+	suite_add_tcase(s, old);
+	tcase_add_checked_fixture(index, world_up, world_down);
+	tcase_add_test(index, test_index_follows_pushes);
+	tcase_add_test(index, test_index_that_does_not_fit_is_told);
+	suite_add_tcase(s, index);
+	return s;
+}
