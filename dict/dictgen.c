@@ -3,18 +3,21 @@
  *
  *   dictgen dia m2m_avp    AVPs and groups, for Erlang's diameterc (m2m_avp.dia)
  *   dictgen dia m2m_rp     the commands of one application (m2m_rp.dia, m2m_rkm.dia, m2m_sak.dia)
+ *   dictgen wireshark m2m  for Wireshark (gen_wireshark.c)
+ *   dictgen markdown dictionary    doc/dictionary.md (gen_markdown.c)
  *
  * A further format is one more `struct format`. Single thread. */
 #include "config.h"
 
-#include "dict/m2m_table.h"
+#include "dict/dictgen.h"
 
-#include <stdio.h>
+#include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const app_parts[M2M_APPS] = { "m2m_rp", "m2m_rkm", "m2m_sak" };
 
-static const char *dia_type(enum m2m_avp_type type)
+const char *gen_type(enum m2m_avp_type type)
 {
 	switch (type) {
 	case M2M_T_OCTETS:
@@ -37,31 +40,66 @@ static const char *dia_type(enum m2m_avp_type type)
 	return "?";
 }
 
-/* "1*32{ M2M-Key }" and its like. */
-static void dia_rule(const struct m2m_rule *r)
+void gen_rule(const struct m2m_rule *r)
 {
 	static const char *const open[] = { "<", "{", "[" }, *const close[] = { ">", "}", "]" };
-	bool one = r->max == 1;
+	unsigned max = r->own_limit ? 0 : r->max;
 
-	printf("   ");
-	if (!one && r->min)
-		printf(" %u*", r->min);
-	else
-		printf(one ? " " : " *");
-	if (r->max > 1)
-		printf("%u", r->max);
-	printf("%s %s %s\n", open[r->place], m2m_avps[r->avp].name, close[r->place]);
+	if (max != 1 && r->min)
+		printf("%u", r->min);
+	if (max != 1)
+		printf(max ? "*" : "* ");
+	if (max > 1)
+		printf("%u", max);
+	printf("%s %s %s", open[r->place], m2m_avps[r->avp].name, close[r->place]);
+}
+
+uint32_t gen_next_result(uint32_t after, bool experimental)
+{
+	for (uint32_t c = after + 1; c < 6000; c++) {
+		if (strcmp(m2m_result_name(c), "?") != 0 && m2m_result_is_experimental(c) == experimental)
+			return c;
+	}
+	return 0;
 }
 
 static void dia_rules(const struct m2m_rules *rules)
 {
 	for (int place = M2M_FIXED; place <= M2M_OPTIONAL; place++) {
 		for (size_t i = 0; i < rules->n; i++) {
-			if ((int)rules->v[i].place == place)
-				dia_rule(&rules->v[i]);
+			if ((int)rules->v[i].place != place)
+				continue;
+			printf("    ");
+			gen_rule(&rules->v[i]);
+			printf("\n");
 		}
 	}
 	printf("    * [ AVP ]\n");
+}
+
+/* "KEY_UNAVAILABLE 5501", as Erlang macros are spelt. */
+static void dia_word(const char *name, uint32_t value)
+{
+	printf("  ");
+	for (; *name; name++)
+		putchar(*name == '-' ? '_' : toupper((unsigned char)*name));
+	printf(" %u\n", value);
+}
+
+static void dia_words(void)
+{
+	for (size_t i = 0; i < M2M_AVPS; i++) {
+		size_t n;
+		const struct m2m_word *words = m2m_avp_words((enum m2m_avp)i, &n);
+
+		if (n)
+			printf("\n@define %s\n", m2m_avps[i].name);
+		for (size_t w = 0; w < n; w++)
+			dia_word(words[w].name, words[w].value);
+	}
+	printf("\n@define Experimental-Result-Code\n");
+	for (uint32_t c = gen_next_result(0, true); c; c = gen_next_result(c, true))
+		dia_word(m2m_result_name(c), c);
 }
 
 static void dia_avps(void)
@@ -72,7 +110,7 @@ static void dia_avps(void)
 		const struct m2m_avp_def *d = &m2m_avps[i];
 
 		if (d->origin != M2M_BASE)
-			printf("  %-30s %5u %-12s %s\n", d->name, d->code, dia_type(d->type),
+			printf("  %-30s %5u %-12s %s\n", d->name, d->code, gen_type(d->type),
 			       d->vendor ? (d->mandatory ? "MV" : "V") : (d->mandatory ? "M" : "-"));
 	}
 	for (size_t i = 0; i < M2M_AVPS; i++) {
@@ -89,6 +127,7 @@ static void dia_avps(void)
 		dia_rules(rules);
 		printf("\n");
 	}
+	dia_words();
 }
 
 static void dia_app(size_t app)
@@ -109,8 +148,7 @@ static void dia_app(size_t app)
 	}
 }
 
-/* False: no such part. */
-static bool dia(const char *part)
+bool gen_dia(const char *part)
 {
 	if (strcmp(part, "m2m_avp") == 0) {
 		dia_avps();
@@ -129,7 +167,9 @@ static const struct format {
 	const char *name;
 	bool (*print)(const char *part);
 } formats[] = {
-	{ "dia", dia },
+	{ "dia", gen_dia },
+	{ "wireshark", gen_wireshark },
+	{ "markdown", gen_markdown },
 };
 
 int main(int argc, char **argv)
@@ -138,6 +178,8 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], formats[i].name) == 0 && formats[i].print(argv[2]))
 			return fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
-	fprintf(stderr, "usage: dictgen dia m2m_avp|m2m_rp|m2m_rkm|m2m_sak\n");
+	fprintf(stderr, "usage: dictgen dia m2m_avp|m2m_rp|m2m_rkm|m2m_sak\n"
+			"       dictgen wireshark m2m\n"
+			"       dictgen markdown dictionary\n");
 	return 2;
 }

@@ -188,13 +188,13 @@ enum m2m_rc m2m_encode_error(const struct m2m_codec *codec, const struct m2m_ans
 			     struct msg *msg, struct m2m_err *err)
 {
 	static const struct m2m_rule v[] = {
-		{ M2M_AVP_SESSION_ID, M2M_FIXED, 0, 1, M2M_TO_SESSION, M2M_NOWHERE, M2M_NOWHERE },
-		{ M2M_AVP_ORIGIN_HOST, M2M_REQUIRED, 1, 1, M2M_TO_OWN_HOST, M2M_NOWHERE, M2M_NOWHERE },
-		{ M2M_AVP_ORIGIN_REALM, M2M_REQUIRED, 1, 1, M2M_TO_OWN_REALM, M2M_NOWHERE, M2M_NOWHERE },
+		{ M2M_AVP_SESSION_ID, M2M_FIXED, 0, 1, M2M_TO_SESSION, M2M_NOWHERE, M2M_NOWHERE, false },
+		{ M2M_AVP_ORIGIN_HOST, M2M_REQUIRED, 1, 1, M2M_TO_OWN_HOST, M2M_NOWHERE, M2M_NOWHERE, false },
+		{ M2M_AVP_ORIGIN_REALM, M2M_REQUIRED, 1, 1, M2M_TO_OWN_REALM, M2M_NOWHERE, M2M_NOWHERE, false },
 		{ M2M_AVP_RESULT_CODE, M2M_REQUIRED, 1, 1, M2M_TO_RESULT, offsetof(struct m2m_answer, result),
-		  M2M_NOWHERE },
+		  M2M_NOWHERE, false },
 		{ M2M_AVP_ERROR_MESSAGE, M2M_OPTIONAL, 0, 1, M2M_TO_TEXT, offsetof(struct m2m_answer, error_message),
-		  M2M_NOWHERE },
+		  M2M_NOWHERE, false },
 	};
 	const struct m2m_rules rules = { v, sizeof(v) / sizeof(v[0]), sizeof(*head) };
 	struct encoder e = { codec, 0, session_id, err };

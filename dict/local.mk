@@ -12,8 +12,19 @@ dict_dict_m2m_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 dict_dict_m2m_la_LDFLAGS = $(EXTENSION_LDFLAGS) -Wl,-z,nodelete
 dict_dict_m2m_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(AX_PTHREAD_LIBS)
 
+# The dictionary for other stacks, made from the same table.
 noinst_PROGRAMS += dict/dictgen
-dict_dictgen_SOURCES = dict/dictgen.c dict/m2m_table.c dict/m2m_table.h
+dict_dictgen_SOURCES = dict/dictgen.c dict/dictgen.h dict/gen_markdown.c dict/gen_wireshark.c dict/m2m_table.c dict/m2m_table.h
+dict_dictgen_LDADD = dict/libm2mmsg.la
+wiresharkdir = $(pkgdatadir)/wireshark
+nodist_wireshark_DATA = dict/m2m.xml
+erlangdir = $(pkgdatadir)/erlang
+nodist_erlang_DATA = dict/m2m_avp.dia dict/m2m_rp.dia dict/m2m_rkm.dia dict/m2m_sak.dia
+CLEANFILES += $(nodist_wireshark_DATA) $(nodist_erlang_DATA)
+dict/m2m.xml: dict/dictgen$(EXEEXT)
+	$(AM_V_GEN)dict/dictgen$(EXEEXT) wireshark m2m >$@.tmp && mv $@.tmp $@
+$(nodist_erlang_DATA): dict/dictgen$(EXEEXT)
+	$(AM_V_GEN)part=$(@F); dict/dictgen$(EXEEXT) dia $${part%.dia} >$@.tmp && mv $@.tmp $@
 
 # What extensions link beside libm2mmsg.la and libcommon.la (or a core that holds them).
 noinst_LTLIBRARIES += dict/libdict.la

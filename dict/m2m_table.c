@@ -4,55 +4,60 @@
 
 #include "dict/m2m_table.h"
 
+#include "common/kdf.h"
+
 #define V M2M_VENDOR_ID
 #define ANY UINT32_MAX
 #define M true
 #define NO_M false
 
-#define BASE(c, n, t, m, lo, hi)                                                                          \
-	{                                                                                                 \
-		.code = c, .name = n, .type = t, .origin = M2M_BASE, .mandatory = m, .min = lo, .max = hi \
+#define BASE(c, n, t, m, lo, hi, cl)                                                                       \
+	{                                                                                                  \
+		.code = c, .name = n, .type = t, .origin = M2M_BASE, .mandatory = m, .min = lo, .max = hi, \
+		.clause = "RFC 6733 " cl                                                                   \
 	}
-#define REUSED(c, v, n, t, m, lo, hi)                                                                          \
+#define REUSED(c, v, n, t, m, lo, hi, cl)                                                                      \
 	{                                                                                                      \
 		.code = c, .vendor = v, .name = n, .type = t, .origin = M2M_REUSED, .mandatory = m, .min = lo, \
-		.max = hi                                                                                      \
+		.max = hi, .clause = cl                                                                        \
 	}
-#define OURS(c, n, t, m, lo, hi)                                                                                       \
-	{                                                                                                              \
-		.code = c, .vendor = V, .name = n, .type = t, .origin = M2M_OURS, .mandatory = m, .min = lo, .max = hi \
+#define OURS(c, n, t, m, lo, hi, cl)                                                                         \
+	{                                                                                                    \
+		.code = c, .vendor = V, .name = n, .type = t, .origin = M2M_OURS, .mandatory = m, .min = lo, \
+		.max = hi, .clause = cl                                                                      \
 	}
-#define SECRET(c, v, n, o, lo, hi)                                                                       \
+#define SECRET(c, v, n, o, lo, hi, cl)                                                                   \
 	{                                                                                                \
 		.code = c, .vendor = v, .name = n, .type = M2M_T_OCTETS, .origin = o, .mandatory = true, \
-		.secret = true, .min = lo, .max = hi                                                     \
+		.secret = true, .min = lo, .max = hi, .clause = cl                                       \
 	}
 
 const struct m2m_avp_def m2m_avps[M2M_AVPS] = {
-	[M2M_AVP_SESSION_ID] = BASE(263, "Session-Id", M2M_T_UTF8, M, 1, 1024),
-	[M2M_AVP_AUTH_APPLICATION_ID] = BASE(258, "Auth-Application-Id", M2M_T_U32, M, 0, ANY),
-	[M2M_AVP_AUTH_SESSION_STATE] = BASE(277, "Auth-Session-State", M2M_T_ENUM, M, 1, 1),
-	[M2M_AVP_ORIGIN_HOST] = BASE(264, "Origin-Host", M2M_T_IDENTITY, M, 1, 255),
-	[M2M_AVP_ORIGIN_REALM] = BASE(296, "Origin-Realm", M2M_T_IDENTITY, M, 1, 255),
-	[M2M_AVP_DESTINATION_HOST] = BASE(293, "Destination-Host", M2M_T_IDENTITY, M, 1, 255),
-	[M2M_AVP_DESTINATION_REALM] = BASE(283, "Destination-Realm", M2M_T_IDENTITY, M, 1, 255),
-	[M2M_AVP_RESULT_CODE] = BASE(268, "Result-Code", M2M_T_U32, M, 0, ANY),
-	[M2M_AVP_EXPERIMENTAL_RESULT] = BASE(297, "Experimental-Result", M2M_T_GROUP, M, 0, ANY),
-	[M2M_AVP_EXPERIMENTAL_RESULT_CODE] = BASE(298, "Experimental-Result-Code", M2M_T_U32, M, 0, ANY),
-	[M2M_AVP_VENDOR_ID] = BASE(266, "Vendor-Id", M2M_T_U32, M, 0, ANY),
-	[M2M_AVP_ERROR_MESSAGE] = BASE(281, "Error-Message", M2M_T_UTF8, NO_M, 0, ANY),
-	[M2M_AVP_ERROR_REPORTING_HOST] = BASE(294, "Error-Reporting-Host", M2M_T_IDENTITY, NO_M, 0, ANY),
-	[M2M_AVP_FAILED_AVP] = BASE(279, "Failed-AVP", M2M_T_GROUP, M, 0, ANY),
-	[M2M_AVP_ORIGIN_STATE_ID] = BASE(278, "Origin-State-Id", M2M_T_U32, M, 0, ANY),
-	[M2M_AVP_VENDOR_SPECIFIC_APPLICATION_ID] = BASE(260, "Vendor-Specific-Application-Id", M2M_T_GROUP, M, 0, ANY),
-	[M2M_AVP_PROXY_INFO] = BASE(284, "Proxy-Info", M2M_T_GROUP, M, 0, ANY),
-	[M2M_AVP_ROUTE_RECORD] = BASE(282, "Route-Record", M2M_T_IDENTITY, M, 0, ANY),
-	[M2M_AVP_EVENT_TIMESTAMP] = BASE(55, "Event-Timestamp", M2M_T_TIME, M, 0, ANY),
-	[M2M_AVP_MULTI_ROUND_TIME_OUT] = BASE(272, "Multi-Round-Time-Out", M2M_T_U32, M, 0, ANY),
-	[M2M_AVP_STATE] = SECRET(24, 0, "State", M2M_REUSED, 1, 1024),
-	[M2M_AVP_DRMP] = REUSED(301, 0, "DRMP", M2M_T_ENUM, NO_M, 0, 15),		   /* RFC 7944 */
-	[M2M_AVP_KEYING_MATERIAL] = SECRET(583, 0, "Keying-Material", M2M_REUSED, 1, 255), /* RFC 6734 */
-	[M2M_AVP_KEY_LIFETIME] = REUSED(584, 0, "Key-Lifetime", M2M_T_U32, M, 0, ANY),
+	[M2M_AVP_SESSION_ID] = BASE(263, "Session-Id", M2M_T_UTF8, M, 1, 1024, "8.8"),
+	[M2M_AVP_AUTH_APPLICATION_ID] = BASE(258, "Auth-Application-Id", M2M_T_U32, M, 0, ANY, "6.8"),
+	[M2M_AVP_AUTH_SESSION_STATE] = BASE(277, "Auth-Session-State", M2M_T_ENUM, M, 1, 1, "8.11"),
+	[M2M_AVP_ORIGIN_HOST] = BASE(264, "Origin-Host", M2M_T_IDENTITY, M, 1, 255, "6.3"),
+	[M2M_AVP_ORIGIN_REALM] = BASE(296, "Origin-Realm", M2M_T_IDENTITY, M, 1, 255, "6.4"),
+	[M2M_AVP_DESTINATION_HOST] = BASE(293, "Destination-Host", M2M_T_IDENTITY, M, 1, 255, "6.5"),
+	[M2M_AVP_DESTINATION_REALM] = BASE(283, "Destination-Realm", M2M_T_IDENTITY, M, 1, 255, "6.6"),
+	[M2M_AVP_RESULT_CODE] = BASE(268, "Result-Code", M2M_T_U32, M, 0, ANY, "7.1"),
+	[M2M_AVP_EXPERIMENTAL_RESULT] = BASE(297, "Experimental-Result", M2M_T_GROUP, M, 0, ANY, "7.6"),
+	[M2M_AVP_EXPERIMENTAL_RESULT_CODE] = BASE(298, "Experimental-Result-Code", M2M_T_U32, M, 0, ANY, "7.7"),
+	[M2M_AVP_VENDOR_ID] = BASE(266, "Vendor-Id", M2M_T_U32, M, 0, ANY, "5.3.3"),
+	[M2M_AVP_ERROR_MESSAGE] = BASE(281, "Error-Message", M2M_T_UTF8, NO_M, 0, ANY, "7.3"),
+	[M2M_AVP_ERROR_REPORTING_HOST] = BASE(294, "Error-Reporting-Host", M2M_T_IDENTITY, NO_M, 0, ANY, "7.4"),
+	[M2M_AVP_FAILED_AVP] = BASE(279, "Failed-AVP", M2M_T_GROUP, M, 0, ANY, "7.5"),
+	[M2M_AVP_ORIGIN_STATE_ID] = BASE(278, "Origin-State-Id", M2M_T_U32, M, 0, ANY, "8.16"),
+	[M2M_AVP_VENDOR_SPECIFIC_APPLICATION_ID] =
+		BASE(260, "Vendor-Specific-Application-Id", M2M_T_GROUP, M, 0, ANY, "6.11"),
+	[M2M_AVP_PROXY_INFO] = BASE(284, "Proxy-Info", M2M_T_GROUP, M, 0, ANY, "6.7.2"),
+	[M2M_AVP_ROUTE_RECORD] = BASE(282, "Route-Record", M2M_T_IDENTITY, M, 0, ANY, "6.7.1"),
+	[M2M_AVP_EVENT_TIMESTAMP] = BASE(55, "Event-Timestamp", M2M_T_TIME, M, 0, ANY, "8.21"),
+	[M2M_AVP_MULTI_ROUND_TIME_OUT] = BASE(272, "Multi-Round-Time-Out", M2M_T_U32, M, 0, ANY, "8.19"),
+	[M2M_AVP_STATE] = SECRET(24, 0, "State", M2M_REUSED, 1, 1024, "RFC 2865 5.24"),
+	[M2M_AVP_DRMP] = REUSED(301, 0, "DRMP", M2M_T_ENUM, NO_M, 0, 15, "RFC 7944 9.1"),
+	[M2M_AVP_KEYING_MATERIAL] = SECRET(583, 0, "Keying-Material", M2M_REUSED, 1, 255, "RFC 6734 3.1"),
+	[M2M_AVP_KEY_LIFETIME] = REUSED(584, 0, "Key-Lifetime", M2M_T_U32, M, 0, ANY, "RFC 6734 3.1"),
 	[M2M_AVP_KEY_NAME] = { .code = 586,
 			       .name = "Key-Name",
 			       .type = M2M_T_OCTETS,
@@ -60,48 +65,78 @@ const struct m2m_avp_def m2m_avps[M2M_AVPS] = {
 			       .mandatory = true,
 			       .text = true,
 			       .min = 1,
-			       .max = 255 },
+			       .max = 255,
+			       .clause = "RFC 6734 3.1" },
 	[M2M_AVP_KEY_EXPIRY_TIME] =
-		REUSED(404, M2M_VENDOR_3GPP, "Key-ExpiryTime", M2M_T_TIME, M, 0, ANY), /* TS 29.109 */
-	[M2M_AVP_ENROLEE_ID] = OURS(1101, "Enrolee-Id", M2M_T_UTF8, M, 1, 255),
-	[M2M_AVP_APP_ID] = OURS(1102, "App-Id", M2M_T_UTF8, M, 1, 255),
-	[M2M_AVP_SECURITY_USAGE_ID] = OURS(1103, "Security-Usage-Id", M2M_T_U32, M, 0, ANY),
-	[M2M_AVP_TLS_PAYLOAD] = SECRET(1104, V, "TLS-Payload", M2M_OURS, 0, M2M_TLS_PAYLOAD_MAX),
-	[M2M_AVP_PROVISIONING_ROUND] = OURS(1105, "Provisioning-Round", M2M_T_U32, M, 1, ANY),
-	[M2M_AVP_M2M_KEY] = OURS(1106, "M2M-Key", M2M_T_GROUP, M, 0, ANY),
-	[M2M_AVP_KEY_STATUS] = OURS(1107, "Key-Status", M2M_T_GROUP, M, 0, ANY),
-	[M2M_AVP_ASSOCIATION_TARGET_ID] = OURS(1108, "Association-Target-Id", M2M_T_UTF8, M, 1, 255),
-	[M2M_AVP_REVOCATION_REASON] = OURS(1109, "Revocation-Reason", M2M_T_U32, M, 1, 5),
-	[M2M_AVP_KEY_EVENT] = OURS(1110, "Key-Event", M2M_T_U32, M, 1, 4),
-	[M2M_AVP_ENROLMENT_KEY_NAME] = OURS(1111, "Enrolment-Key-Name", M2M_T_UTF8, NO_M, 1, 255),
-	[M2M_AVP_PROTECTED_KEY_PACKAGE] = SECRET(1112, V, "Protected-Key-Package", M2M_OURS, 1, 16384),
-	[M2M_AVP_ADMINISTRATING_STAKEHOLDER_ID] = OURS(1113, "Administrating-Stakeholder-Id", M2M_T_UTF8, NO_M, 1, 255),
-	[M2M_AVP_PAGE_CURSOR] = OURS(1114, "Page-Cursor", M2M_T_OCTETS, M, 1, 255),
-	[M2M_AVP_FEATURE_VECTOR] = OURS(1115, "M2M-Feature-Vector", M2M_T_U64, NO_M, 0, ANY),
+		REUSED(404, M2M_VENDOR_3GPP, "Key-ExpiryTime", M2M_T_TIME, M, 0, ANY, "3GPP TS 29.109"),
+	[M2M_AVP_ENROLEE_ID] = OURS(1101, "Enrolee-Id", M2M_T_UTF8, M, 1, 255, "TS-0001 7.2"),
+	[M2M_AVP_APP_ID] = OURS(1102, "App-Id", M2M_T_UTF8, M, 1, 255, "protocol.md 2"),
+	[M2M_AVP_SECURITY_USAGE_ID] = OURS(1103, "Security-Usage-Id", M2M_T_U32, M, 0, ANY, "TS-0004 6.3.4.2.39"),
+	[M2M_AVP_TLS_PAYLOAD] = SECRET(1104, V, "TLS-Payload", M2M_OURS, 0, M2M_TLS_PAYLOAD_MAX, "protocol.md 6"),
+	[M2M_AVP_PROVISIONING_ROUND] = OURS(1105, "Provisioning-Round", M2M_T_U32, M, 1, ANY, "protocol.md 6"),
+	[M2M_AVP_M2M_KEY] = OURS(1106, "M2M-Key", M2M_T_GROUP, M, 0, ANY, "protocol.md 4"),
+	[M2M_AVP_KEY_STATUS] = OURS(1107, "Key-Status", M2M_T_GROUP, M, 0, ANY, "protocol.md 4"),
+	[M2M_AVP_ASSOCIATION_TARGET_ID] = OURS(1108, "Association-Target-Id", M2M_T_UTF8, M, 1, 255, "protocol.md 8"),
+	[M2M_AVP_REVOCATION_REASON] = OURS(1109, "Revocation-Reason", M2M_T_U32, M, 1, 5, "protocol.md 4"),
+	[M2M_AVP_KEY_EVENT] = OURS(1110, "Key-Event", M2M_T_U32, M, 1, 4, "protocol.md 4"),
+	[M2M_AVP_ENROLMENT_KEY_NAME] = OURS(1111, "Enrolment-Key-Name", M2M_T_UTF8, NO_M, 1, 255, "TS-0003 10.3.4"),
+	[M2M_AVP_PROTECTED_KEY_PACKAGE] =
+		SECRET(1112, V, "Protected-Key-Package", M2M_OURS, 1, 16384, "protocol.md 10"),
+	[M2M_AVP_ADMINISTRATING_STAKEHOLDER_ID] =
+		OURS(1113, "Administrating-Stakeholder-Id", M2M_T_UTF8, NO_M, 1, 255, "protocol.md 4"),
+	[M2M_AVP_PAGE_CURSOR] = OURS(1114, "Page-Cursor", M2M_T_OCTETS, M, 1, 255, "protocol.md 7"),
+	[M2M_AVP_FEATURE_VECTOR] = OURS(1115, "M2M-Feature-Vector", M2M_T_U64, NO_M, 0, ANY, "protocol.md 4"),
 };
+
+/* --- words ------------------------------------------------------------------------------------------------------ */
+
+static const struct m2m_word usages[] = { { M2M_SUID_ROOT_KEY, "root-key" },
+					  { M2M_SUID_ASSOCIATION_KEY, "association-key" } };
+static const struct m2m_word reasons[] = { { M2M_REASON_UNSPECIFIED, "unspecified" },
+					   { M2M_REASON_COMPROMISE, "compromise" },
+					   { M2M_REASON_SUPERSEDED, "superseded" },
+					   { M2M_REASON_DECOMMISSIONED, "decommissioned" },
+					   { M2M_REASON_POLICY, "policy" } };
+static const struct m2m_word events[] = { { 1, "revoked" }, { 2, "superseded" }, { 3, "expiring" }, { 4, "resync" } };
+
+#define WORDS(w) *n = sizeof(w) / sizeof((w)[0]), w
+
+const struct m2m_word *m2m_avp_words(enum m2m_avp avp, size_t *n)
+{
+	*n = 0;
+	if (avp == M2M_AVP_SECURITY_USAGE_ID)
+		return WORDS(usages);
+	if (avp == M2M_AVP_REVOCATION_REASON)
+		return WORDS(reasons);
+	return avp == M2M_AVP_KEY_EVENT ? (WORDS(events)) : NULL;
+}
 
 /* --- rules ------------------------------------------------------------------------------------------------------ */
 
 #define NONE M2M_NOWHERE
-#define SKIP(a, max)                                                          \
+#define SKIP(a, max)                                                                 \
+	{                                                                            \
+		M2M_AVP_##a, M2M_OPTIONAL, 0, max, M2M_TO_NOTHING, NONE, NONE, false \
+	}
+#define MUST(a, to, at)                                                       \
 	{                                                                     \
-		M2M_AVP_##a, M2M_OPTIONAL, 0, max, M2M_TO_NOTHING, NONE, NONE \
+		M2M_AVP_##a, M2M_REQUIRED, 1, 1, M2M_TO_##to, at, NONE, false \
 	}
-#define MUST(a, to, at)                                                \
-	{                                                              \
-		M2M_AVP_##a, M2M_REQUIRED, 1, 1, M2M_TO_##to, at, NONE \
+#define MAY(a, to, at, also)                                                  \
+	{                                                                     \
+		M2M_AVP_##a, M2M_OPTIONAL, 0, 1, M2M_TO_##to, at, also, false \
 	}
-#define MAY(a, to, at, also)                                           \
-	{                                                              \
-		M2M_AVP_##a, M2M_OPTIONAL, 0, 1, M2M_TO_##to, at, also \
+#define SOME(a, max, to, at, also)                                              \
+	{                                                                       \
+		M2M_AVP_##a, M2M_REQUIRED, 1, max, M2M_TO_##to, at, also, false \
 	}
-#define SOME(a, max, to, at, also)                                       \
-	{                                                                \
-		M2M_AVP_##a, M2M_REQUIRED, 1, max, M2M_TO_##to, at, also \
+#define UPTO(a, max, to, at, also)                                              \
+	{                                                                       \
+		M2M_AVP_##a, M2M_OPTIONAL, 0, max, M2M_TO_##to, at, also, false \
 	}
-#define ANYOF(a, max, to, at, also)                                      \
-	{                                                                \
-		M2M_AVP_##a, M2M_OPTIONAL, 0, max, M2M_TO_##to, at, also \
+#define ANYOF(a, max, to, at, also)                                            \
+	{                                                                      \
+		M2M_AVP_##a, M2M_OPTIONAL, 0, max, M2M_TO_##to, at, also, true \
 	}
 #define RULES(v, t)                                      \
 	{                                                \
@@ -113,12 +148,12 @@ const struct m2m_avp_def m2m_avps[M2M_AVPS] = {
 #define ANS(m) offsetof(struct m2m_answer, m)
 
 #define HEAD_R                                                                                                   \
-	{ M2M_AVP_SESSION_ID, M2M_FIXED, 1, 1, M2M_TO_SESSION, REQ(session_id), NONE },                          \
+	{ M2M_AVP_SESSION_ID, M2M_FIXED, 1, 1, M2M_TO_SESSION, REQ(session_id), NONE, false },                   \
 		MUST(AUTH_APPLICATION_ID, APPLICATION, NONE), MUST(AUTH_SESSION_STATE, STATELESS, NONE),         \
 		MUST(ORIGIN_HOST, OWN_HOST, REQ(origin_host)), MUST(ORIGIN_REALM, OWN_REALM, REQ(origin_realm)), \
 		MUST(DESTINATION_REALM, SPAN, REQ(dest_realm))
 #define HEAD_A                                                                                           \
-	{ M2M_AVP_SESSION_ID, M2M_FIXED, 1, 1, M2M_TO_SESSION, NONE, NONE },                             \
+	{ M2M_AVP_SESSION_ID, M2M_FIXED, 1, 1, M2M_TO_SESSION, NONE, NONE, false },                      \
 		MUST(AUTH_APPLICATION_ID, APPLICATION, NONE), MUST(AUTH_SESSION_STATE, STATELESS, NONE), \
 		MUST(ORIGIN_HOST, OWN_HOST, ANS(origin_host)), MUST(ORIGIN_REALM, OWN_REALM, NONE),      \
 		MAY(RESULT_CODE, RESULT, ANS(result), NONE), MAY(EXPERIMENTAL_RESULT, EXPERIMENTAL, ANS(result), NONE)
@@ -168,7 +203,7 @@ static const struct m2m_rule krr_rules[] = {
 static const struct m2m_rule kfr_rules[] = {
 	HEAD_R,
 	MUST(DESTINATION_HOST, SPAN, REQ(dest_host)),
-	ANYOF(KEY_NAME, M2M_BULK_MAX, SPANS, AT(m2m_kfr, name), AT(m2m_kfr, n)),
+	UPTO(KEY_NAME, M2M_BULK_MAX, SPANS, AT(m2m_kfr, name), AT(m2m_kfr, n)),
 	MAY(PAGE_CURSOR, SPAN, AT(m2m_kfr, cursor), NONE),
 	TAIL_R,
 };

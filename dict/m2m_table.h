@@ -84,13 +84,23 @@ struct m2m_avp_def {
 	const char *name;
 	enum m2m_avp_type type;
 	enum m2m_origin origin;
-	bool mandatory;	   /* the M flag */
-	bool secret;	   /* its octets appear in no log and in no Failed-AVP */
-	bool text;	   /* octets that hold a UTF-8 text */
-	uint32_t min, max; /* octets of strings; values of U32 and ENUM */
+	bool mandatory;	    /* the M flag */
+	bool secret;	    /* its octets appear in no log and in no Failed-AVP */
+	bool text;	    /* octets that hold a UTF-8 text */
+	uint32_t min, max;  /* octets of strings; values of U32 and ENUM */
+	const char *clause; /* where it is defined; "protocol.md N": its section N */
 };
 
 extern const struct m2m_avp_def m2m_avps[M2M_AVPS];
+
+/* What a number of ours means. */
+struct m2m_word {
+	uint32_t value;
+	const char *name;
+};
+
+/* The words of an Unsigned32 that has a list of them, *n of them, constant; NULL and 0 for other AVPs. */
+const struct m2m_word *m2m_avp_words(enum m2m_avp avp, size_t *n);
 
 enum m2m_place { M2M_FIXED, M2M_REQUIRED, M2M_OPTIONAL };
 
@@ -120,8 +130,9 @@ struct m2m_rule {
 	enum m2m_place place;
 	unsigned min, max; /* occurrences; max 0: any number */
 	enum m2m_to to;
-	size_t at;   /* offset of the member; M2M_NOWHERE: read and checked, not kept */
-	size_t also; /* offset of the has_ flag (bool) or of the count (size_t); M2M_NOWHERE: 0 means absent */
+	size_t at;	/* offset of the member; M2M_NOWHERE: read and checked, not kept */
+	size_t also;	/* offset of the has_ flag (bool) or of the count (size_t); M2M_NOWHERE: 0 means absent */
+	bool own_limit; /* max is this implementation's: the grammar sets none */
 };
 
 struct m2m_rules {

@@ -28,8 +28,8 @@ tests_glue_check_node_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_glue_check_node_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
 tests_glue_check_node_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(CHECK_LIBS)
 
-TESTS += tests/glue/exports.sh
-EXTRA_DIST += tests/glue/exports.sh
+TESTS += tests/glue/exports.sh tests/glue/dictionary.sh
+EXTRA_DIST += tests/glue/exports.sh tests/glue/dictionary.sh
 
 FUZZ_TARGETS += tests/fuzz/fuzz_guard tests/fuzz/fuzz_codec
 tests_fuzz_fuzz_guard_SOURCES = tests/fuzz/fuzz_guard.c dict/m2m_table.c $(FUZZ_MAIN)

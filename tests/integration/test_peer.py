@@ -21,7 +21,7 @@ class Peer(LabCase):
         for host in (MTF, CSE):
             self.lab.pki.cert(host.split(".")[0], "diameter-ca", f"DNS:{host}", cn=host)
         out = self.path("erl")
-        subprocess.run([os.path.join(os.path.dirname(__file__), "..", "peer", "build"), os.path.join(BUILD, "dict", "dictgen"), out],
+        subprocess.run([os.path.join(os.path.dirname(__file__), "..", "peer", "build"), os.path.join(BUILD, "dict"), out],
                        check=True)
         p = subprocess.run(["erl", "-noshell", "-pa", out, "-run", "m2m_peer", "main", lablib.MAS, str(self.lab.mas.port), lablib.REALM,
                             self.lab.pki.folder, MTF, CSE, lablib.SP, lablib.CSE_ID], text=True, timeout=120,
