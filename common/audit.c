@@ -7,8 +7,6 @@
 #include "common/audit.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,8 +15,6 @@
 #include "common/audit_chain.h"
 #include "common/audit_queue.h"
 #include "common/audit_sink.h"
-#include "common/hex.h"
-#include "common/ident.h"
 
 #define CHECKPOINT_LINES 1000
 #define CHECKPOINT_MS 10000
@@ -337,20 +333,6 @@ static void *watch_on(void *arg)
 
 /* --- writing, the caller's side ------------------------------------------ */
 
-static bool pseudonym(const struct m2m_audit *a, struct m2m_span name, uint8_t out[AUDIT_NAME])
-{
-	uint8_t lower[M2M_ID_MAX], mac[EVP_MAX_MD_SIZE];
-	size_t n = name.n < sizeof(lower) ? name.n : sizeof(lower);
-	unsigned len = 0;
-
-	for (size_t i = 0; i < n; i++)
-		lower[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] | 0x20 : name.p[i];
-	if (!HMAC(EVP_sha256(), a->name_key.b, sizeof(a->name_key.b), lower, n, mac, &len) || len < AUDIT_NAME)
-		return false;
-	memcpy(out, mac, AUDIT_NAME);
-	return true;
-}
-
 bool m2m_audit_works(struct m2m_audit *a)
 {
 	bool works = false;
@@ -359,16 +341,6 @@ bool m2m_audit_works(struct m2m_audit *a)
 	works = !a->broken;
 	pthread_mutex_unlock(&a->lock);
 	return works;
-}
-
-enum m2m_rc m2m_audit_pseudonym(const struct m2m_audit *a, struct m2m_span name, char out[33], struct m2m_err *err)
-{
-	uint8_t p[AUDIT_NAME];
-
-	if (!pseudonym(a, name, p))
-		return m2m_fail_openssl(err, "audit: pseudonym");
-	m2m_hex(p, sizeof(p), out);
-	return M2M_OK;
 }
 
 static bool fill(const struct m2m_audit *a, const struct m2m_audit_record *r, int64_t now_us, struct audit_line *l)
@@ -380,7 +352,7 @@ static bool fill(const struct m2m_audit *a, const struct m2m_audit_record *r, in
 	l->took_us = r->took_us > 0 ? (uint64_t)r->took_us : 0;
 	return (size_t)snprintf(l->command, sizeof(l->command), "%s", r->command) < sizeof(l->command) &&
 	       (size_t)snprintf(l->peer, sizeof(l->peer), "%s", r->peer) < sizeof(l->peer) &&
-	       pseudonym(a, r->name, l->name);
+	       audit_pseudonym(&a->name_key, r->name, l->name, NULL) == M2M_OK;
 }
 
 void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size_t n, m2m_audit_done *done, void *arg)

@@ -67,15 +67,13 @@ void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size
 /* Did a sink take what was written last? Where not, the log tries again once a second by itself. Thread-safe. */
 bool m2m_audit_works(struct m2m_audit *a);
 
-/* The pseudonym of a key's name (32 hex and a NUL), to look for it in a log. M2M_ECRYPTO. Thread-safe. */
-enum m2m_rc m2m_audit_pseudonym(const struct m2m_audit *a, struct m2m_span name, char out[33], struct m2m_err *err);
-
 /* --- checking ------------------------------------------------------------ */
 
 struct m2m_audit_report {
 	uint64_t lines, records, checkpoints, opened; /* opened: how often a server began to write */
 	uint64_t unsigned_tail;			      /* lines after the newest checkpoint: only chained */
 	uint64_t gaps;				      /* openings that told of lines lost before them */
+	bool unfinished; /* the last line ends in the middle: it is being written, or the server was killed */
 	uint64_t first_seq, last_seq;
 	uint8_t first_key[32];	   /* what signs the first checkpoint, as the log itself says */
 	uint8_t head[32];	   /* SHA-256 of the last line */
@@ -83,10 +81,15 @@ struct m2m_audit_report {
 	char node[256];
 };
 
-/* Check one log from its first to its last line. name: for error texts. key: the first signing key as it is known from
- * elsewhere, NULL: as the log says. state: what audit_keep saved last, absent: not compared. M2M_ECORRUPT with the
- * first bad line and why; report counts what was good before it. M2M_EIO | M2M_ENOMEM | M2M_ECRYPTO. */
+/* Check one log from its first to its last line, beside a server that writes to it too. name: for error texts. key: the
+ * first signing key as it is known from elsewhere, NULL: as the log says. state: what keep.save got, not longer ago
+ * than the file was opened: the log must reach as far; absent: not compared. M2M_ECORRUPT with the first bad line and
+ * why; report counts what was good before it. M2M_EIO | M2M_ENOMEM | M2M_ECRYPTO. */
 enum m2m_rc m2m_audit_verify(FILE *f, const char *name, const uint8_t *key, struct m2m_span state,
 			     struct m2m_audit_report *report, struct m2m_err *err);
+
+/* The pseudonym of a key's name (32 hex and a NUL), to look for it in a log. state: as above. M2M_ECRYPTO and errors of
+ * a state that is damaged. Thread-safe. */
+enum m2m_rc m2m_audit_pseudonym(struct m2m_span state, struct m2m_span name, char out[33], struct m2m_err *err);
 
 #endif

@@ -6,9 +6,11 @@
 #include "common/audit_chain.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 
 #include "common/cursor.h"
+#include "common/ident.h"
 
 #define STATE_VERSION 1
 
@@ -51,6 +53,20 @@ bool audit_signed(const struct audit_line *l, const uint8_t key[AUDIT_KEY])
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(pub);
 	return good;
+}
+
+enum m2m_rc audit_pseudonym(const struct m2m_key *name_key, struct m2m_span name, uint8_t out[AUDIT_NAME],
+			    struct m2m_err *err)
+{
+	uint8_t lower[M2M_ID_MAX], mac[EVP_MAX_MD_SIZE];
+	size_t n = name.n < sizeof(lower) ? name.n : sizeof(lower);
+
+	for (size_t i = 0; i < n; i++)
+		lower[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] | 0x20 : name.p[i];
+	if (!HMAC(EVP_sha256(), name_key->b, sizeof(name_key->b), lower, n, mac, NULL))
+		return m2m_fail_openssl(err, "audit: pseudonym");
+	memcpy(out, mac, AUDIT_NAME);
+	return M2M_OK;
 }
 
 /* --- the chain ----------------------------------------------------------- */

@@ -41,6 +41,10 @@ enum m2m_rc audit_chain_add(struct audit_chain *c, struct audit_line *l, struct 
 enum m2m_rc audit_chain_checkpoint(const struct audit_chain *c, const struct m2m_env *env, int64_t now_us,
 				   struct audit_chain *next, struct m2m_err *err);
 
+/* HMAC-SHA-256(name_key, name in lower case), its first half. M2M_ECRYPTO. */
+enum m2m_rc audit_pseudonym(const struct m2m_key *name_key, struct m2m_span name, uint8_t out[AUDIT_NAME],
+			    struct m2m_err *err);
+
 /* Of a seed. M2M_ECRYPTO. */
 enum m2m_rc audit_public(const struct m2m_key *seed, uint8_t out[AUDIT_KEY], struct m2m_err *err);
 /* Is the checkpoint's signature that of key? */

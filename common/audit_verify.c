@@ -5,18 +5,19 @@
 #include "common/audit.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "common/audit_chain.h"
+#include "common/hex.h"
 
 struct walk {
 	const char *name;
 	struct m2m_audit_report *report;
 	const uint8_t *pinned; /* NULL: none */
 	bool has_key;
-	uint8_t key[AUDIT_KEY];	  /* signs the next checkpoint */
-	uint32_t torn;		  /* octets of an unfinished line that the next line must tell of; 0: none */
-	struct m2m_secret newest; /* text of the newest checkpoint */
+	uint8_t key[AUDIT_KEY]; /* signs the next checkpoint */
+	uint32_t torn;		/* octets of an unfinished line that the next line must tell of; 0: none */
+	struct m2m_span wanted; /* text of a checkpoint that must be there; empty: none */
+	bool found;
 };
 
 static enum m2m_rc bad(const struct walk *w, uint64_t line, const char *why, struct m2m_err *err)
@@ -85,8 +86,12 @@ static enum m2m_rc check_line(struct walk *w, struct m2m_span text, uint64_t n, 
 	struct audit_line l = { 0 };
 	const char *why = NULL;
 
-	if (text.n == 0 || text.p[text.n - 1] != '\n')
-		return bad(w, n, "is not finished (the server was stopped while it wrote, or the end is cut off)", err);
+	if (w->report->unfinished)
+		return bad(w, n - 1, "has something that is no text, or is too long", err);
+	if (text.n == 0 || text.p[text.n - 1] != '\n') {
+		w->report->unfinished = true;
+		return M2M_OK;
+	}
 	if (audit_line_parse(text, &l, NULL) != M2M_OK) {
 		if (w->torn != 0)
 			return bad(w, n, "is no line of an audit log", err);
@@ -100,38 +105,39 @@ static enum m2m_rc check_line(struct walk *w, struct m2m_span text, uint64_t n, 
 		return bad(w, w->torn != 0 ? n - 1 : n, why, err);
 	w->torn = 0;
 	count(w->report, &l);
-	if (l.kind == AUDIT_CHECKPOINT) {
-		m2m_secret_reset(&w->newest);
-		if (m2m_secret_add(&w->newest, text.p, text.n) != M2M_OK)
-			return m2m_fail(err, M2M_ENOMEM, "audit: out of memory");
-	}
+	w->found = w->found || m2m_span_equal(text, w->wanted);
 	return audit_line_hash(text, w->report->head, err);
 }
 
-/* Does the log reach as far as the server that wrote it says? */
-static enum m2m_rc check_state(const struct walk *w, struct m2m_span state, struct m2m_err *err)
+/* Is the wanted checkpoint the next line? It was about to be written when the server stopped, or is being written. */
+static bool wanted_is_next(const struct walk *w)
 {
-	struct audit_chain c = { 0 };
 	struct audit_line l = { 0 };
-	uint8_t key[AUDIT_KEY];
-	enum m2m_rc rc = audit_chain_load(&c, w->report->node, state, err);
 
-	if (rc != M2M_OK)
-		return rc;
-	rc = audit_public(&c.seed, key, err);
-	/* a checkpoint that was about to be written when the server stopped */
-	if (rc == M2M_OK && c.checkpoint.n > 0 &&
-	    audit_line_parse(m2m_secret_span(&c.checkpoint), &l, NULL) == M2M_OK && l.seq == w->report->last_seq + 1 &&
-	    memcmp(l.prev, w->report->head, AUDIT_HASH) == 0)
-		memcpy(key, w->key, AUDIT_KEY);
-	else if (rc == M2M_OK && !m2m_span_equal(m2m_secret_span(&c.checkpoint), m2m_secret_span(&w->newest)))
-		rc = m2m_fail(err, M2M_ECORRUPT,
-			      "%s: the newest checkpoint is not the one that the server made last: "
-			      "the end is cut off, or this is another log",
-			      w->name);
-	if (rc == M2M_OK && memcmp(key, w->key, AUDIT_KEY) != 0)
-		rc = m2m_fail(err, M2M_ECORRUPT, "%s: its newest key is not the server's", w->name);
-	audit_chain_wipe(&c);
+	return audit_line_parse(w->wanted, &l, NULL) == M2M_OK && l.seq == w->report->last_seq + 1 &&
+	       memcmp(l.prev, w->report->head, AUDIT_HASH) == 0 && audit_signed(&l, w->key);
+}
+
+static enum m2m_rc walk(struct walk *w, FILE *f, struct m2m_err *err)
+{
+	char line[AUDIT_LINE_MAX + 2];
+	enum m2m_rc rc = M2M_OK;
+	uint64_t n = 0;
+
+	while (rc == M2M_OK && fgets(line, sizeof(line), f))
+		rc = check_line(w, m2m_span(line, strlen(line)), ++n, err);
+	if (rc == M2M_OK && ferror(f))
+		rc = m2m_fail_errno(err, "%s: cannot be read", w->name);
+	if (rc == M2M_OK && w->torn != 0)
+		rc = bad(w, n, "is no line of an audit log", err);
+	if (rc == M2M_OK && w->report->lines == 0)
+		rc = m2m_fail(err, M2M_ECORRUPT, "%s: is empty", w->name);
+	if (rc == M2M_OK && w->wanted.n > 0 && !w->found && !wanted_is_next(w))
+		rc = m2m_fail(
+			err, M2M_ECORRUPT,
+			"%s: the newest checkpoint that the server made is not in it: the end is cut off, or this "
+			"is another log",
+			w->name);
 	return rc;
 }
 
@@ -139,21 +145,26 @@ enum m2m_rc m2m_audit_verify(FILE *f, const char *name, const uint8_t *key, stru
 			     struct m2m_audit_report *report, struct m2m_err *err)
 {
 	struct walk w = { .name = name, .report = report, .pinned = key };
-	char line[AUDIT_LINE_MAX + 2];
-	enum m2m_rc rc = M2M_OK;
-	uint64_t n = 0;
+	struct audit_chain kept = { 0 };
+	enum m2m_rc rc = state.p ? audit_chain_load(&kept, "-", state, err) : M2M_OK;
 
 	*report = (struct m2m_audit_report){ 0 };
-	while (rc == M2M_OK && fgets(line, sizeof(line), f))
-		rc = check_line(&w, m2m_span(line, strlen(line)), ++n, err);
-	if (rc == M2M_OK && ferror(f))
-		rc = m2m_fail_errno(err, "%s: cannot be read", name);
-	if (rc == M2M_OK && w.torn != 0)
-		rc = bad(&w, n, "is no line of an audit log", err);
-	if (rc == M2M_OK && report->lines == 0)
-		rc = m2m_fail(err, M2M_ECORRUPT, "%s: is empty", name);
-	if (rc == M2M_OK && state.p)
-		rc = check_state(&w, state, err);
-	m2m_secret_wipe(&w.newest);
+	w.wanted = m2m_secret_span(&kept.checkpoint);
+	if (rc == M2M_OK)
+		rc = walk(&w, f, err);
+	audit_chain_wipe(&kept);
+	return rc;
+}
+
+enum m2m_rc m2m_audit_pseudonym(struct m2m_span state, struct m2m_span name, char out[33], struct m2m_err *err)
+{
+	struct audit_chain kept = { 0 };
+	uint8_t p[AUDIT_NAME] = { 0 };
+	enum m2m_rc rc = audit_chain_load(&kept, "-", state, err);
+
+	if (rc == M2M_OK)
+		rc = audit_pseudonym(&kept.name_key, name, p, err);
+	m2m_hex(p, sizeof(p), out);
+	audit_chain_wipe(&kept);
 	return rc;
 }

@@ -4,9 +4,12 @@
 #ifndef MAS_H
 #define MAS_H
 
+#include <limits.h>
+
 #include "common/conf.h"
 #include "common/env.h"
 #include "common/ident.h"
+#include "common/secret.h"
 #include "dict/messages.h"
 #include "dict/peers.h"
 
@@ -66,6 +69,10 @@ struct mas_upgrade {
  * changed then. */
 enum m2m_rc mas_upgrade(const struct mas_conf *conf, bool dry, const struct m2m_env *env, struct mas_upgrade *out,
 			struct m2m_err *err);
+
+/* Where the audit log is; and what of its state the store keeps (m2m_audit_verify). M2M_ENOENT: no server ran yet. */
+enum m2m_rc mas_audit_path(const struct mas_conf *conf, char out[PATH_MAX], struct m2m_err *err);
+enum m2m_rc mas_audit_state(struct mas *mas, struct m2m_secret *out, struct m2m_err *err);
 
 /* --- the commands (protocol: doc/protocol.md) ---------------------------- */
 

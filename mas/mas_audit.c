@@ -13,9 +13,16 @@ static const struct m2m_seal_place place = { .table = "meta",
 					     .key = { (const uint8_t *)"audit", 5 },
 					     .rectype = MAS_R_META };
 
-static enum m2m_rc load(void *arg, struct m2m_secret *out, struct m2m_err *err)
+enum m2m_rc mas_audit_path(const struct mas_conf *conf, char out[PATH_MAX], struct m2m_err *err)
 {
-	const struct mas *mas = arg;
+	int n = conf->audit_file ? snprintf(out, PATH_MAX, "%s", conf->audit_file)
+				 : snprintf(out, PATH_MAX, "%s/audit.log", conf->store);
+
+	return n > 0 && n < PATH_MAX ? M2M_OK : m2m_fail(err, M2M_ECONF, "audit-file: path is too long");
+}
+
+enum m2m_rc mas_audit_state(struct mas *mas, struct m2m_secret *out, struct m2m_err *err)
+{
 	struct m2m_secret sealed = { 0 };
 	enum m2m_rc rc = store_fetch(mas->keys, MAS_T_META, place.key, &sealed, err);
 
@@ -23,6 +30,11 @@ static enum m2m_rc load(void *arg, struct m2m_secret *out, struct m2m_err *err)
 		rc = m2m_unseal(mas->keyring, &place, m2m_secret_span(&sealed), out, NULL, err);
 	m2m_secret_wipe(&sealed);
 	return rc;
+}
+
+static enum m2m_rc load(void *arg, struct m2m_secret *out, struct m2m_err *err)
+{
+	return mas_audit_state(arg, out, err);
 }
 
 struct save {
@@ -54,16 +66,14 @@ enum m2m_rc mas_audit_open(struct mas *mas, struct m2m_err *err)
 {
 	char path[PATH_MAX];
 	const struct m2m_audit_conf conf = {
-		.file = mas->conf->audit_file ? mas->conf->audit_file : path,
+		.file = path,
 		.system_log = mas->conf->audit_syslog ? "/dev/log" : NULL,
 		.node = mas->id.s,
 		.keep = { save, load, mas },
 	};
-	int n = snprintf(path, sizeof(path), "%s/audit.log", mas->conf->store);
+	enum m2m_rc rc = mas_audit_path(mas->conf, path, err);
 
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return m2m_fail(err, M2M_ECONF, "store: path is too long");
-	return m2m_audit_open(&conf, mas->env, &mas->audit, err);
+	return rc == M2M_OK ? m2m_audit_open(&conf, mas->env, &mas->audit, err) : rc;
 }
 
 static enum m2m_rc nothing(void *arg, struct store_txn *t, struct m2m_err *err)

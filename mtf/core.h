@@ -7,6 +7,7 @@
 #ifndef MTF_CORE_H
 #define MTF_CORE_H
 
+#include "common/audit.h"
 #include "mtf/handshake.h"
 #include "mtf/mtf_store.h"
 #include "mtf/tls_engine.h"
@@ -23,6 +24,7 @@ struct mtf {
 	struct mtf_out out;
 	struct tls_server *tls;
 	struct workers *workers;
+	struct m2m_audit *audit; /* NULL when closing */
 
 	pthread_mutex_t lock;
 	struct hs_table table;
@@ -38,6 +40,9 @@ void mtf_post(struct mtf *mtf, struct handshake *h, enum hs_event ev);
  * text: static, may be NULL. payload: taken over. goes_on: 1001, with a new State; else h is finished. */
 void mtf_answer(struct mtf *mtf, struct handshake *h, uint32_t result, const char *text, struct m2m_secret *payload,
 		bool goes_on);
+
+/* The log of which keys were issued, its state in the store. */
+enum m2m_rc mtf_audit_open(struct mtf *mtf, struct m2m_err *err);
 
 /* Free what closing left behind, once no push is outstanding. */
 void mtf_release(struct mtf *mtf);

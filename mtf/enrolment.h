@@ -17,4 +17,7 @@ void enrolment_free(struct handshake *h);
 /* Revoke what h's pushes may have left at the MASs, as far as it goes. For an enrolment that ends without a record. */
 void enrolment_take_back(struct mtf *mtf, struct handshake *h);
 
+/* Note in the audit log how h ended. */
+void enrolment_audit_end(struct mtf *mtf, const struct handshake *h, uint32_t result);
+
 #endif

@@ -4,9 +4,12 @@
 #ifndef MTF_H
 #define MTF_H
 
+#include <limits.h>
+
 #include "common/conf.h"
 #include "common/env.h"
 #include "common/ident.h"
+#include "common/secret.h"
 #include "dict/messages.h"
 #include "dict/peers.h"
 
@@ -22,6 +25,8 @@ struct mtf_conf {
 	char *store;  /* folder: enrolments/ (LMDB), keyring */
 	char *kek_file;
 	char *kek_credential;
+	char *audit_file; /* NULL: audit.log in the store's folder */
+	bool audit_syslog;
 	int64_t map_size;
 	char *certificate, *private_key;  /* what nodes see; PEM; NULL: pre-provisioned keys only */
 	char *trust_anchors;		  /* PEM: who may have signed a node's certificate; NULL: no certificates */
@@ -69,6 +74,10 @@ enum m2m_rc mtf_copy(struct mtf *mtf, const char *path, struct m2m_err *err);
 /* The store that was put in place, older than the one that was there, is the store from now on. The daemon must not
  * run. Errors: store_open's. */
 enum m2m_rc mtf_accept_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
+
+/* Where the audit log is; and what of its state the store keeps (m2m_audit_verify). M2M_ENOENT: no server ran yet. */
+enum m2m_rc mtf_audit_path(const struct mtf_conf *conf, char out[PATH_MAX], struct m2m_err *err);
+enum m2m_rc mtf_audit_state(struct mtf *mtf, struct m2m_secret *out, struct m2m_err *err);
 
 /* --- RPR ------------------------------------------------------------------ */
 

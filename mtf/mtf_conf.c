@@ -43,6 +43,18 @@ const struct m2m_conf_item mtf_conf_items[] = {
 	  .type = M2M_CONF_STRING,
 	  AT(kek_credential),
 	  .help = "Name of a systemd credential (LoadCredential) that holds the key encryption key." },
+	{ .name = "audit-file",
+	  .type = M2M_CONF_STRING,
+	  AT(audit_file),
+	  .check = is_path,
+	  .help = "The audit log: which keys were issued, through whom, and how it ended. Default: audit.log in the "
+		  "store's folder. It only grows; to begin a new one, move it away." },
+	{ .name = "audit-syslog",
+	  .type = M2M_CONF_BOOL,
+	  AT(audit_syslog),
+	  .def = "yes",
+	  .help = "Send each line of the audit log to the system's log (/dev/log) too. One of the two is enough for "
+		  "the server to serve." },
 	{ .name = "map-size",
 	  .type = M2M_CONF_SIZE,
 	  AT(map_size),

@@ -113,6 +113,8 @@ static enum m2m_rc open_serving(struct mtf *mtf, const struct mtf_out *out_ops, 
 	if (rc == M2M_OK)
 		rc = tls_server_new(&tls, &mtf->tls, err);
 	if (rc == M2M_OK)
+		rc = mtf_audit_open(mtf, err);
+	if (rc == M2M_OK)
 		rc = workers_new((size_t)mtf->conf->workers, run, mtf, &mtf->workers, err);
 	return rc;
 }
@@ -194,6 +196,8 @@ void mtf_answer(struct mtf *mtf, struct handshake *h, uint32_t result, const cha
 	struct hs_waiter who[HS_WAITERS_MAX];
 	size_t n = 0;
 
+	if (!goes_on)
+		enrolment_audit_end(mtf, h, result);
 	if (r && goes_on && mtf->env->random(mtf->env->arg, r->state, HS_STATE_LEN) != M2M_OK) {
 		goes_on = false;
 		r->rpa.head.result = M2M_PROVISIONING_BUSY;
@@ -417,6 +421,25 @@ void mtf_release(struct mtf *mtf)
 	free(mtf);
 }
 
+static enum m2m_rc nothing(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	(void)arg;
+	(void)t;
+	(void)err;
+	return M2M_OK;
+}
+
+/* What is under way gets its lines first: the log's state is in the store, so it closes before. */
+static void end_audit(struct mtf *mtf)
+{
+	for (int i = 0; mtf->audit && mtf->workers && i < 2; i++) {
+		(void)store_run(mtf->store.st, STORE_KEEPS, nothing, NULL, NULL); /* commits under way have ended */
+		workers_run_rest(mtf->workers);
+	}
+	m2m_audit_close(mtf->audit);
+	mtf->audit = NULL;
+}
+
 /* Rounds and commits that are under way come to their end; what waits for a MAS does not, and is taken back. */
 void mtf_close(struct mtf *mtf)
 {
@@ -429,6 +452,7 @@ void mtf_close(struct mtf *mtf)
 	pthread_mutex_unlock(&mtf->lock);
 	if (mtf->workers)
 		workers_stop(mtf->workers);
+	end_audit(mtf);
 	store_close(mtf->store.st); /* every commit's completion has posted its step */
 	mtf->store.st = NULL;
 	if (mtf->workers) {

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define NODE "mas.example.com"
+#define KEPT m2m_span(kept.state, kept.n) /* what was saved last */
 #define PEER "csf.example.com"
 #define KMID "0123456789abcdef0123456789abcdef@mas.example.com"
 #define DEADLINE_MS 5000
@@ -166,8 +167,7 @@ static inline enum m2m_rc verify_octets(const void *p, size_t n, const uint8_t *
 
 	ck_assert_ptr_nonnull(f);
 	memset(&err, 0, sizeof(err));
-	rc = m2m_audit_verify(f, "log", key, with_state ? m2m_span(kept.state, kept.n) : m2m_span(NULL, 0), &report,
-			      &err);
+	rc = m2m_audit_verify(f, "log", key, with_state ? KEPT : m2m_span(NULL, 0), &report, &err);
 	fclose(f);
 	return rc;
 }

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* An enrolment's record: what was issued, and that it is the enrolee's latest. Written by the store's writer thread. */
+#include "mtf/enrolment_int.h"
+
+#include "mtf/names.h"
+
+#include <stdlib.h>
+
+/* The credential may have been removed, or moved, while the pushes were under way. */
+static enum m2m_rc still_bound(struct mtf *mtf, const struct enrolment *en, struct store_txn *t, struct m2m_err *err)
+{
+	struct m2m_secret plain = { 0 };
+	struct m2m_span whose = { 0 }, there = { 0 };
+	enum m2m_rc rc = store_txn_get(t, MTF_T_CREDENTIAL, m2m_id_span(&en->credential), &there, err);
+
+	if (rc == M2M_OK)
+		rc = mtf_store_txn_load(&mtf->store, t, MTF_T_BINDING, m2m_id_span(&en->credential), &plain, err);
+	if (rc == M2M_OK)
+		rc = mtf_name_decode(m2m_secret_span(&plain), &whose, err);
+	if (rc == M2M_ENOENT || (rc == M2M_OK && !m2m_span_equal(whose, m2m_id_span(&en->enrolee))))
+		rc = m2m_fail(err, M2M_EDENIED, "its credential was removed meanwhile");
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+static enum m2m_rc write_enrolment(struct mtf *mtf, const struct enrolment *en, struct store_txn *t,
+				   struct m2m_err *err)
+{
+	struct mtf_enrolment record = {
+		.created = en->created,
+		.expiry = en->expiry,
+		.ke = en->ke,
+		.mtf_id = m2m_id_span(&mtf->mtf_id),
+		.enrolee = m2m_id_span(&en->enrolee),
+		.credential = m2m_id_span(&en->credential),
+		.app_ids = en->in.app_ids,
+		.mas_ids = en->in.mas_ids,
+		.targets = en->in.targets,
+	};
+	struct m2m_secret plain = { 0 };
+	struct m2m_span there = { 0 }, rel = m2m_span(en->rel, sizeof(en->rel));
+	enum m2m_rc rc = store_txn_get(t, MTF_T_ENROLMENT, rel, &there, err);
+
+	if (rc == M2M_OK)
+		rc = m2m_fail(err, M2M_EEXIST, "%s exists already", en->ke_id.s);
+	else if (rc == M2M_ENOENT)
+		rc = mtf_enrolment_encode(&record, &plain, err);
+	if (rc == M2M_OK)
+		rc = mtf_store_txn_save(&mtf->store, t, MTF_T_ENROLMENT, rel, m2m_secret_span(&plain), err);
+	m2m_key_wipe(&record.ke);
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+static enum m2m_rc write_latest(struct mtf *mtf, const struct enrolment *en, struct store_txn *t, struct m2m_err *err)
+{
+	struct mtf_latest latest = { .enrolled = en->created, .mtf_id = m2m_id_span(&mtf->mtf_id) };
+	struct m2m_secret plain = { 0 };
+	enum m2m_rc rc = M2M_OK;
+
+	memcpy(latest.rel, en->rel, sizeof(latest.rel));
+	rc = mtf_latest_encode(&latest, &plain, err);
+	if (rc == M2M_OK)
+		rc = mtf_store_txn_save(&mtf->store, t, MTF_T_LATEST, m2m_id_span(&en->enrolee),
+					m2m_secret_span(&plain), err);
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+struct commit {
+	struct mtf *mtf;
+	struct handshake *h;
+};
+
+static enum m2m_rc apply_commit(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	struct commit *c = arg;
+	enum m2m_rc rc = still_bound(c->mtf, c->h->en, t, err);
+
+	if (rc == M2M_OK)
+		rc = write_enrolment(c->mtf, c->h->en, t, err);
+	if (rc == M2M_OK)
+		rc = write_latest(c->mtf, c->h->en, t, err);
+	return rc;
+}
+
+/* What the worker finds when it comes back. */
+static void end_commit(struct mtf *mtf, struct handshake *h, enum m2m_rc rc, const struct m2m_err *err)
+{
+	h->en->committed = rc;
+	if (rc != M2M_OK && err)
+		h->en->why = *err;
+	pthread_mutex_lock(&mtf->lock);
+	mtf_post(mtf, h, HS_COMMITTED);
+	pthread_mutex_unlock(&mtf->lock);
+}
+
+static void committed(void *arg, enum m2m_rc rc, const struct m2m_err *err)
+{
+	struct commit *c = arg;
+
+	end_commit(c->mtf, c->h, rc, err);
+	free(c);
+}
+
+void enrolment_store(struct mtf *mtf, struct handshake *h)
+{
+	struct commit *c = mtf->store.st ? calloc(1, sizeof(*c)) : NULL; /* none when the MTF is closing */
+	struct m2m_err why = { 0 };
+	enum m2m_rc rc = M2M_EBUSY;
+
+	if (c) {
+		*c = (struct commit){ mtf, h };
+		rc = store_submit(mtf->store.st, STORE_GROWS, apply_commit, committed, c, &why);
+	}
+	if (rc == M2M_OK)
+		return; /* from here on `committed` writes to en */
+	free(c);
+	end_commit(mtf, h, rc, &why);
+}
