@@ -37,6 +37,8 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 			       "the keyring too: with the key encryption key, which is never in a backup, it opens "
 			       "all" },
 	[CTL_DRY_RUN] = { "--dry-run", NULL, true, "change nothing, only say what would be done" },
+	[CTL_FIRST_KEY] = { "--first-key", "HEX", false,
+			    "the key that signs the first checkpoint, as it was noted when the log was new" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 };
 
@@ -70,6 +72,19 @@ const struct ctl_verb ctl_verbs[] = {
 	  "put a backup in the place of a stopped server's store",
 	  "Without it an older copy is refused. A keyring that is there is kept; a missing one comes from the backup.",
 	  "m2mctl restore /backup/mas-20271124 --mas /etc/m2m/mas.conf --yes" },
+	{ "audit verify", ctl_audit_verify, "[FILE]", 0, 1,
+	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY) |
+		  CTL_BIT(CTL_FIRST_KEY),
+	  "check that a server's audit log is whole, beside the running server",
+	  "Names the first line that is not as the server wrote it; exit status 3 then. With --mas or --mtf the log "
+	  "must "
+	  "reach\n"
+	  "as far as the store says; FILE is another place of it. A FILE alone is checked in itself.",
+	  "m2mctl audit verify --mas /etc/m2m/mas.conf" },
+	{ "audit name", ctl_audit_name, "NAME", 1, 1,
+	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY),
+	  "tell under which name a key stands in the audit log", "NAME is a KmID, a KeID or an association key's KI.",
+	  "m2mctl audit name 000102030405060708090a0b0c0d0e0f@mas.example.com --mas /etc/m2m/mas.conf" },
 	{ "credential add", ctl_credential_add, "[NAME]", 0, 1,
 	  MTF_OPTIONS | CTL_BIT(CTL_KEY_FILE) | CTL_BIT(CTL_CERTIFICATE), "store what a node enrols with",
 	  "NAME says the kind: psk:IDENTITY (with --key-file), uri:URI or dns:NAME (a subjectAltName of the node's "

@@ -50,7 +50,13 @@ tests_unit_check_seal_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_seal_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_check_seal_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
 
-FUZZ_TARGETS += tests/fuzz/fuzz_ident tests/fuzz/fuzz_keyring tests/fuzz/fuzz_unseal
+FUZZ_TARGETS += tests/fuzz/fuzz_audit tests/fuzz/fuzz_ident tests/fuzz/fuzz_keyring tests/fuzz/fuzz_unseal
+tests_fuzz_fuzz_audit_SOURCES = tests/fuzz/fuzz_audit.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_audit_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_audit_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_audit_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_audit_LDADD = common/libcommon.la
+
 tests_fuzz_fuzz_ident_SOURCES = tests/fuzz/fuzz_ident.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_ident_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fuzz_fuzz_ident_CFLAGS = $(AM_CFLAGS)
