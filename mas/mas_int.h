@@ -74,7 +74,7 @@ enum m2m_rc mas_keyring_open(struct mas *mas, struct m2m_err *err);
 
 /* How the environment of the root keys is opened; dir and epoch: filled, borrowed by out. */
 struct mas_keys_conf {
-	char dir[MAS_PATH_MAX], epoch[MAS_PATH_MAX];
+	char dir[MAS_PATH_MAX], epoch[MAS_PATH_MAX], runs[MAS_PATH_MAX];
 	struct store_conf sc;
 };
 enum m2m_rc mas_keys_conf(const struct mas_conf *conf, struct mas_keys_conf *out, struct m2m_err *err);

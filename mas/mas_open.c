@@ -60,6 +60,8 @@ enum m2m_rc mas_keys_conf(const struct mas_conf *conf, struct mas_keys_conf *out
 
 	if (rc == M2M_OK)
 		rc = mas_path(conf, "epoch", out->epoch, err);
+	if (rc == M2M_OK)
+		rc = mas_path(conf, "runs", out->runs, err);
 	out->sc = (struct store_conf){ .dir = out->dir,
 				       .tables = tables,
 				       .map_size = (size_t)conf->map_size,
@@ -75,13 +77,14 @@ void mas_keys_conf_1(struct mas_keys_conf *kc)
 	kc->sc.schema = 1;
 }
 
-static enum m2m_rc open_keys(const struct mas_conf *conf, bool create, const struct m2m_env *env, struct store **out,
-			     struct m2m_err *err)
+static enum m2m_rc open_keys(const struct mas_conf *conf, bool create, bool server, const struct m2m_env *env,
+			     struct store **out, struct m2m_err *err)
 {
 	struct mas_keys_conf kc;
 	enum m2m_rc rc = mas_keys_conf(conf, &kc, err);
 
 	kc.sc.create = create;
+	kc.sc.runs_file = server ? kc.runs : NULL;
 	return rc == M2M_OK ? store_open(&kc.sc, env, out, err) : rc;
 }
 
@@ -148,7 +151,7 @@ enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *en
 	if (rc == M2M_OK)
 		rc = m2m_folder_make(associations, true, err);
 	if (rc == M2M_OK)
-		rc = open_keys(conf, true, env, &st, err);
+		rc = open_keys(conf, true, false, env, &st, err);
 	store_close(st);
 	return rc;
 }
@@ -269,7 +272,7 @@ static enum m2m_rc upgrade_and_open(struct mas *mas, struct m2m_err *err)
 			"%s: upgraded from schema %u to %u, %" PRIu64 " root keys in %" PRId64
 			" ms; the old file is keys/data.mdb.schema-%u",
 			mas->conf->store, up.from, up.to, up.records, up.took_us / 1000, up.from);
-	return rc == M2M_OK ? open_keys(mas->conf, false, mas->env, &mas->keys, err) : rc;
+	return rc == M2M_OK ? open_keys(mas->conf, false, true, mas->env, &mas->keys, err) : rc;
 }
 
 static enum m2m_rc open_all(struct mas *mas, const char *identity, bool soft, struct m2m_err *err)
@@ -279,7 +282,7 @@ static enum m2m_rc open_all(struct mas *mas, const char *identity, bool soft, st
 	if (rc == M2M_OK)
 		rc = mas_keyring_open(mas, err);
 	if (rc == M2M_OK)
-		rc = open_keys(mas->conf, false, mas->env, &mas->keys, err);
+		rc = open_keys(mas->conf, false, soft, mas->env, &mas->keys, err);
 	if (rc == M2M_EOLD && soft)
 		rc = upgrade_and_open(mas, err);
 	if (rc == M2M_OK)

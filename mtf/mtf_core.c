@@ -131,7 +131,7 @@ enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const st
 	mtf->conf = conf;
 	mtf->env = env;
 	pthread_mutex_init(&mtf->lock, NULL);
-	rc = mtf_store_open(conf, env, &mtf->store, err);
+	rc = mtf_store_open(conf, out_ops != NULL, env, &mtf->store, err);
 	if (rc == M2M_OK)
 		rc = settle_id(mtf, identity, err);
 	if (rc == M2M_OK && out_ops)

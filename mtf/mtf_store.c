@@ -21,7 +21,7 @@ static struct m2m_seal_place place_of(enum mtf_table table, struct m2m_span key)
 }
 
 struct paths {
-	char env[PATH_LEN], keyring[PATH_LEN], epoch[PATH_LEN];
+	char env[PATH_LEN], keyring[PATH_LEN], epoch[PATH_LEN], runs[PATH_LEN];
 };
 
 static enum m2m_rc make_paths(const struct mtf_conf *conf, struct paths *p, struct m2m_err *err)
@@ -29,8 +29,9 @@ static enum m2m_rc make_paths(const struct mtf_conf *conf, struct paths *p, stru
 	int a = snprintf(p->env, sizeof(p->env), "%s/enrolments", conf->store);
 	int b = snprintf(p->keyring, sizeof(p->keyring), "%s/keyring", conf->store);
 	int c = snprintf(p->epoch, sizeof(p->epoch), "%s/epoch", conf->store);
+	int d = snprintf(p->runs, sizeof(p->runs), "%s/runs", conf->store);
 
-	if (a < 0 || b < 0 || c < 0 || (size_t)c >= sizeof(p->epoch) || (size_t)a >= sizeof(p->env) ||
+	if (a < 0 || b < 0 || c < 0 || d < 0 || (size_t)c >= sizeof(p->epoch) || (size_t)a >= sizeof(p->env) ||
 	    (size_t)b >= sizeof(p->keyring))
 		return m2m_fail(err, M2M_EINVAL, "store: the path is too long");
 	return M2M_OK;
@@ -125,7 +126,7 @@ static enum m2m_rc make_decoy(struct mtf_store *ms, struct m2m_err *err)
 	return m2m_seal_decoy(ms->kr, ms->env, &at, m2m_span(nothing, sizeof(nothing)), &ms->decoy, err);
 }
 
-enum m2m_rc mtf_store_open(const struct mtf_conf *conf, const struct m2m_env *env, struct mtf_store *out,
+enum m2m_rc mtf_store_open(const struct mtf_conf *conf, bool server, const struct m2m_env *env, struct mtf_store *out,
 			   struct m2m_err *err)
 {
 	struct store_conf sc = { 0 };
@@ -139,6 +140,7 @@ enum m2m_rc mtf_store_open(const struct mtf_conf *conf, const struct m2m_env *en
 		rc = m2m_keyring_open(p.keyring, src, kek_sources(conf, src), &out->kr, err);
 	if (rc == M2M_OK) {
 		sc = store_conf_of(conf, &p, false);
+		sc.runs_file = server ? p.runs : NULL;
 		rc = store_open(&sc, env, &out->st, err);
 	}
 	if (rc == M2M_OK)

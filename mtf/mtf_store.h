@@ -26,8 +26,9 @@ struct mtf_store {
 /* Make everything; the keyring comes last, so that a half-made store can be made again. M2M_EEXIST: a keyring or
  * records are there. */
 enum m2m_rc mtf_store_init(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
-/* Errors of m2m_keyring_open and store_open. out: zeroed on failure. */
-enum m2m_rc mtf_store_open(const struct mtf_conf *conf, const struct m2m_env *env, struct mtf_store *out,
+/* server: it is the server that runs, not a tool beside it (store_conf.runs_file). Errors of m2m_keyring_open and
+ * store_open. out: zeroed on failure. */
+enum m2m_rc mtf_store_open(const struct mtf_conf *conf, bool server, const struct m2m_env *env, struct mtf_store *out,
 			   struct m2m_err *err);
 /* Runs what is queued first (store_close). Idempotent. */
 void mtf_store_close(struct mtf_store *ms);

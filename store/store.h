@@ -37,7 +37,12 @@ struct store_conf {
 	/* A file outside of the folder that keeps how far the store has come, so that an older copy in its place is
 	 * refused (M2M_ECORRUPT); made when there is none yet. NULL: none is kept. */
 	const char *epoch_file;
-	bool bless; /* accept what is there, whatever the file says: a restored copy; not with read_only */
+	/* A server's store: a file outside of the folder that keeps how the last runs ended. After two in a row that
+	 * were not closed, all pages are looked at before it is opened, however long that takes; else, what the first
+	 * look did not come to is looked at in the background. NULL: none is kept. */
+	const char *runs_file;
+	int64_t look_ms; /* that the first look may take; 0: a second */
+	bool bless;	 /* accept what is there, whatever the file says: a restored copy; not with read_only */
 };
 
 /* Open. out: owned by the caller, store_close(). M2M_EINVAL conf | M2M_ENOENT | M2M_EVERSION a newer schema |

@@ -407,6 +407,7 @@ void store_lmdb_tick(void *ctx)
 	struct store *st = ctx;
 	int dead = 0;
 
+	store_watch_tick(&st->watch);
 	mdb_reader_check(st->env, &dead);
 	store_lmdb_epoch_tick(st);
 }

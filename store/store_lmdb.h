@@ -10,6 +10,7 @@
 
 #include "store/store.h"
 #include "store/store_epoch.h"
+#include "store/store_watch.h"
 #include "store/store_writer.h"
 #include "store/store_writes.h"
 
@@ -39,6 +40,7 @@ struct store {
 	unsigned pooled;
 	atomic_bool broken; /* LMDB said MDB_PANIC: nothing goes until the environment is opened anew */
 
+	struct store_watch watch;
 	struct store_writer *writer; /* NULL: read only */
 	struct store_writer_ops writer_ops;
 	struct store_txn job_txn; /* the writer's */
@@ -79,6 +81,18 @@ void store_lmdb_epoch_tick(struct store *st);
 /* Check, in a child process, the pages of an environment that this process does not have open (store_walk.h), for
  * budget_ms or (0) all of them. M2M_ECORRUPT | M2M_EIO. Thread-safe. */
 enum m2m_rc store_lmdb_look(const char *dir, int64_t budget_ms, struct m2m_err *err);
+
+/* The same, but when the time is over the child goes on by itself, with the lowest priority. on: pid 0 if it is done.
+ * The child ends with the thread that called. */
+struct store_look {
+	pid_t pid;
+	int fd;
+};
+enum m2m_rc store_lmdb_look_on(const char *dir, int64_t budget_ms, struct store_look *on, struct m2m_err *err);
+/* Is there something to hear? */
+bool store_lmdb_look_ready(int fd);
+/* Wait for the child's verdict: errors of store_lmdb_look. on: is over. */
+enum m2m_rc store_lmdb_look_end(struct store_look *on, const char *dir, struct m2m_err *err);
 
 /* Of a store that this process does not have open (store_lmdb_copy.c): hold the lock file `path` (fd: out, its closing
  * gives it back), M2M_EBUSY: another process has the store open; a new file of what the store holds; and, after another

@@ -284,6 +284,7 @@ static enum m2m_rc conf_check(const struct store_conf *conf, struct m2m_err *err
 static enum m2m_rc open_store(const struct store_conf *conf, const struct m2m_env *env, bool older, struct store **out,
 			      struct m2m_err *err)
 {
+	struct store_watch watch = { .fd = -1 };
 	struct store *st = NULL;
 	bool found = false;
 	enum m2m_rc rc = conf_check(conf, err);
@@ -294,13 +295,16 @@ static enum m2m_rc open_store(const struct store_conf *conf, const struct m2m_en
 		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", conf->dir);
 	if (rc != M2M_OK)
 		return rc;
-	if (found)
-		rc = store_lmdb_look(conf->dir, STORE_LOOK_MS, err);
-	if (rc != M2M_OK)
+	rc = store_watch_begin(&watch, conf, env, found, err);
+	if (rc == M2M_OK) {
+		st = store_new(conf, env);
+		if (st == NULL)
+			rc = m2m_fail(err, M2M_ENOMEM, "%s: out of memory", conf->dir);
+	}
+	if (rc != M2M_OK) {
+		store_watch_end(&watch, rc);
 		return rc;
-	st = store_new(conf, env);
-	if (st == NULL)
-		return m2m_fail(err, M2M_ENOMEM, "%s: out of memory", conf->dir);
+	}
 	st->take_older = st->epoch_held = older;
 	rc = env_open(st, conf, err);
 	if (rc == M2M_OK)
@@ -314,10 +318,12 @@ static enum m2m_rc open_store(const struct store_conf *conf, const struct m2m_en
 		rc = store_writer_start(st->dir, &st->writer_ops, conf->batch_max > 0 ? conf->batch_max : BATCH_MAX,
 					&st->writer, err);
 	if (rc == M2M_OK) {
+		st->watch = watch;
 		*out = st;
-		st = NULL;
+		return M2M_OK;
 	}
 	store_close(st);
+	store_watch_end(&watch, rc);
 	return rc;
 }
 
@@ -353,6 +359,7 @@ void store_close(struct store *st)
 	}
 	if (st->env != NULL)
 		mdb_env_close(st->env);
+	store_watch_end(&st->watch, M2M_OK);
 	store_writes_free(&st->job_txn.writes);
 	pthread_mutex_destroy(&st->pool_lock);
 	pthread_rwlock_destroy(&st->map_lock);

@@ -87,6 +87,7 @@ static enum m2m_rc copy_transform(struct upgrade *u, struct m2m_err *err)
 	conf.dir = u->work;
 	conf.create = conf.read_only = conf.bless = false;
 	conf.sync = STORE_DURABLE;
+	conf.runs_file = NULL;
 	rc = store_lmdb_open_older(&conf, u->env, &st, err);
 	if (rc != M2M_OK)
 		return rc;

@@ -22,6 +22,8 @@ struct walk {
 	uint32_t psize;
 	uint8_t *seen; /* a bit per page */
 	int64_t until; /* ms, CLOCK_MONOTONIC; 0: none */
+	store_late *go_on;
+	void *arg;
 	bool late;
 	struct m2m_err *err;
 };
@@ -235,6 +237,15 @@ static enum m2m_rc page_shape(const struct walk *w, uint64_t page, const uint8_t
 	return M2M_OK;
 }
 
+static bool time_over(struct walk *w)
+{
+	if (!w->late && w->until > 0 && monotonic_ms() > w->until) {
+		w->late = w->go_on == NULL || !w->go_on(w->arg);
+		w->until = 0;
+	}
+	return w->late;
+}
+
 static enum m2m_rc page_walk(struct walk *w, uint64_t page, unsigned level, struct tree *t)
 {
 	unsigned nodes = 0;
@@ -242,10 +253,8 @@ static enum m2m_rc page_walk(struct walk *w, uint64_t page, unsigned level, stru
 	struct node n = { 0 };
 	enum m2m_rc rc = M2M_OK;
 
-	if (w->late || (w->until > 0 && monotonic_ms() > w->until)) {
-		w->late = true;
+	if (time_over(w))
 		return M2M_OK;
-	}
 	buf = malloc(2 * (size_t)w->psize); /* the page, and one of a long value */
 	if (buf == NULL)
 		return m2m_fail(w->err, M2M_ENOMEM, "%s: out of memory", w->path);
@@ -297,9 +306,15 @@ static enum m2m_rc meta_find(struct walk *w, uint64_t txn)
 	return m2m_fail(w->err, M2M_EBUSY, "%s: is written to", w->path);
 }
 
-enum m2m_rc store_walk(const char *path, int fd, uint64_t txn, int64_t budget_ms, struct m2m_err *err)
+enum m2m_rc store_walk(const char *path, int fd, uint64_t txn, int64_t budget_ms, store_late *late, void *arg,
+		       struct m2m_err *err)
 {
-	struct walk w = { .path = path, .fd = fd, .err = err, .until = budget_ms > 0 ? monotonic_ms() + budget_ms : 0 };
+	struct walk w = { .path = path,
+			  .fd = fd,
+			  .err = err,
+			  .go_on = late,
+			  .arg = arg,
+			  .until = budget_ms > 0 ? monotonic_ms() + budget_ms : 0 };
 	struct tree pages = { .integer_keys = true }, main_tree = { .tables = true };
 	enum m2m_rc rc = meta_find(&w, txn);
 

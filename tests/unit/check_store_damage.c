@@ -160,6 +160,199 @@ START_TEST(test_refused_with_the_page)
 }
 END_TEST
 
+/* --- beyond the first look ------------------------------------------------- */
+
+static char said[4096];
+
+static void keep_log(void *arg, enum m2m_level level, const char *text)
+{
+	size_t n = strlen(said);
+
+	(void)arg;
+	snprintf(said + n, sizeof(said) - n, "%s%s\n", level == M2M_ERROR ? "ERROR " : "", text);
+}
+
+static struct m2m_env listening(void)
+{
+	struct m2m_env env = m2m_env_system;
+
+	env.log = keep_log;
+	return env;
+}
+
+#define MANY 20000
+
+static enum m2m_rc put_many(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	static char big[900];
+	char key[16];
+	enum m2m_rc rc = M2M_OK;
+
+	(void)arg;
+	memset(big, 'v', sizeof(big) - 1);
+	for (int i = 0; rc == M2M_OK && i < MANY; i++) {
+		snprintf(key, sizeof(key), "k%05d", i);
+		rc = store_txn_put(t, 0, S(key), S(big), err);
+	}
+	return rc;
+}
+
+/* A server's store, larger than a look of a millisecond comes to, with a leaf damaged that the walk comes to late.
+ * Returns "page N". */
+static const char *large_and_damaged(void)
+{
+	static char page[32];
+	struct store *st = NULL;
+	uint8_t buf[PAGE];
+	unsigned found = 0;
+	int fd;
+
+	said[0] = 0;
+	fx_conf.map_size = 64 << 20;
+	fx_conf.runs_file = strdup(fx_path("runs"));
+	fx_conf.look_ms = 1;
+	st = fx_open();
+	ck_assert_int_eq(store_run(st, STORE_GROWS, put_many, NULL, NULL), M2M_OK);
+	store_close(st);
+	fd = open(fx_path("data.mdb"), O_RDONLY);
+	for (unsigned p = 2; found == 0 && pread(fd, buf, PAGE, (off_t)p * PAGE) == PAGE; p++)
+		if (buf[10] == 2 && memmem(buf, PAGE, "k19990", 6) != NULL)
+			found = p;
+	close(fd);
+	ck_assert_uint_gt(found, 0);
+	xor_at((off_t)found * PAGE, 0x40);
+	snprintf(page, sizeof(page), "page %u:", found);
+	return page;
+}
+
+static bool runs_are(unsigned n)
+{
+	char line[64] = { 0 };
+	FILE *f = fopen(fx_path("runs"), "r");
+	unsigned got = 99;
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), f));
+	fclose(f);
+	ck_assert_int_eq(sscanf(line, "m2m-store-runs 1 %u", &got), 1);
+	return got == n;
+}
+
+/* A server that dies: opens the store, and is gone. */
+static int die(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct store *st = NULL;
+
+		_exit(store_open(&fx_conf, &m2m_env_system, &st, NULL) == M2M_OK ? 7 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+START_TEST(test_a_crash_loop_ends)
+{
+	const char *page = large_and_damaged();
+	struct m2m_env env = listening();
+	struct m2m_err err = { 0 };
+	struct store *st = NULL;
+
+	ck_assert_int_eq(die(), 7);
+	ck_assert(runs_are(1));
+	ck_assert_int_eq(die(), 7);
+	ck_assert(runs_are(2));
+	for (int i = 0; i < 3; i++) {
+		said[0] = 0;
+		ck_assert_int_eq(store_open(&fx_conf, &env, &st, &err), M2M_ECORRUPT);
+		ck_assert_msg(strstr(err.text, page) != NULL, "%s", err.text);
+		ck_assert_ptr_nonnull(strstr(said, "did not end cleanly"));
+	}
+	/* A tool beside it is not concerned, and does not count. */
+	fx_conf.runs_file = NULL;
+	fx_conf.read_only = true;
+	ck_assert_int_eq(die(), 7);
+	ck_assert(runs_are(2));
+}
+END_TEST
+
+START_TEST(test_background_finds_it)
+{
+	const char *page = large_and_damaged();
+	struct m2m_env env = listening();
+	struct m2m_err err = { 0 };
+	struct store *st = NULL;
+	siginfo_t info = { 0 };
+	int tries = 0;
+
+	ck_assert_int_eq(store_open(&fx_conf, &env, &st, &err), M2M_OK);
+	ck_assert(fx_has(st, "k00000", NULL) == false);
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | WNOHANG) == 0 && info.si_pid == 0 && tries++ < 3000)
+		usleep(10000);
+	ck_assert_int_ne(info.si_pid, 0);
+	store_close(st);
+	ck_assert_msg(strstr(said, "ERROR ") != NULL && strstr(said, page) != NULL, "%s", said);
+	ck_assert(runs_are(2));
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(store_open(&fx_conf, &env, &st, &err), M2M_ECORRUPT);
+		ck_assert_ptr_nonnull(strstr(err.text, page));
+	}
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	xor_at((off_t)strtoul(page + 5, NULL, 10) * PAGE, 0x40); /* restored */
+	ck_assert_int_eq(store_open(&fx_conf, &env, &st, &err), M2M_OK);
+	store_close(st);
+	ck_assert(runs_are(0));
+}
+END_TEST
+
+START_TEST(test_clean_ends_reset_the_count)
+{
+	fx_conf.runs_file = strdup(fx_path("runs"));
+	ck_assert_int_eq(die(), 7);
+	store_close(fx_open());
+	ck_assert(runs_are(0));
+	ck_assert_int_eq(die(), 7);
+	ck_assert_int_eq(die(), 7);
+	ck_assert_int_eq(die(), 7);
+	ck_assert(runs_are(3));
+	store_close(fx_open()); /* a whole store opens, however often its server was killed */
+	ck_assert(runs_are(0));
+	fx_conf.schema = 0; /* a refusal for another reason is no unclean end */
+	fx_refused(M2M_EVERSION, "schema");
+	ck_assert(runs_are(0));
+}
+END_TEST
+
+static const char *const bad_runs[] = { "", "m2m-store-runs 1 0", "m2m-store-runs 1 x\n", "m2m-store-runs 2 0\n",
+					"rubbish, long\n" };
+
+/* Looking at everything is never wrong. */
+START_TEST(test_runs_file_that_cannot_be_read)
+{
+	struct m2m_env env = listening();
+	struct store *st = NULL;
+	FILE *f = NULL;
+
+	said[0] = 0;
+	store_close(fx_open());
+	fx_conf.runs_file = strdup(fx_path("runs"));
+	f = fopen(fx_path("runs"), "w");
+	fputs(bad_runs[_i], f);
+	fclose(f);
+	ck_assert_int_eq(store_open(&fx_conf, &env, &st, NULL), M2M_OK);
+	store_close(st);
+	ck_assert_ptr_nonnull(strstr(said, "did not end cleanly"));
+	said[0] = 0;
+	unlink(fx_path("runs"));
+	ck_assert_int_eq(symlink("/dev/null", fx_path("runs")), 0);
+	ck_assert_int_eq(store_open(&fx_conf, &env, &st, NULL), M2M_OK);
+	store_close(st);
+	ck_assert_ptr_nonnull(strstr(said, "did not end cleanly"));
+}
+END_TEST
+
 START_TEST(test_no_child_is_left)
 {
 	struct store *st = fx_open();
@@ -181,6 +374,10 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, test_flips_kill_nothing);
 	tcase_add_loop_test(tc, test_refused_with_the_page, 0, sizeof(heads) / sizeof(heads[0]));
+	tcase_add_test(tc, test_a_crash_loop_ends);
+	tcase_add_test(tc, test_background_finds_it);
+	tcase_add_test(tc, test_clean_ends_reset_the_count);
+	tcase_add_loop_test(tc, test_runs_file_that_cannot_be_read, 0, sizeof(bad_runs) / sizeof(bad_runs[0]));
 	tcase_add_test(tc, test_no_child_is_left);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
