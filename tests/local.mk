@@ -15,3 +15,4 @@ include tests/node.mk
 include tests/ctl.mk
 include tests/lab.mk
 include tests/crash.mk
+include tests/bench/local.mk

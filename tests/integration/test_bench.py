@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""scripts/bench's measurements at a tiny size, so that they do not rot: they end, say what they must say, and clean up."""
+import glob
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from case import BUILD, lablib
+
+SIZES = [500, 2000]
+COLUMNS = ["root keys", "keys/s", "octets/key on disk", "page cache", "anonymous MiB", "of raw", "CPU us", "p50 us", "p99 us"]
+
+
+class Store(unittest.TestCase):
+    def bench(self, *args):
+        here = os.path.dirname(os.path.abspath(__file__))
+        with tempfile.TemporaryDirectory(prefix="m2m-it.") as tmp:
+            os.chmod(tmp, 0o755)
+            p = subprocess.run([sys.executable, "-B", os.path.join(here, "..", "bench", "store.py"), BUILD, os.path.join(tmp, "out"), *args],
+                               text=True, capture_output=True, timeout=300, env=dict(os.environ, TMPDIR=tmp), cwd="/")
+            left = glob.glob(os.path.join(tmp, "m2m-bench.*"))
+            out = os.path.join(tmp, "out", "store.json")
+            if not os.path.exists(out):
+                return p, left, None
+            with open(out) as f:
+                return p, left, json.load(f)
+
+    def test_small(self):
+        subprocess.run(["make", "-s", "-C", BUILD, "tests/bench/bench_store"], check=True)
+        p, left, result = self.bench("--keys", *map(str, SIZES), "--rounds", "2", "--ops", "500")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertEqual(left, [], "a folder was left behind")
+        for column in COLUMNS:
+            self.assertIn(column, p.stdout)
+        self.assertEqual([s["keys"] for s in result["sizes"]], SIZES)
+        for s in result["sizes"]:
+            self.assertEqual({(r["kind"], r["threads"]) for r in s["look"] if not r["cold"]},
+                             {(k, t) for k in ("open", "fetch", "raw", "get") for t in (1, 2)})
+            self.assertTrue(all(r["per_s"]["low"] > 0 and r["p50_ns"]["n"] == 2 for r in s["look"]))
+            self.assertEqual([push["complaints"] for push in s["load"]["push"].values()], [0, 0])
+            self.assertGreater(s["load"]["used_octets_per_key"], 200)
+            if not lablib.SANITIZED:  # which makes everything slower
+                self.assertLess(s["daemon"]["start_warm_s"]["low"], 2)
+
+    def test_refuses(self):
+        for args in (["--keys", "2000", "500"], ["--keys", "5"], ["--rounds", "0"]):
+            p, left, result = self.bench(*args)
+            self.assertEqual((p.returncode, left, result), (2, [], None))
+
+
+if __name__ == "__main__":
+    unittest.main()
