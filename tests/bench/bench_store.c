@@ -38,7 +38,7 @@
 #define DAY 86400
 #define SEED_LEN 32
 #define THREADS_MAX 2
-#define BULK_JOB 16384 /* keys a commit */
+#define BULK_JOB 65536 /* keys a commit */
 #define PUSH_MAX 256   /* KPRs under way */
 
 static struct {
@@ -273,6 +273,7 @@ static void push(uint64_t from, uint64_t n, size_t at_once)
 
 struct bulk {
 	uint64_t from;
+	int64_t expiry; /* of all of them */
 	size_t n;
 	struct m2m_secret sealed[BULK_JOB];
 };
@@ -284,8 +285,9 @@ static void bulk_seal(struct bulk *job)
 	uint8_t rel[M2M_REL_LEN];
 	char enrolee[64];
 
+	job->expiry = now + 300 * DAY;
 	for (size_t i = 0; i < job->n; i++) {
-		struct rootkey rk = { .state = ROOTKEY_ACTIVE, .created = now, .expiry = now + 300 * DAY };
+		struct rootkey rk = { .state = ROOTKEY_ACTIVE, .created = now, .expiry = job->expiry };
 
 		rel_of(job->from + i, rel);
 		enrolee_of(job->from + i, enrolee);
@@ -313,6 +315,8 @@ static enum m2m_rc bulk_apply(void *arg, struct store_txn *t, struct m2m_err *er
 		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(rel), m2m_secret_span(&job->sealed[i]), err);
 		if (rc == M2M_OK)
 			rc = store_txn_put(t, MAS_T_ENROLEE, m2m_span_str(enrolee), mas_rel_span(rel), err);
+		if (rc == M2M_OK)
+			rc = mas_expiry_put(t, rel, job->expiry, err);
 	}
 	return rc;
 }
@@ -469,6 +473,49 @@ static void look_print(const struct look *l, unsigned threads, bool cold)
 	free(ns);
 }
 
+/* Every record is touched once, so that no look-up pays for mapping a page that is in the page cache. */
+static bool touch(void *arg, struct m2m_span key, struct m2m_span val)
+{
+	(void)key;
+	*(volatile uint8_t *)arg = val.p[0];
+	return true;
+}
+
+static void map_core(void)
+{
+	const struct m2m_span all = m2m_span(NULL, 0);
+	struct store_view *v = NULL;
+	volatile uint8_t last = 0;
+	struct m2m_err err = { 0 };
+
+	if (store_view_begin(b.mas->keys, &v, &err) != M2M_OK ||
+	    store_scan(v, MAS_T_ROOTKEY, all, all, touch, (void *)(uintptr_t)&last, &err) != M2M_OK)
+		die("%s", err.text);
+	store_view_end(v);
+}
+
+static void map_raw(void)
+{
+	MDB_val k = { 0 }, v = { 0 };
+	MDB_cursor *cur = NULL;
+	MDB_txn *txn = NULL;
+	volatile uint8_t last = 0;
+	int rc = mdb_txn_begin(b.env, NULL, MDB_RDONLY, &txn);
+
+	if (rc == MDB_SUCCESS)
+		rc = mdb_cursor_open(txn, b.dbi, &cur);
+	while (rc == MDB_SUCCESS) {
+		rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT);
+		if (rc == MDB_SUCCESS)
+			last = *(uint8_t *)v.mv_data;
+	}
+	(void)last;
+	if (rc != MDB_NOTFOUND)
+		die("scan: %s", mdb_strerror(rc));
+	mdb_cursor_close(cur);
+	mdb_txn_abort(txn);
+}
+
 /* What this process or another has mapped and touched stays. */
 static void cool(void)
 {
@@ -516,10 +563,16 @@ static void look(uint64_t keys, size_t ops, char **names)
 			kind++;
 		if (kind == KINDS)
 			die("no kind '%s'", *names);
-		if (kind >= RAW && !b.env)
+		if (kind >= RAW && !b.env) {
 			open_raw();
-		if (kind < RAW && !b.mas)
+			if (!cold)
+				map_raw();
+		}
+		if (kind < RAW && !b.mas) {
 			open_mas(false);
+			if (!cold)
+				map_core();
+		}
 		for (unsigned threads = 1; threads <= (cold ? 1 : THREADS_MAX); threads++)
 			look_pass((enum kind)kind, keys, ops, threads, cold);
 	}

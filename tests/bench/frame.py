@@ -59,4 +59,3 @@ def save(path, result):
     with open(path, "w") as f:
         json.dump(result, f, indent=1)
         f.write("\n")
-    print(f"\n{path}")

@@ -47,8 +47,8 @@ class Bench:
         self.data = self.mas.path("store", "keys", "data.mdb")
         self.n = 0
 
-    def tool(self, *args, seconds=900):
-        p = self.lab.run(["bench_store", args[0], self.mas.conf, self.seed_file, *map(str, args[1:])], timeout=seconds)
+    def tool(self, *args, seconds=900, nice=()):
+        p = self.lab.run([*nice, "bench_store", args[0], self.mas.conf, self.seed_file, *map(str, args[1:])], timeout=seconds)
         if p.stderr:
             print(p.stderr.strip(), file=sys.stderr)
         return [json.loads(line) for line in p.stdout.splitlines()]
@@ -57,7 +57,7 @@ class Bench:
 
     def load(self, n):
         pushed = min(PUSHED, (n - self.n) // 4)
-        bulk, = self.tool("bulk", self.n, n - self.n - 2 * pushed, seconds=1800)
+        bulk, = self.tool("bulk", self.n, n - self.n - 2 * pushed, seconds=1800, nice=("nice", "-n", "19"))
         one, = self.tool("push", n - 2 * pushed, pushed, 1)
         many, = self.tool("push", n - pushed, pushed, 32)
         self.n = n
@@ -187,7 +187,7 @@ class Bench:
 
 def of_raw(looks, row):
     raw = next(r for r in looks if r["kind"] == "raw" and (r["cold"], r["threads"]) == (row["cold"], row["threads"]))
-    return f"{row['per_s']['median'] / raw['per_s']['median']:.2f}"
+    return f"{row['cpu_ns']['median'] / raw['cpu_ns']['median']:.2f}"
 
 
 def show(sizes):
@@ -204,9 +204,9 @@ def show(sizes):
                 [[s["keys"], *[s["daemon"][w][m] / 2**20 for m, w in (("RssAnon", "memory_at_start"), ("RssAnon", "memory_after_2048_keys"))],
                   per_key(first, s), *[s["daemon"][w]["RssFile"] / 2**20 for w in ("memory_at_start", "memory_after_2048_keys")]]
                  for s in sizes])
-    frame.table("Look-ups of random keys", ["root keys", "page cache", "threads", "by", "per s", "of raw", "CPU us", "p50 us", "p99 us"],
-                [[s["keys"], "cold" if r["cold"] else "warm", r["threads"], r["kind"], frame.spread(r["per_s"]), of_raw(s["look"], r),
-                  r["cpu_ns"]["median"] / 1000, r["p50_ns"]["median"] / 1000, frame.spread(r["p99_ns"], 0.001)]
+    frame.table("Look-ups of random keys", ["root keys", "page cache", "threads", "by", "per s", "CPU us", "times raw's", "p50 us", "p99 us"],
+                [[s["keys"], "cold" if r["cold"] else "warm", r["threads"], r["kind"], frame.spread(r["per_s"]),
+                  r["cpu_ns"]["median"] / 1000, of_raw(s["look"], r), r["p50_ns"]["median"] / 1000, frame.spread(r["p99_ns"], 0.001)]
                  for s in sizes for r in s["look"]])
 
 
@@ -239,10 +239,13 @@ def main():
         bench = Bench(a.build, folder, sizes[-1])
         for n in sizes:
             print(f"{time.strftime('%H:%M:%S')} {n:,} root keys", flush=True)
-            result["sizes"].append({"keys": n, "load": bench.load(n), "daemon": bench.daemon(a.rounds), "look": bench.look(a.rounds, a.ops)})
-        result["machine"]["load_after"] = os.getloadavg()[0]
+            size = {"keys": n, "load": bench.load(n)}
+            print(f"{time.strftime('%H:%M:%S')} loaded", flush=True)
+            size.update(daemon=bench.daemon(a.rounds), look=bench.look(a.rounds, a.ops), load_average=os.getloadavg()[0])
+            result["sizes"].append(size)
+            frame.save(os.path.join(a.out, "store.json"), result)
         show(result["sizes"])
-        frame.save(os.path.join(a.out, "store.json"), result)
+        print("\n" + os.path.join(a.out, "store.json"))
     finally:
         if bench:
             bench.end()
