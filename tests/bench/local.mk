@@ -2,7 +2,8 @@
 # tests/bench: what scripts/bench measures with; built on demand only.
 EXTRA_PROGRAMS = tests/bench/bench_store
 CLEANFILES += $(EXTRA_PROGRAMS)
-tests_bench_bench_store_SOURCES = tests/bench/bench_store.c
+tests_bench_bench_store_SOURCES = tests/bench/bench_store.c tests/bench/bench_store.h tests/bench/store_look.c
 tests_bench_bench_store_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS) $(CRYPTO_CFLAGS)
-tests_bench_bench_store_LDADD = mas/libmas.la store/libstore.la common/libcommon.la $(LMDB_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
+tests_bench_bench_store_LDADD = mas/libmas.la store/libstore.la common/libcommon.la $(LMDB_LIBS) \
+	$(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
 EXTRA_DIST += tests/bench/frame.py tests/bench/store.py
