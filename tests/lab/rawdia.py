@@ -135,6 +135,16 @@ class Link:
             if m.octets[12:16] == hbh and not m.flags & REQUEST:
                 return m
 
+    def settle(self, probe):
+        """After a reconnect the host drops answers until it has seen its watchdogs answered: ask until there is one."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                return self.ask(probe(), 1)
+            except TimeoutError:
+                pass
+        raise TimeoutError("no answer after a reconnect")
+
     def capabilities(self, apps):
         return [*self.me, avp(257, b"\0\1\x7f\0\0\1"), avp(266, VENDOR), avp(269, "raw", flags=0), *[avp(AUTH_APP, a) for a in apps]]
 
@@ -158,16 +168,6 @@ class Client(Link):
         tcp = socket.create_connection(("127.0.0.1", port), timeout=10)
         super().__init__(_context(ssl.PROTOCOL_TLS_CLIENT, lab.pki, cert).wrap_socket(tcp), claims or host, "example.com")
         self.cea = self.ask(cer or message(CER, 0, self.capabilities(apps), REQUEST))
-
-    def settle(self, probe):
-        """After a reconnect the host drops answers until it has seen its watchdogs answered: ask until there is one."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                return self.ask(probe(), 1)
-            except TimeoutError:
-                pass
-        raise TimeoutError("no answer after a reconnect")
 
 
 class Server:
