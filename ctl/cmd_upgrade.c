@@ -36,7 +36,9 @@ enum m2m_rc ctl_upgrade(const struct ctl_args *args, struct m2m_err *err)
 		rc = mas_conf_load(path, &conf, err);
 	if (rc != M2M_OK)
 		return rc;
-	rc = mas_upgrade(&conf, dry, &m2m_env_system, &up, err);
+	rc = ctl_passphrase_file(args, &conf.passphrase_file, err);
+	if (rc == M2M_OK)
+		rc = mas_upgrade(&conf, dry, &m2m_env_system, &up, err);
 	if (rc == M2M_OK)
 		tell(&conf, &up, dry);
 	mas_conf_free(&conf);

@@ -142,6 +142,10 @@ enum m2m_rc ctl_flush(struct m2m_err *err);
  */
 const char *ctl_conf_path(const struct ctl_args *args, enum ctl_opt opt);
 
+/* --passphrase-file for what opens a store: NULL if it was not given. M2M_EINVAL: standard input (-), which could not
+ * be read again when the keyring changes. */
+enum m2m_rc ctl_passphrase_file(const struct ctl_args *args, const char **out, struct m2m_err *err);
+
 struct ctl_mas {
 	struct mas_conf conf;
 	struct mas *mas;

@@ -17,6 +17,14 @@ const char *ctl_conf_path(const struct ctl_args *args, enum ctl_opt opt)
 	return path && *path ? path : NULL;
 }
 
+enum m2m_rc ctl_passphrase_file(const struct ctl_args *args, const char **out, struct m2m_err *err)
+{
+	*out = ctl_value(args, CTL_PASSPHRASE);
+	if (*out && strcmp(*out, "-") == 0)
+		return m2m_fail(err, M2M_EINVAL, "--passphrase-file -: %s needs it in a file", args->verb->path);
+	return M2M_OK;
+}
+
 enum m2m_rc ctl_mas_open(const struct ctl_args *args, struct ctl_mas *out, struct m2m_err *err)
 {
 	const char *path = ctl_conf_path(args, CTL_MAS);
@@ -32,7 +40,9 @@ enum m2m_rc ctl_mas_open(const struct ctl_args *args, struct ctl_mas *out, struc
 	if (rc != M2M_OK)
 		return rc;
 	*out = m;
-	rc = mas_open(&out->conf, ctl_value(args, CTL_IDENTITY), false, &m2m_env_system, &out->mas, err);
+	rc = ctl_passphrase_file(args, &out->conf.passphrase_file, err);
+	if (rc == M2M_OK)
+		rc = mas_open(&out->conf, ctl_value(args, CTL_IDENTITY), false, &m2m_env_system, &out->mas, err);
 	if (rc != M2M_OK)
 		ctl_mas_close(out);
 	return rc;
@@ -60,7 +70,9 @@ enum m2m_rc ctl_mtf_open(const struct ctl_args *args, struct ctl_mtf *out, struc
 	if (rc != M2M_OK)
 		return rc;
 	*out = m;
-	rc = mtf_open(&out->conf, ctl_value(args, CTL_IDENTITY), NULL, &m2m_env_system, &out->mtf, err);
+	rc = ctl_passphrase_file(args, &out->conf.passphrase_file, err);
+	if (rc == M2M_OK)
+		rc = mtf_open(&out->conf, ctl_value(args, CTL_IDENTITY), NULL, &m2m_env_system, &out->mtf, err);
 	if (rc != M2M_OK)
 		ctl_mtf_close(out);
 	return rc;

@@ -27,8 +27,7 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 	[CTL_YES] = { "--yes", NULL, true, "do not ask first" },
 	[CTL_PASSPHRASE] = { "--passphrase-file", "FILE", false,
 			     "open the keyring by the passphrase in this file too, which only its owner may read; - "
-			     "reads "
-			     "standard input" },
+			     "reads standard input (kek only)" },
 	[CTL_RECOVERY] = { "--recovery-file", "FILE", false,
 			   "make a recovery passphrase and write it to this new file, to be printed and put away" },
 	[CTL_NO_RECOVERY] = { "--no-recovery", NULL, true,
@@ -42,9 +41,11 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 };
 
-#define MAS_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_IDENTITY))
+#define MAS_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_IDENTITY) | CTL_BIT(CTL_PASSPHRASE))
 #define RING_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_PASSPHRASE))
-#define MTF_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY))
+#define MTF_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY) | CTL_BIT(CTL_PASSPHRASE))
+/* Of either server, opened. */
+#define OPEN_OPTIONS (RING_OPTIONS | CTL_BIT(CTL_IDENTITY))
 
 const struct ctl_verb ctl_verbs[] = {
 	{ "init", ctl_init, "", 0, 0,
@@ -58,17 +59,14 @@ const struct ctl_verb ctl_verbs[] = {
 	  "check configuration files as the servers do at their start, without opening anything",
 	  "Of the host's configuration it tells what would log keys or weaken the transport.",
 	  "m2mctl check-config --mas /etc/m2m/mas.conf --freediameter /etc/m2m/mas-freediameter.conf" },
-	{ "backup", ctl_backup, "DIR", 1, 1,
-	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY) | CTL_BIT(CTL_WITH_KEYRING),
+	{ "backup", ctl_backup, "DIR", 1, 1, OPEN_OPTIONS | CTL_BIT(CTL_WITH_KEYRING),
 	  "copy a server's store to a new folder, beside the running server",
 	  "The copy is of one moment, on stable storage when the command ends, with a manifest (SHA-256, epoch).",
 	  "m2mctl backup /backup/mas-20271124 --mas /etc/m2m/mas.conf" },
-	{ "check", ctl_check, "", 0, 0, CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY),
-	  "check every page of a server's store, and open every record",
+	{ "check", ctl_check, "", 0, 0, OPEN_OPTIONS, "check every page of a server's store, and open every record",
 	  "Beside the running server. Names the first bad page or record of each table; exit status 3 then.",
 	  "m2mctl check --mas /etc/m2m/mas.conf" },
-	{ "restore", ctl_restore, "DIR", 1, 1,
-	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY) | CTL_BIT(CTL_YES),
+	{ "restore", ctl_restore, "DIR", 1, 1, OPEN_OPTIONS | CTL_BIT(CTL_YES),
 	  "put a backup in the place of a stopped server's store",
 	  "Without it an older copy is refused. A keyring that is there is kept; a missing one comes from the backup.",
 	  "m2mctl restore /backup/mas-20271124 --mas /etc/m2m/mas.conf --yes" },
@@ -132,15 +130,14 @@ const struct ctl_verb ctl_verbs[] = {
 	{ "kek remove", ctl_kek_remove, "SLOT", 1, 1, RING_OPTIONS | CTL_BIT(CTL_YES), "remove a slot",
 	  "The last one that works stays. --yes takes it that only one is left.",
 	  "m2mctl kek remove 1 --mas /etc/m2m/mas.conf" },
-	{ "rotate", ctl_rotate, "", 0, 0,
-	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY),
+	{ "rotate", ctl_rotate, "", 0, 0, OPEN_OPTIONS,
 	  "seal every record under a new data key, and destroy the older ones",
 	  "The daemon may run. Stopped or killed at any point, it goes on when it is run again.",
 	  "m2mctl rotate --mas /etc/m2m/mas.conf" },
-	{ "purge", ctl_purge, "", 0, 0, CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY),
-	  "rotate, and take what was deleted out of the store's file", "The server has to be stopped.",
-	  "m2mctl purge --mas /etc/m2m/mas.conf" },
-	{ "upgrade", ctl_upgrade, "", 0, 0, CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_DRY_RUN),
+	{ "purge", ctl_purge, "", 0, 0, OPEN_OPTIONS, "rotate, and take what was deleted out of the store's file",
+	  "The server has to be stopped.", "m2mctl purge --mas /etc/m2m/mas.conf" },
+	{ "upgrade", ctl_upgrade, "", 0, 0,
+	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_DRY_RUN) | CTL_BIT(CTL_PASSPHRASE),
 	  "bring the store of a stopped MAS up to this version's schema, as its start does too",
 	  "By copy: the old file is kept beside the new one until you remove it. An MTF's store has one schema so far.",
 	  "m2mctl upgrade --mas /etc/m2m/mas.conf --dry-run" },

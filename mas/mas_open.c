@@ -33,7 +33,7 @@ enum m2m_rc mas_path(const struct mas_conf *conf, const char *name, char out[MAS
 	return M2M_OK;
 }
 
-static size_t kek_sources(const struct mas_conf *conf, struct m2m_kek_source out[2])
+static size_t kek_sources(const struct mas_conf *conf, struct m2m_kek_source out[3])
 {
 	size_t n = 0;
 
@@ -41,12 +41,14 @@ static size_t kek_sources(const struct mas_conf *conf, struct m2m_kek_source out
 		out[n++] = (struct m2m_kek_source){ .type = M2M_KEK_FILE, .where = conf->kek_file };
 	if (conf->kek_credential)
 		out[n++] = (struct m2m_kek_source){ .type = M2M_KEK_CREDENTIAL, .where = conf->kek_credential };
+	if (conf->passphrase_file)
+		out[n++] = (struct m2m_kek_source){ .type = M2M_KEK_PASSPHRASE, .where = conf->passphrase_file };
 	return n;
 }
 
 enum m2m_rc mas_keyring_open(struct mas *mas, struct m2m_err *err)
 {
-	struct m2m_kek_source src[2];
+	struct m2m_kek_source src[3];
 	size_t n = kek_sources(mas->conf, src);
 	char keyring[MAS_PATH_MAX];
 	enum m2m_rc rc = mas_path(mas->conf, "keyring", keyring, err);
@@ -114,7 +116,7 @@ static enum m2m_rc absent(const char *path, struct m2m_err *err)
 static enum m2m_rc init_keyring(const struct mas_conf *conf, const char *path, const struct m2m_env *env,
 				struct m2m_err *err)
 {
-	struct m2m_kek_source src[2];
+	struct m2m_kek_source src[3];
 	size_t n = kek_sources(conf, src);
 	struct m2m_err why = { 0 };
 	enum m2m_rc rc = M2M_OK;

@@ -39,6 +39,9 @@ struct mtf_conf {
 	int64_t workers;		  /* threads that do the TLS arithmetic */
 	struct m2m_conf_sections mas;	  /* struct mtf_mas */
 	struct m2m_conf_sections peers;	  /* struct m2m_peer */
+	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
+	 */
+	const char *passphrase_file;
 };
 extern const struct m2m_conf_item mtf_conf_items[];
 enum m2m_rc mtf_conf_load(const char *path, struct mtf_conf *out, struct m2m_err *err);

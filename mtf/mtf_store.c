@@ -37,7 +37,7 @@ static enum m2m_rc make_paths(const struct mtf_conf *conf, struct paths *p, stru
 	return M2M_OK;
 }
 
-static size_t kek_sources(const struct mtf_conf *conf, struct m2m_kek_source src[2])
+static size_t kek_sources(const struct mtf_conf *conf, struct m2m_kek_source src[3])
 {
 	size_t n = 0;
 
@@ -45,6 +45,8 @@ static size_t kek_sources(const struct mtf_conf *conf, struct m2m_kek_source src
 		src[n++] = (struct m2m_kek_source){ .type = M2M_KEK_FILE, .where = conf->kek_file };
 	if (conf->kek_credential)
 		src[n++] = (struct m2m_kek_source){ .type = M2M_KEK_CREDENTIAL, .where = conf->kek_credential };
+	if (conf->passphrase_file)
+		src[n++] = (struct m2m_kek_source){ .type = M2M_KEK_PASSPHRASE, .where = conf->passphrase_file };
 	return n;
 }
 
@@ -95,7 +97,7 @@ static enum m2m_rc make_environment(const struct mtf_conf *conf, const struct pa
 
 enum m2m_rc mtf_store_init(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err)
 {
-	struct m2m_kek_source src[2];
+	struct m2m_kek_source src[3];
 	struct paths p = { 0 };
 	enum m2m_rc rc = make_paths(conf, &p, err);
 
@@ -130,7 +132,7 @@ enum m2m_rc mtf_store_open(const struct mtf_conf *conf, bool server, const struc
 			   struct m2m_err *err)
 {
 	struct store_conf sc = { 0 };
-	struct m2m_kek_source src[2];
+	struct m2m_kek_source src[3];
 	struct paths p = { 0 };
 	enum m2m_rc rc = make_paths(conf, &p, err);
 

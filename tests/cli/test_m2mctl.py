@@ -260,6 +260,18 @@ class Keys(Case):
         self.assertEqual(self.slots(), ["passphrase", "file"])
         self.good("kek", "test", *self.on)
 
+    def test_lost_kek_opens_by_passphrase(self):
+        by = (*self.on, "--identity", "mas.example.com", "--passphrase-file", self.recovery)
+        os.remove(f"{self.dir}/mas.kek")
+        for verb in (("key", "list"), ("backup", f"{self.dir}/backup"), ("rotate",), ("purge",)):
+            self.bad(SYSTEM, "No such file", *verb, *by[:-2])
+            shutil.rmtree(f"{self.dir}/backup", ignore_errors=True)
+            self.good(*verb, *by)
+        self.good("check", *by)
+        self.bad(USAGE, "in a file", "key", "list", *by[:-1], "-", data="not the passphrase\n")
+        self.write("wrong", "not the passphrase\n", 0o600)
+        self.bad(SYSTEM, "does not fit", "key", "list", *by[:-1], f"{self.dir}/wrong")
+
     def test_last_slot_stays(self):
         self.bad(REFUSED, "only one slot", "kek", "remove", "2", *self.on)
         self.bad(REFUSED, "no other was shown to work", "kek", "remove", "1", "--yes", *self.on)
