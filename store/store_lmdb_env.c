@@ -286,7 +286,7 @@ static enum m2m_rc open_store(const struct store_conf *conf, const struct m2m_en
 {
 	struct store_watch watch = { .fd = -1 };
 	struct store *st = NULL;
-	bool found = false;
+	bool found = false, opened = false;
 	enum m2m_rc rc = conf_check(conf, err);
 
 	if (rc == M2M_OK)
@@ -307,9 +307,11 @@ static enum m2m_rc open_store(const struct store_conf *conf, const struct m2m_en
 	}
 	st->take_older = st->epoch_held = older;
 	rc = env_open(st, conf, err);
-	if (rc == M2M_OK)
+	opened = rc == M2M_OK;
+	if (opened)
 		rc = content_open(st, conf, err);
-	if (rc == M2M_EFULL && found && !conf->bless) {
+	/* Of a full disk the opening itself may have failed: there is nothing to begin a transaction in then. */
+	if (rc == M2M_EFULL && opened && found && !conf->bless) {
 		st->epoch_held = true;
 		st->tables = 0;
 		rc = content_open(st, conf, err);
