@@ -154,17 +154,16 @@ static enum m2m_rc copy_store(const struct ctl_args *args, const struct place *p
 	return rc;
 }
 
-/* Written last: a folder without it is no backup. */
-static enum m2m_rc manifest_write(const struct place *p, const char *keyring_sum, struct m2m_err *err)
+/* out: free()d by the caller. It is read again: jansson passes over some failures of its dumping. */
+static enum m2m_rc manifest_text(const struct place *p, const char *sum, const char *keyring_sum, char **out,
+				 struct m2m_err *err)
 {
-	char sum[SHA256_HEX], uuid[2 * STORE_UUID_LEN + 1], now[16];
+	char uuid[2 * STORE_UUID_LEN + 1], now[16];
 	struct store_epoch e = { 0 };
-	json_t *m = NULL;
-	int fd = -1;
+	json_t *m = NULL, *again = NULL;
+	char *text = NULL;
 	enum m2m_rc rc = store_epoch_read(p->epoch, &e, err);
 
-	if (rc == M2M_OK)
-		rc = file_copy(p->data, NULL, sum, err);
 	if (rc != M2M_OK)
 		return rc;
 	m2m_hex(e.uuid, sizeof(e.uuid), uuid);
@@ -172,16 +171,39 @@ static enum m2m_rc manifest_write(const struct place *p, const char *keyring_sum
 	m = json_pack("{s:i, s:s, s:s, s:I, s:s, s:{s:s, s:s*}}", "format", FORMAT, "server", p->is_mas ? "mas" : "mtf",
 		      "store", uuid, "epoch", (json_int_t)e.epoch, "created", now, "sha256", "data.mdb", sum, "keyring",
 		      keyring_sum);
-	fd = open(p->manifest, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (!m)
+	text = m ? json_dumps(m, JSON_INDENT(2)) : NULL;
+	again = text ? json_loads(text, 0, NULL) : NULL;
+	if (again && json_equal(m, again)) {
+		*out = text;
+		text = NULL;
+	} else {
 		rc = m2m_fail(err, M2M_ENOMEM, "%s: out of memory", p->manifest);
-	else if (fd < 0 || json_dumpfd(m, fd, JSON_INDENT(2)) != 0 || fsync(fd) != 0)
+	}
+	free(text);
+	json_decref(again);
+	json_decref(m);
+	return rc;
+}
+
+/* Written last: a folder without it is no backup. */
+static enum m2m_rc manifest_write(const struct place *p, const char *keyring_sum, struct m2m_err *err)
+{
+	char sum[SHA256_HEX], *text = NULL;
+	int fd = -1;
+	enum m2m_rc rc = file_copy(p->data, NULL, sum, err);
+
+	if (rc == M2M_OK)
+		rc = manifest_text(p, sum, keyring_sum, &text, err);
+	if (rc != M2M_OK)
+		return rc;
+	fd = open(p->manifest, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fsync(fd) != 0)
 		rc = m2m_fail_errno(err, "%s: cannot be written", p->manifest);
 	if (fd >= 0)
 		close(fd);
 	if (fd >= 0 && rc != M2M_OK)
 		unlink(p->manifest);
-	json_decref(m);
+	free(text);
 	return rc;
 }
 
