@@ -130,6 +130,23 @@ static enum m2m_rc init_keyring(const struct mas_conf *conf, const char *path, c
 	return m2m_keyring_create(path, src, n, env, err);
 }
 
+static enum m2m_rc refuse_records(struct store *st, const char *dir, struct m2m_err *err)
+{
+	struct store_view *v = NULL;
+	enum m2m_rc rc = store_view_begin(st, &v, err);
+
+	for (unsigned i = 0; rc == M2M_OK && tables[i]; i++) {
+		uint64_t n = 0;
+
+		rc = store_count(v, i, &n, err);
+		if (rc == M2M_OK && n > 0)
+			rc = m2m_fail(err, M2M_EEXIST, "%s: there are records already, but no keyring beside it", dir);
+	}
+	store_view_end(v);
+	return rc;
+}
+
+/* The keyring comes last: what an init that was killed left is no store yet, and is taken over if it holds nothing. */
 enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err)
 {
 	char keys[MAS_PATH_MAX], keyring[MAS_PATH_MAX], associations[MAS_PATH_MAX];
@@ -143,19 +160,17 @@ enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *en
 	if (rc == M2M_OK)
 		rc = m2m_folder_make(conf->store, true, err);
 	if (rc == M2M_OK)
-		rc = absent(keys, err);
-	if (rc == M2M_OK)
 		rc = absent(keyring, err);
 	if (rc == M2M_OK)
-		rc = init_keyring(conf, keyring, env, err);
-	if (rc == M2M_OK)
-		rc = m2m_folder_make(keys, false, err);
+		rc = m2m_folder_make(keys, true, err);
 	if (rc == M2M_OK)
 		rc = m2m_folder_make(associations, true, err);
 	if (rc == M2M_OK)
 		rc = open_keys(conf, true, false, env, &st, err);
+	if (rc == M2M_OK)
+		rc = refuse_records(st, keys, err);
 	store_close(st);
-	return rc;
+	return rc == M2M_OK ? init_keyring(conf, keyring, env, err) : rc;
 }
 
 enum m2m_rc mas_accept_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err)

@@ -405,16 +405,46 @@ END_TEST
 
 START_TEST(test_init_refuses)
 {
-	char path[128];
+	char path[128], keyring[128];
 	struct m2m_err err = { 0 };
 
-	/* a keyring without a store, and a store without a keyring */
-	ck_assert_int_eq(mkdir(w.store, 0700), 0);
+	/* a keyring without a store, and a store with something in it without a keyring */
+	in_store("keyring", keyring, sizeof(keyring));
 	in_store(_i == 0 ? "keyring" : "keys", path, sizeof(path));
-	ck_assert_int_eq(mkdir(path, 0700), 0);
+	if (_i == 0) {
+		ck_assert_int_eq(mkdir(w.store, 0700), 0);
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+	} else {
+		ck_assert_int_eq(mas_init_store(&w.conf, &w.env, &err), M2M_OK);
+		open_world();
+		mas_close(w.mas);
+		w.mas = NULL;
+		ck_assert_int_eq(unlink(keyring), 0);
+		ck_assert_int_eq(unlink(w.kek), 0);
+	}
 	ck_assert_int_eq(mas_init_store(&w.conf, &w.env, &err), M2M_EEXIST);
 	ck_assert_ptr_nonnull(strstr(err.text, path));
 	ck_assert_int_ne(access(w.kek, F_OK), 0);
+}
+END_TEST
+
+/* What one that was killed left: folders, an empty environment, a KEK. */
+START_TEST(test_init_goes_on)
+{
+	char path[128];
+	struct m2m_err err = { 0 };
+
+	if (_i == 0) {
+		ck_assert_int_eq(mkdir(w.store, 0700), 0);
+		in_store("keys", path, sizeof(path));
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+	} else {
+		ck_assert_int_eq(mas_init_store(&w.conf, &w.env, &err), M2M_OK);
+		in_store("keyring", path, sizeof(path));
+		ck_assert_int_eq(unlink(path), 0);
+	}
+	ck_assert_msg(mas_init_store(&w.conf, &w.env, &err) == M2M_OK, "%s", err.text);
+	open_world();
 }
 END_TEST
 
@@ -523,6 +553,7 @@ static Suite *open_suite(void)
 	tcase_add_checked_fixture(tc, world_make, world_down);
 	tcase_add_test(tc, test_init_makes_all_and_touches_nothing);
 	tcase_add_loop_test(tc, test_init_refuses, 0, 2);
+	tcase_add_loop_test(tc, test_init_goes_on, 0, 2);
 	tcase_add_test(tc, test_init_no_kek);
 	tcase_add_test(tc, test_open_whose_store);
 	tcase_add_test(tc, test_open_refuses);
