@@ -12,10 +12,15 @@ tests_crash_diskshim_la_SOURCES = tests/crash/diskshim.c
 tests_crash_diskshim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath $(abs_top_builddir)/tests/crash
 tests_crash_diskshim_la_LIBADD = -ldl $(AX_PTHREAD_LIBS)
 
+check_LTLIBRARIES += tests/crash/memshim.la
+tests_crash_memshim_la_SOURCES = tests/crash/memshim.c
+tests_crash_memshim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath $(abs_top_builddir)/tests/crash
+
 check_PROGRAMS += tests/crash/crash_mas
 tests_crash_crash_mas_SOURCES = tests/crash/crash_mas.c
 tests_crash_crash_mas_LDADD = mas/libmas.la store/libstore.la common/libcommon.la $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
 TESTS += tests/crash/test_crash.sh
+tests/crash/test_crash.log: ctl/m2mctl$(EXEEXT) tests/cli/seed$(EXEEXT) tests/cli/seed_mtf$(EXEEXT)
 
 # Nor can their allocator be replaced.
 check_PROGRAMS += tests/crash/check_nomem_mas
@@ -33,7 +38,7 @@ tests_crash_check_nomem_mtf_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
 tests_crash_check_nomem_mtf_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=mtf_provision -Wl,--wrap=_mark_point
 tests_crash_check_nomem_mtf_LDADD = $(MTF_RIG_LIBS)
 endif
-EXTRA_DIST += tests/crash/test_crash.sh tests/crash/images.py tests/crash/faults.py
+EXTRA_DIST += tests/crash/test_crash.sh tests/crash/images.py tests/crash/faults.py tests/crash/nomem.py tests/crash/works.py
 
 check_PROGRAMS += tests/unit/check_folder
 TESTS += tests/unit/check_folder

@@ -1,117 +1,138 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""A kill, and an error, at the 1st, 2nd, 3rd ... call that changes a file, of making a MAS, pushing and revoking, and of
-rotating its data key: until the run ends
-before the N-th call comes. After each, what was acknowledged must be there.
+"""A kill, and an error, at the 1st, 2nd, 3rd ... call that changes a file, of making a MAS, pushing and revoking, and of every verb
+of m2mctl that changes something: until the run ends before the N-th call comes. After each, what was acknowledged must be there and
+open, the verb's old state or its new one whole, and the verb must work when it is run again.
 
-faults.py BUILDDIR [KEYS]     prints the counts; status 1 if something was lost, crashed or hung"""
+faults.py BUILDDIR KEYS [N [SEED]]   N: so many of the points only, chosen by SEED; prints the counts, status 1 if something was lost,
+                                     crashed or hung"""
 import collections
 import os
-import shutil
+import random
 import signal
 import subprocess
 import sys
-import tempfile
+
+import works
 
 HOWS = ("kill", "kill-half", "EIO", "ENOSPC")
-STUCK = 30  # s
 
 
 class Drive:
-    """Making a MAS, pushing and revoking."""
+    """Making a MAS, pushing and revoking, by the core alone; the checker pushes a key more."""
     name = "init and push"
 
-    def __init__(self, builddir, folder, keys):
-        self.argv = [os.path.join(builddir, "tests", "crash", "crash_mas"), "drive", os.path.join(folder, "run"), str(keys)]
-        self.notes = os.path.join(folder, "notes")
+    def __init__(self, bench, keys):
+        self.bench, self.notes = bench, os.path.join(bench.folder, "notes")
+        self.tool = os.path.join(bench.builddir, "tests", "crash", "crash_mas")
+        self.keys = keys
 
-    def prepare(self, where):
-        shutil.rmtree(where, ignore_errors=True)
-        os.mkdir(where, 0o700)
-        return open(self.notes, "w")
+    def prepare(self):
+        self.bench.clear()
 
-    def again(self):
-        """What an operator would do next; None, or what is wrong."""
+    def struck(self, env):
+        with open(self.notes, "w") as out:
+            try:
+                return subprocess.run([self.tool, "drive", self.bench.where, str(self.keys)], env=dict(os.environ, **env), stdout=out,
+                                      stderr=subprocess.DEVNULL, timeout=works.STUCK)
+            except subprocess.TimeoutExpired:
+                raise works.Trouble(f"no end within {works.STUCK} s") from None
 
-
-class Rotate(Drive):
-    """A new data key for what a drive left."""
-    name = "rotate"
-
-    def __init__(self, builddir, folder, keys):
-        super().__init__(builddir, folder, keys)
-        self.base, self.where = os.path.join(folder, "base"), os.path.join(folder, "run")
-        with super().prepare(self.where) as notes:
-            subprocess.run(self.argv, check=True, stdout=notes)
-        os.rename(self.where, self.base)
-        conf = os.path.join(folder, "mas.conf")
-        with open(conf, "w") as f:
-            f.write(f'mas-id = "mas.example.com"\nstore = "{self.where}/store"\nkek-file = "{self.where}/kek"\nmap-size = 1M\n'
-                    'peer "mtf.example.com" {\n\troles = { mtf }\n\tservice-providers = { "sp.example.com" }\n}\n')
-        self.argv = [os.path.join(builddir, "ctl", "m2mctl"), "rotate", "--mas", conf]
-
-    def prepare(self, where):
-        shutil.rmtree(where, ignore_errors=True)
-        shutil.copytree(self.base, where)
-        return open(os.devnull, "w")
+    def judge(self, _ended_well):
+        p = subprocess.run([self.tool, "check"], input=f"{self.bench.where} {self.notes}\n", stdout=subprocess.PIPE, text=True,
+                           timeout=works.STUCK)
+        if p.stdout.startswith("ok"):
+            return "ok"
+        if p.stdout.startswith("shut"):
+            return "closed"
+        raise works.Trouble(p.stdout.strip() or f"the checker ended with {p.returncode}")
 
     def again(self):
-        p = subprocess.run(self.argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=STUCK)
-        return None if p.returncode == 0 else "the next rotation: " + p.stdout.strip()
+        pass
 
 
-def struck(tools, folder, work, how, n):
-    """One run with the n-th call struck: (was it reached, what is wrong with how it ended or None)."""
-    where, count = (os.path.join(folder, f) for f in ("run", "count"))
-    env = dict(os.environ, LD_PRELOAD=os.path.join(tools, ".libs", "diskshim.so"), DISKSHIM_DIR=where, DISKSHIM_AT=str(n),
-               DISKSHIM_HOW=how, DISKSHIM_COUNT=count)
-    with work.prepare(where) as out:
-        try:
-            status = subprocess.run(work.argv, env=env, stdout=out, stderr=subprocess.DEVNULL, timeout=STUCK).returncode
-        except subprocess.TimeoutExpired:
-            return True, f"no end within {STUCK} s"
-    if how.startswith("kill"):
-        return status == -signal.SIGKILL, None if status in (0, -signal.SIGKILL) else f"status {status}"
-    if status < 0 or status > 4:
-        return True, f"status {status}"
-    with open(count) as f:
-        return int(f.read()) >= n, None
+class Points:
+    """One work, and the calls that it can be struck at."""
+
+    def __init__(self, bench, work):
+        self.bench, self.work = bench, work
+        self.count_file = os.path.join(bench.folder, "count")
+
+    def run(self, how, n):
+        """The completed process and the calls that it made; None for those if it was killed."""
+        self.work.prepare()
+        if os.path.exists(self.count_file):
+            os.unlink(self.count_file)
+        p = self.work.struck({"LD_PRELOAD": self.bench.shims["diskshim"], "DISKSHIM_DIR": self.bench.where, "DISKSHIM_AT": str(n),
+                              "DISKSHIM_HOW": how, "DISKSHIM_COUNT": self.count_file})
+        if not os.path.exists(self.count_file):
+            return p, None
+        with open(self.count_file) as f:
+            return p, int(f.read())
+
+    def calls(self):
+        p, n = self.run("EIO", 0)
+        if p.returncode or not n:
+            raise works.Trouble(f"undisturbed: status {p.returncode}, {n} calls")
+        return n
+
+    def strike(self, how, n):
+        """ok, closed, or None: it ended before that call came."""
+        p, made = self.run(how, n)
+        if how.startswith("kill"):
+            if p.returncode not in (0, -signal.SIGKILL):
+                raise works.Trouble(f"status {p.returncode}")
+            if p.returncode == 0:
+                return None
+        elif p.returncode < 0 or p.returncode > 4:
+            raise works.Trouble(f"status {p.returncode}")
+        elif made is not None and made < n:
+            return None
+        if p.returncode > 0 and p.stderr == "":
+            raise works.Trouble(f"status {p.returncode}, and no word")
+        verdict = self.work.judge(p.returncode == 0)
+        self.work.again()
+        return verdict
 
 
-def look(tools, folder):
-    """The checker's answer about a copy: it pushes a key of its own."""
-    copy = os.path.join(folder, "copy")
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(os.path.join(folder, "run"), copy)
-    p = subprocess.run([os.path.join(tools, "crash_mas"), "check"], input=f"{copy} {folder}/notes\n", stdout=subprocess.PIPE, text=True,
-                       timeout=STUCK)
-    return p.stdout.strip() or f"BAD the checker ended with {p.returncode}"
+def judge(points, how, n, tally):
+    try:
+        verdict = points.strike(how, n)
+    except works.Trouble as e:
+        verdict = "bad"
+        print(f"{points.work.name}, {how} at call {n}: {e}")
+    if verdict:
+        tally[verdict] += 1
+    return verdict
 
 
-def main(builddir, keys):
-    builddir = os.path.abspath(builddir)
-    tools = os.path.join(builddir, "tests", "crash")
-    answers, bad = collections.Counter(), 0
-    with tempfile.TemporaryDirectory(prefix="m2m-crash.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
-        for kind in (Drive, Rotate):
-            work = kind(builddir, folder, keys)
-            for how in HOWS:
-                n, reached = 0, True
-                while reached:
-                    n += 1
-                    reached, wrong = struck(tools, folder, work, how, n)
-                    answer = look(tools, folder)
-                    wrong = wrong or work.again()
-                    if kind is Rotate and not answer.startswith("BAD"):
-                        answer = look(tools, folder)
-                    answers[answer.split()[0]] += 1
-                    if wrong or answer.startswith("BAD"):
-                        bad += 1
-                        print(f"{work.name}, {how} at call {n}: {wrong or answer}")
-                print(f"faults: {work.name}: {how} at each of {n - 1} calls")
-    print(f"faults: {answers['ok']} stores with all that was acknowledged, {answers['shut']} not made yet, {bad} bad")
-    return 1 if bad else 0
+def exhaust(points, tally):
+    for how in HOWS:
+        n = 1
+        while judge(points, how, n, tally):
+            n += 1
+        print(f"faults: {points.work.name}: {how} at each of {n - 1} calls")
+
+
+def main(builddir, keys, sample, seed):
+    rng, tally = random.Random(seed), collections.Counter()
+    with works.scratch() as folder:
+        bench = works.Bench(builddir, folder)
+        names = list(works.all_works(bench))
+        all_points = [Points(bench, Drive(bench, keys))] + [Points(bench, works.make(bench, n)) for n in names]
+        if not sample:
+            for points in all_points:
+                exhaust(points, tally)
+        else:
+            every = [(p, how, n + 1) for p in all_points for how in HOWS for n in range(p.calls())]
+            print(f"faults: {sample} of {len(every)} points, seed {seed}")
+            for points, how, n in rng.sample(every, min(sample, len(every))):
+                judge(points, how, n, tally)
+    print(f"faults: {len(all_points)} works, {sum(tally.values())} struck: {tally['ok']} with all that was acknowledged, {tally['closed']} not "
+          f"made yet or refused until the same is run again, {tally['bad']} bad")
+    return 1 if tally["bad"] else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 12))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0,
+                  int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(1 << 32)))

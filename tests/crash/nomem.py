@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The n-th allocation of m2mctl fails, for every n, of every verb. Each run ends by itself: with success, and then it is done and what
+was printed is right; or with a status and a reason, and then the old state or the new one is whole.
+
+nomem.py BUILDDIR [N [SEED]]    N: so many of the points only, chosen by SEED; prints the counts, status 1 if one is bad"""
+import collections
+import os
+import random
+import sys
+
+import works
+
+LOOKS = {"mas": (["check"], ["key", "list", "--json"], ["kek", "list"], ["kek", "test"]),
+         "mtf": (["check"], ["credential", "list"], ["enrolee", "list", "--json"], ["enrolment", "list"], ["kek", "list"])}
+
+
+class Look:
+    """A verb that only reads."""
+
+    def __init__(self, bench, side, args):
+        self.bench, self.side, self.args, self.name = bench, side, args, f"{side} {' '.join(args)}"
+        self.prepare()
+        self.good = bench.must(side, *args)
+        self.printed = None
+
+    def prepare(self):
+        self.bench.put(self.bench.base(self.side, "plain"))
+
+    def struck(self, env):
+        p = self.bench.run(self.side, *self.args, env=env)
+        self.printed = p.stdout
+        return p
+
+    def judge(self, ended_well):
+        if ended_well and self.printed != self.good:
+            raise works.Trouble(f"success, and another answer: {self.printed!r}")
+        return "ok"
+
+
+FOREIGN = ("libconfuse.so", "libcrypto.so", "liblmdb.so", "libjansson.so")
+
+
+class Points:
+    def __init__(self, bench, work):
+        self.bench, self.work, self.count_file = bench, work, os.path.join(bench.folder, "count")
+        self.crash_file = os.path.join(bench.folder, "crash")
+
+    def run(self, n):
+        self.work.prepare()
+        p = self.work.struck({"LD_PRELOAD": self.bench.shims["memshim"], "MEMSHIM_AT": str(n), "MEMSHIM_COUNT": self.count_file,
+                              "MEMSHIM_CRASH": self.crash_file})
+        if p.returncode > 4:
+            raise works.Trouble(f"status {p.returncode}: {p.stderr.strip()}")
+        return p
+
+    def calls(self):
+        self.run(0)
+        with open(self.count_file) as f:
+            return int(f.read())
+
+    def strike(self, n):
+        p = self.run(n)
+        if p.returncode > 0 and not p.stderr:
+            raise works.Trouble(f"status {p.returncode}, and no word")
+        self.work.judge(p.returncode == 0)
+        return self.crashed(p) if p.returncode < 0 else "done" if p.returncode == 0 else "refused"
+
+    def crashed(self, p):
+        """Some libraries do not look at what malloc gives them; that costs a run of m2mctl, not what is stored."""
+        with open(self.crash_file) as f:
+            where = os.path.basename(f.read())
+        os.unlink(self.crash_file)
+        if not where.startswith(FOREIGN):
+            raise works.Trouble(f"signal {-p.returncode} in {where}")
+        return "crashed in " + where
+
+
+def main(builddir, sample, seed):
+    rng, tally = random.Random(seed), collections.Counter()
+    with works.scratch() as folder:
+        bench = works.Bench(builddir, folder)
+        verbs = [works.make(bench, n) for n in works.all_works(bench)] + [Look(bench, s, a) for s in LOOKS for a in LOOKS[s]]
+        all_points = [Points(bench, w) for w in verbs]
+        every = [(p, n + 1) for p in all_points for n in range(p.calls())]
+        print(f"nomem: {sample or len(every)} of {len(every)} allocations of {len(verbs)} verbs, seed {seed}")
+        for points, n in rng.sample(every, min(sample, len(every))) if sample else every:
+            try:
+                tally[points.strike(n)] += 1
+            except works.Trouble as e:
+                tally["bad"] += 1
+                print(f"{points.work.name}, allocation {n}: {e}")
+    tally["bad"] += 0
+    print(f"nomem: {sum(tally.values())} failed allocations: " + ", ".join(f"{v} {k}" for k, v in sorted(tally.items())))
+    return 1 if tally["bad"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0,
+                  int(sys.argv[3]) if len(sys.argv) > 3 else random.randrange(1 << 32)))
