@@ -203,6 +203,28 @@ enum m2m_rc store_files_check(const char *dir, bool *found, struct m2m_err *err)
 	return rc;
 }
 
+enum m2m_rc store_files_unbegin(const char *dir, struct m2m_err *err)
+{
+	char path[PATH_MAX];
+	struct stat sb = { 0 };
+	struct store_meta m = { 0 };
+	struct m2m_err why = { 0 };
+	int fd = -1;
+	enum m2m_rc rc = data_path(dir, "data.mdb", path, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) /* whoever opens it next says why */
+		return M2M_OK;
+	if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode) && pread(fd, &m, sizeof(m), 0) == (ssize_t)sizeof(m) &&
+	    meta_check(path, &m, UINT64_MAX, &why) == M2M_OK && m.txn == 0 &&
+	    (uint64_t)sb.st_size < 2 * (uint64_t)m.free.pad && ftruncate(fd, 0) != 0)
+		rc = m2m_fail_errno(err, "%s", path);
+	close(fd);
+	return rc;
+}
+
 enum m2m_rc store_files_sync(const char *dir, struct m2m_err *err)
 {
 	enum m2m_rc rc = M2M_OK;

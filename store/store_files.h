@@ -13,6 +13,11 @@
  * M2M_ENOENT no folder | M2M_EDENIED | M2M_ECORRUPT | M2M_EVERSION another LMDB format | M2M_EIO. Thread-safe. */
 enum m2m_rc store_files_check(const char *dir, bool *found, struct m2m_err *err);
 
+/* What a process that was killed while it made an environment left, the first part of two meta pages without a
+ * transaction, becomes an empty file again. Any other file is left as it is. M2M_EIO | M2M_EFULL | M2M_EDENIED.
+ * Thread-safe. */
+enum m2m_rc store_files_unbegin(const char *dir, struct m2m_err *err);
+
 /* Make the data file at least size octets long, sparse, and sync it and its folder. M2M_EFULL | M2M_EIO | M2M_EDENIED.
  * Thread-safe. */
 enum m2m_rc store_files_extend(const char *dir, uint64_t size, struct m2m_err *err);

@@ -289,6 +289,8 @@ static enum m2m_rc open_store(const struct store_conf *conf, const struct m2m_en
 	bool found = false, opened = false;
 	enum m2m_rc rc = conf_check(conf, err);
 
+	if (rc == M2M_OK && conf->create && !conf->read_only)
+		rc = store_files_unbegin(conf->dir, err);
 	if (rc == M2M_OK)
 		rc = store_files_check(conf->dir, &found, err);
 	if (rc == M2M_OK && !found && (!conf->create || conf->read_only))
