@@ -65,6 +65,11 @@ static void print_commands(void)
 	}
 }
 
+static bool is_string(enum m2m_avp_type type)
+{
+	return type == M2M_T_OCTETS || type == M2M_T_UTF8 || type == M2M_T_IDENTITY;
+}
+
 static void print_avp(enum m2m_avp avp)
 {
 	const struct m2m_avp_def *def = &m2m_avps[avp];
@@ -82,12 +87,16 @@ static void print_avp(enum m2m_avp avp)
 	printf(" | %s | %s%s | ", gen_type(def->type), def->mandatory ? "M" : "", def->vendor ? "V" : "");
 	for (size_t i = 0; i < n; i++)
 		printf("%s%u %s", i ? ", " : "", words[i].value, words[i].name);
+	printf(" | ");
+	if (is_string(def->type) && def->max != UINT32_MAX)
+		printf("%u to %u", def->min, def->max);
 	printf(" | %s |\n", def->clause);
 }
 
 static void print_avps(const char *title, bool ours)
 {
-	printf("\n## %s\n\n| AVP | code | vendor | type | flags | values | clause |\n|---|---|---|---|---|---|---|\n",
+	printf("\n## %s\n\n| AVP | code | vendor | type | flags | values | octets | clause "
+	       "|\n|---|---|---|---|---|---|---|---|\n",
 	       title);
 	for (size_t i = 0; i < M2M_AVPS; i++) {
 		if ((m2m_avps[i].origin == M2M_OURS) == ours)

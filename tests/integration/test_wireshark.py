@@ -11,6 +11,7 @@ import rawdia as dia
 
 MTF2 = "mtf2.example.com"
 APPS = {dia.RP: "M2M-RP", dia.RKM: "M2M-RKM", dia.SAK: "M2M-SAK"}
+CURSOR, FEATURES, STAKEHOLDER, DRMP = 1114, 1115, 1113, 301
 COMMANDS = {dia.RPR: ("Remote-Provisioning", dia.RP), dia.KPR: ("Root-Key-Push", dia.RKM), dia.KRR: ("Root-Key-Revocation", dia.RKM),
             dia.KFR: ("Root-Key-Fetch", dia.RKM), dia.SKR: ("Security-Association-Key", dia.SAK),
             dia.KNR: ("Key-Change-Notification", dia.SAK)}
@@ -72,14 +73,18 @@ class Wireshark(LabCase):
         link.close()
 
     def from_the_mas(self):
-        """What a MAS sends by itself: a stand-in for it fetches root keys and tells the CSF of a change."""
+        """What a MAS sends by itself: a stand-in for it fetches root keys, with every AVP that the chain has no use for, and tells
+        the CSF of a change."""
         self.lab.mas.stop()
         server = dia.Server(self.lab, self.lab.mas.port, "mas", lablib.MAS)
         links = {}
         while len(links) < 2:
             link = server.accept()
             links[link.peer] = link
-        fetch = [dia.avp(dia.KEY_NAME, f"{'0' * 32}@{lablib.MAS}"), dia.avp(1114, b"next")]
+        name = dia.avp(dia.KEY_NAME, f"{'0' * 32}@{lablib.MAS}")
+        fetch = [name, dia.avp(CURSOR, b"next"), dia.avp(FEATURES, bytes(8), flags=0x80), dia.avp(DRMP, 10, flags=0),
+                 dia.avp(dia.KEY, [name, dia.avp(dia.SUID, 21), dia.avp(dia.PACKAGE, b"0\0"), dia.avp(STAKEHOLDER, lablib.SP, flags=0x80)]),
+                 dia.avp(dia.STATUS, [name, dia.avp(dia.RESULT, 5012)])]
         links[lablib.MTF].settle(lambda: dia.message(dia.KFR, dia.RKM, [*self.head(link, dia.RKM, lablib.MTF), *fetch]))
         change = [dia.avp(dia.EVENT, 1), dia.avp(dia.REASON, 2), dia.avp(dia.KEY_NAME, f"{'0' * 32}@{lablib.MAS}")]
         answer = links[lablib.CSF].settle(lambda: dia.message(dia.KNR, dia.SAK, [*self.head(link, dia.SAK, lablib.CSF), *change]))
@@ -137,6 +142,10 @@ class Wireshark(LabCase):
                     self.assertTrue([m for m in messages if f"Command Code: {name} ({code})" in m and f"ApplicationId: {APPS[app]} ({app})" in m
                                      and any(f.endswith(f"= Request: {request}") for f in m)])
         shown = {f for m in messages for f in m}
+        with open(os.path.join(data, "diameter", "Custom.xml")) as f:
+            ours = ElementTree.fromstring("<all>" + f.read().split("?>", 1)[1] + "</all>")
+        for avp in ours.iter("avp"):
+            self.assertIn(f"AVP Code: {avp.get('code')} {avp.get('name')}", shown)
         for field in ("Security-Usage-Id: root-key (21)", "Security-Usage-Id: association-key (32)", "Revocation-Reason: decommissioned (4)",
                       "Key-Event: revoked (1)", "App-Id: Nmetering", f"Enrolee-Id: //{lablib.SP}/shark"):
             self.assertIn(field, shown)
