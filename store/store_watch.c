@@ -76,8 +76,8 @@ enum m2m_rc store_watch_begin(struct store_watch *w, const struct store_conf *co
 	if (!found)
 		return M2M_OK;
 	if (w->unclean >= LOOP) {
-		m2m_log(env, M2M_NOTICE, "%s: the last runs did not end cleanly: all of it is checked before it is opened",
-			conf->dir);
+		m2m_log(env, M2M_NOTICE,
+			"%s: the last runs did not end cleanly: all of it is checked before it is opened", conf->dir);
 		rc = store_lmdb_look(conf->dir, 0, err);
 	} else {
 		rc = store_lmdb_look_on(conf->dir, budget, &on, err);

@@ -4,8 +4,9 @@
  *
  * A file beside the store has a count of the runs in a row that did not end cleanly. After two of them every page is
  * looked at before the store is opened, for as long as that takes: damage that was beyond the first look cannot kill
- * the server again and again. Until then, what the first look did not come to is looked at by a child in the background,
- * with the lowest priority; damage that it finds is logged, and makes the next look a complete one, which refuses. */
+ * the server again and again. Until then, what the first look did not come to is looked at by a child in the
+ * background, with the lowest priority; damage that it finds is logged, and makes the next look a complete one, which
+ * refuses. */
 #ifndef STORE_WATCH_H
 #define STORE_WATCH_H
 
@@ -23,8 +24,8 @@ struct store_watch {
 	int fd;	   /* what it says */
 };
 
-/* Look at a store that is there, before it is opened. w: filled; store_watch_end. found: there is a data file. Errors of
- * store_lmdb_look | M2M_ENOMEM. One thread, as the next two. */
+/* Look at a store that is there, before it is opened. w: filled; store_watch_end. found: there is a data file. Errors
+ * of store_lmdb_look | M2M_ENOMEM. One thread, as the next two. */
 enum m2m_rc store_watch_begin(struct store_watch *w, const struct store_conf *conf, const struct m2m_env *env,
 			      bool found, struct m2m_err *err);
 

@@ -163,6 +163,18 @@ static const struct {
 } networks[] = { { 0x6969, "NFS" },
 		 { (int)0xff534d42, "CIFS" },
 		 { 0xfe534d42, "SMB2" },
+		 { 0x517b, "SMB" },
+		 { 0x00c36400, "Ceph" },
+		 { 0x0bd00bd0, "Lustre" },
+		 { 0x01161970, "GFS2" },
+		 { 0x7461636f, "OCFS2" },
+		 { 0x5346414f, "AFS" },
+		 { 0x6b414653, "AFS" },
+		 { 0x73757245, "Coda" },
+		 { 0x564c, "NCP" },
+		 { 0x786f4256, "VirtualBox" },
+		 { 0x47504653, "GPFS" },
+		 { (int)0xaad7aaea, "PanFS" },
 		 { 0x65735546, "FUSE" },
 		 { 0x01021997, "9p" } };
 
@@ -322,6 +334,61 @@ START_TEST(test_compact_length_is_taken)
 }
 END_TEST
 
+/* Longer than its map, by zeros or rubbish: what lies behind it is nobody's, and stays so. */
+START_TEST(test_extended_is_taken)
+{
+	static const char junk[] = "not a page";
+	struct stat sb = { 0 };
+	struct store *st = NULL;
+
+	make(200);
+	ck_assert_int_eq(truncate(fx_path("data.mdb"), (1 << 20) + 8192), 0);
+	if (_i == 1)
+		patch((1 << 20) + 100, junk, sizeof(junk));
+	fx_conf.create = false;
+	st = fx_open();
+	ck_assert(fx_has(st, "key 199", "a value of some octets, so that the table has several pages"));
+	ck_assert_int_eq(fx_put(st, "new", "new"), M2M_OK);
+	store_close(st);
+	ck_assert_int_eq(stat(fx_path("data.mdb"), &sb), 0);
+	ck_assert_int_eq(sb.st_size, (1 << 20) + 8192);
+	ck_assert_int_eq(store_check(fx_dir, NULL), M2M_OK);
+}
+END_TEST
+
+/* Each page in turn becomes zeros: refused, unless nothing is on it that is in use (a page that is free, or the older
+ * of the two meta pages' own). */
+START_TEST(test_zeroed_page)
+{
+	off_t used = make(200);
+	uint8_t *before = NULL, *zeros = calloc(1, 4096);
+	size_t n = 0;
+	unsigned refused = 0, tried = 0;
+
+	fx_conf.create = false;
+	fx_conf.read_only = true;
+	before = contents(&n);
+	for (off_t at = 0; at < used; at += 4096, tried++) {
+		struct store *st = NULL;
+		struct m2m_err err = { 0 };
+		enum m2m_rc rc = M2M_OK;
+
+		patch(at, zeros, 4096);
+		rc = store_open(&fx_conf, &m2m_env_system, &st, &err);
+		ck_assert_msg(rc == M2M_OK || rc == M2M_ECORRUPT, "page %d: %s", (int)(at / 4096), err.text);
+		if (rc == M2M_OK)
+			ck_assert(fx_has(st, "key 199", "a value of some octets, so that the table has several pages"));
+		refused += rc != M2M_OK;
+		store_close(st);
+		patch(at, before + at, 4096);
+	}
+	ck_assert_uint_ge(refused, tried / 2);
+	store_close(fx_open());
+	free(before);
+	free(zeros);
+}
+END_TEST
+
 /* Octets of both meta pages (at 0 and 4096): see store_files.c for the places. */
 static const struct {
 	off_t at;
@@ -438,6 +505,8 @@ int main(void)
 	tcase_add_test(tc, test_empty_file);
 	tcase_add_test(tc, test_truncated);
 	tcase_add_test(tc, test_compact_length_is_taken);
+	tcase_add_loop_test(tc, test_extended_is_taken, 0, 2);
+	tcase_add_test(tc, test_zeroed_page);
 	tcase_add_loop_test(tc, test_damaged_meta, 0, sizeof(damages) / sizeof(damages[0]));
 	tcase_add_loop_test(tc, test_garbage, 0, 2);
 	tcase_add_test(tc, test_read_only);
