@@ -79,7 +79,7 @@ static void write_done(void *arg, enum m2m_rc rc, const struct m2m_err *err)
 	struct pair *p = w->pair;
 	struct shard *sh = p->shard;
 
-	if (rc != M2M_OK)
+	if (rc != M2M_OK && !store_has_told(rc))
 		m2m_log(sh->as->env, M2M_ERROR, "association state not stored: %s", err ? err->text : m2m_rc_text(rc));
 	pthread_mutex_lock(&sh->lock);
 	p->writing = false;

@@ -22,10 +22,11 @@ struct mas_conf {
 	char *audit_file; /* NULL: audit.log in the store's folder */
 	bool audit_syslog;
 	int64_t map_size;
-	int64_t association_life;	/* s, the most that an association key lives */
-	int64_t root_key_life_max;	/* s, a push of a key that lives longer is refused */
-	int64_t supersede_grace;	/* s, how long an older root key of an enrolee stays usable */
-	struct m2m_conf_sections peers; /* struct m2m_peer */
+	int64_t store_alarm, store_reserve; /* percent */
+	int64_t association_life;	    /* s, the most that an association key lives */
+	int64_t root_key_life_max;	    /* s, a push of a key that lives longer is refused */
+	int64_t supersede_grace;	    /* s, how long an older root key of an enrolee stays usable */
+	struct m2m_conf_sections peers;	    /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */
 	const char *passphrase_file;

@@ -60,6 +60,23 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  .max = INT64_C(1) << 44,
 	  .help = "The most that each of the two environments may grow to. The files are sparse; 16G hold ten million "
 		  "root keys." },
+	{ .name = "store-alarm",
+	  .type = M2M_CONF_INT,
+	  AT(store_alarm),
+	  .def = "70",
+	  .min = 10,
+	  .max = 99,
+	  .help = "Percent of the store's room (map-size, or what its disk has left if that is less) from which the "
+		  "log "
+		  "asks for more." },
+	{ .name = "store-reserve",
+	  .type = M2M_CONF_INT,
+	  AT(store_reserve),
+	  .def = "85",
+	  .min = 10,
+	  .max = 99,
+	  .help = "Percent from which new root keys are refused, so that there is room for what must still work: "
+		  "revocations, rotation." },
 	{ .name = "association-life",
 	  .type = M2M_CONF_DURATION,
 	  AT(association_life),
@@ -111,6 +128,9 @@ enum m2m_rc mas_conf_load(const char *path, struct mas_conf *out, struct m2m_err
 		return rc;
 	if (!out->kek_file && !out->kek_credential)
 		rc = m2m_fail(err, M2M_ECONF, "%s: kek-file: it or kek-credential is needed", path);
+	if (rc == M2M_OK && out->store_alarm > out->store_reserve)
+		rc = m2m_fail(err, M2M_ECONF, "%s: store-alarm: %d is above store-reserve, %d", path,
+			      (int)out->store_alarm, (int)out->store_reserve);
 	for (size_t i = 0; rc == M2M_OK && i < out->peers.n; i++)
 		rc = check_peer(path, &((const struct m2m_peer *)out->peers.v)[i], err);
 	if (rc != M2M_OK) {

@@ -104,7 +104,8 @@ static void batch_log(const struct batch *b)
 	const char *what = b->rks ? "root key" : "revocation";
 
 	if (b->trouble.rc != M2M_OK)
-		m2m_log(b->mas->env, M2M_ERROR, "%s from %s not stored: %s", what, b->peer->host, b->trouble.text);
+		m2m_log(b->mas->env, store_has_told(b->trouble.rc) ? M2M_NOTICE : M2M_ERROR,
+			"%s from %s not stored: %s", what, b->peer->host, b->trouble.text);
 	else if (!m2m_result_is_success(b->answer.head.result) || b->answer.n > 0)
 		m2m_log(b->mas->env, M2M_NOTICE, "%s from %s answered with %u%s%s", what, b->peer->host,
 			b->answer.head.result, b->why.text ? ": " : "", b->why.text ? b->why.text : "");

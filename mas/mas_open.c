@@ -67,6 +67,8 @@ enum m2m_rc mas_keys_conf(const struct mas_conf *conf, struct mas_keys_conf *out
 	out->sc = (struct store_conf){ .dir = out->dir,
 				       .tables = tables,
 				       .map_size = (size_t)conf->map_size,
+				       .alarm = (unsigned)conf->store_alarm,
+				       .reserve = (unsigned)conf->store_reserve,
 				       .sync = STORE_DURABLE,
 				       .schema = MAS_SCHEMA,
 				       .epoch_file = out->epoch };

@@ -70,7 +70,7 @@ static enum m2m_rc batch(struct fill *f, struct store *copy, struct m2m_err *err
 	if (rc == M2M_OK)
 		rc = f->rc;
 	if (rc == M2M_OK && f->n > 0)
-		rc = store_run(copy, STORE_GROWS, batch_put, f, err);
+		rc = store_run(copy, STORE_KEEPS, batch_put, f, err);
 	f->records += f->n;
 	return rc;
 }

@@ -28,17 +28,18 @@ struct mtf_conf {
 	char *audit_file; /* NULL: audit.log in the store's folder */
 	bool audit_syslog;
 	int64_t map_size;
-	char *certificate, *private_key;  /* what nodes see; PEM; NULL: pre-provisioned keys only */
-	char *trust_anchors;		  /* PEM: who may have signed a node's certificate; NULL: no certificates */
-	bool tls12;			  /* accept TLS 1.2 (with extended master secret) */
-	bool psk_without_forward_secrecy; /* also TLS_PSK_WITH_AES_128_CBC_SHA256 (TS-0003 10.2.2) */
-	int64_t handshake_timeout;	  /* s */
-	int64_t handshakes_max;		  /* at once, of all CSFs */
-	int64_t push_timeout;		  /* s, for a MAS to answer */
-	int64_t root_key_life;		  /* s, default of an instruction */
-	int64_t workers;		  /* threads that do the TLS arithmetic */
-	struct m2m_conf_sections mas;	  /* struct mtf_mas */
-	struct m2m_conf_sections peers;	  /* struct m2m_peer */
+	int64_t store_alarm, store_reserve; /* percent */
+	char *certificate, *private_key;    /* what nodes see; PEM; NULL: pre-provisioned keys only */
+	char *trust_anchors;		    /* PEM: who may have signed a node's certificate; NULL: no certificates */
+	bool tls12;			    /* accept TLS 1.2 (with extended master secret) */
+	bool psk_without_forward_secrecy;   /* also TLS_PSK_WITH_AES_128_CBC_SHA256 (TS-0003 10.2.2) */
+	int64_t handshake_timeout;	    /* s */
+	int64_t handshakes_max;		    /* at once, of all CSFs */
+	int64_t push_timeout;		    /* s, for a MAS to answer */
+	int64_t root_key_life;		    /* s, default of an instruction */
+	int64_t workers;		    /* threads that do the TLS arithmetic */
+	struct m2m_conf_sections mas;	    /* struct mtf_mas */
+	struct m2m_conf_sections peers;	    /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */
 	const char *passphrase_file;

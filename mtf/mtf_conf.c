@@ -62,6 +62,23 @@ const struct m2m_conf_item mtf_conf_items[] = {
 	  .min = 1 << 18,
 	  .max = 1LL << 44,
 	  .help = "The most that the store may grow to. The file is sparse." },
+	{ .name = "store-alarm",
+	  .type = M2M_CONF_INT,
+	  AT(store_alarm),
+	  .def = "70",
+	  .min = 10,
+	  .max = 99,
+	  .help = "Percent of the store's room (map-size, or what its disk has left if that is less) from which the "
+		  "log "
+		  "asks for more." },
+	{ .name = "store-reserve",
+	  .type = M2M_CONF_INT,
+	  AT(store_reserve),
+	  .def = "85",
+	  .min = 10,
+	  .max = 99,
+	  .help = "Percent from which enrolments, new credentials and instructions are refused, so that there is room "
+		  "for what must still work: removals, rotation." },
 	{ .name = "certificate",
 	  .type = M2M_CONF_STRING,
 	  AT(certificate),
@@ -178,6 +195,9 @@ static enum m2m_rc check_whole(const char *path, const struct mtf_conf *conf, st
 		return m2m_fail(err, M2M_ECONF,
 				"%s: certificate, private-key and trust-anchors: all three must be given, or none",
 				path);
+	if (conf->store_alarm > conf->store_reserve)
+		return m2m_fail(err, M2M_ECONF, "%s: store-alarm: %d is above store-reserve, %d", path,
+				(int)conf->store_alarm, (int)conf->store_reserve);
 	return check_mas(path, conf, err);
 }
 

@@ -57,6 +57,8 @@ static struct store_conf store_conf_of(const struct mtf_conf *conf, const struct
 		.epoch_file = p->epoch,
 		.tables = tables,
 		.map_size = (size_t)conf->map_size,
+		.alarm = (unsigned)conf->store_alarm,
+		.reserve = (unsigned)conf->store_reserve,
 		.sync = STORE_DURABLE,
 		.create = create,
 		.schema = MTF_SCHEMA,

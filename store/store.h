@@ -26,9 +26,10 @@ enum store_sync {
 };
 
 struct store_conf {
-	const char *dir;	   /* folder of the environment; must exist, not on a network file system */
-	const char *const *tables; /* names, NULL-terminated; a table is known by its index here */
-	size_t map_size;	   /* octets; the data file is that long from the start, and sparse */
+	const char *dir; /* folder of the environment; must exist, not on a network file system */
+	/* Names, NULL-terminated; a table is known by its index here. Borrowed until store_close. */
+	const char *const *tables;
+	size_t map_size; /* octets; the data file is that long from the start, and sparse */
 	enum store_sync sync;
 	bool create; /* make the environment if the folder has none (or an empty data file); else M2M_ENOENT */
 	bool read_only;
@@ -42,7 +43,10 @@ struct store_conf {
 	 * look did not come to is looked at in the background. NULL: none is kept. */
 	const char *runs_file;
 	int64_t look_ms; /* that the first look may take; 0: a second */
-	bool bless;	 /* accept what is there, whatever the file says: a restored copy; not with read_only */
+	/* Percent of the room that the store can have (see store_stat) from which it asks for help (alarm) and refuses
+	 * what makes it grow (reserve). 0: never. */
+	unsigned alarm, reserve;
+	bool bless; /* accept what is there, whatever the file says: a restored copy; not with read_only */
 };
 
 /* Open. out: owned by the caller, store_close(). M2M_EINVAL conf | M2M_ENOENT | M2M_EVERSION a newer schema |
@@ -96,18 +100,20 @@ enum m2m_rc store_txn_del(struct store_txn *t, unsigned table, struct m2m_span k
  * from its input alone. Any result but M2M_OK discards this job's writes. Must not block, must not call store_run. */
 typedef enum m2m_rc store_apply(void *arg, struct store_txn *t, struct m2m_err *err);
 /* Called exactly once per job, on the writer thread, after the commit: rc and err are apply's, or of the commit:
- * M2M_EFULL, M2M_EIO: nothing of the job was written. May call store_submit, must not block, must not call store_run.
+ * M2M_EFULL (refused for want of room too), M2M_EIO, M2M_EBUSY: nothing of the job was written; after M2M_EIO it may
+ * turn out that it was, so do it again in a way that does not mind. May call store_submit, must not block, must not
+ * call store_run.
  */
 typedef void store_done(void *arg, enum m2m_rc rc, const struct m2m_err *err);
 
 /* What a job is to a store that has little room left. */
 enum store_class {
-	STORE_GROWS, /* adds records */
+	STORE_GROWS, /* adds records: refused while there is no room but the reserve */
 	STORE_KEEPS, /* must work to the last: revokes, removes, seals anew */
 };
 
 /* Hand a job to the writer; returns at once. done may be NULL. M2M_ENOMEM, M2M_EBUSY (the queue is full, or the store
- * is closing), M2M_EDENIED (opened for reading only): done is not called then. */
+ * is closing), M2M_EDENIED (opened for reading only), M2M_EIO (read-only or unavailable): done is not called then. */
 enum m2m_rc store_submit(struct store *st, enum store_class class, store_apply *apply, store_done *done, void *arg,
 			 struct m2m_err *err);
 
@@ -116,9 +122,38 @@ enum m2m_rc store_run(struct store *st, enum store_class class, store_apply *app
 
 /* --- looking after it -------------------------------------------------------------------------------------------- */
 
+/* What the store takes. What is refused is refused at once, with nothing changed; each state is left without a restart
+ * as soon as its reason is gone, but for the last. Which event leads where: the table in store_state.c. A store that
+ * was opened for reading only is always healthy. */
+enum store_state {
+	STORE_HEALTHY,	   /* everything */
+	STORE_ALARM,	   /* everything; above store_conf.alarm */
+	STORE_RESERVE,	   /* STORE_GROWS: M2M_EFULL; above store_conf.reserve */
+	STORE_FULL,	   /* a write found no room; STORE_GROWS: M2M_EFULL while the reserve or the disk is short */
+	STORE_READ_ONLY,   /* a write or sync failed: jobs M2M_EIO, views go on; until a commit was proven to stay */
+	STORE_UNAVAILABLE, /* jobs and views M2M_EIO: the environment is being opened anew, or cannot be */
+	STORE_LOST,	   /* the same, for good: the disk has not what was acknowledged */
+	STORE_STATES
+};
+/* One or two words, never NULL. */
+const char *store_state_text(enum store_state s);
+
+/* Each change of state is logged by the store: what needs somebody as an error. Of a job that failed so, no second
+ * error need be logged. */
+static inline bool store_has_told(enum m2m_rc rc)
+{
+	return rc == M2M_EFULL || rc == M2M_EIO;
+}
+
+/* What is in use are the pages up to the last one, less those that wait for reuse (pages that an old view pins count as
+ * free). The room is the map's, or what the pages and the disk have together if that is less. */
 struct store_stat {
-	uint64_t map_size, used; /* octets */
-	uint64_t commits, jobs;	 /* since this process opened it */
+	uint64_t map_size, used, room; /* octets; 0 while the store is unavailable, as is fill */
+	unsigned fill;		       /* percent of the room */
+	enum store_state state;
+	int64_t since;		  /* s since 1970: when it came into this state */
+	char error[M2M_ERR_TEXT]; /* the last error that changed the state or would have; "": none yet */
+	uint64_t commits, jobs;	  /* since this process opened it */
 	uint32_t schema;
 	bool durable; /* as the library reports the flags it really runs with */
 };

@@ -20,30 +20,21 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
-#define POOL_MAX 64	      /* views kept for reuse */
-#define MAP_WAIT_S 2	      /* for the views of this process to end when the map must follow */
-#define FULL_BELOW (1u << 20) /* octets: an I/O error on a file system with less room than this is a full one */
+#define MAP_WAIT_MS 2000 /* for the transactions of this process to end when the map must follow or go */
+#define TICK_MS 10000
+#define UNEASY_TICK_MS 1000 /* while the store is not healthy */
 
-static int64_t monotonic_s(void)
+int64_t store_lmdb_ms(void)
 {
 	struct timespec ts = { 0 };
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* --- LMDB's codes --------------------------------------------------------- */
-
-/* LMDB reports a write cut short by a full disk as EIO. */
-static bool disk_full(const struct store *st)
-{
-	struct statvfs fs = { 0 };
-
-	return statvfs(st->dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < FULL_BELOW;
-}
 
 static enum m2m_rc code_of(const struct store *st, int rc)
 {
@@ -61,8 +52,8 @@ static enum m2m_rc code_of(const struct store *st, int rc)
 	case EDQUOT:
 	case EFBIG:
 		return M2M_EFULL;
-	case EIO:
-		return disk_full(st) ? M2M_EFULL : M2M_EIO;
+	case EIO: /* also a write cut short by a full disk */
+		return store_lmdb_disk_full(st) ? M2M_EFULL : M2M_EIO;
 	case MDB_READERS_FULL:
 	case MDB_MAP_RESIZED:
 	case EBUSY:
@@ -88,51 +79,127 @@ static enum m2m_rc code_of(const struct store *st, int rc)
 
 enum m2m_rc store_lmdb_fail(struct store *st, int rc, const char *what, struct m2m_err *err)
 {
-	if (rc == MDB_PANIC)
-		atomic_store(&st->broken, true);
-	return m2m_fail(err, code_of(st, rc), "%s: %s: %s", st->dir, what, mdb_strerror(rc));
+	struct store_stat now;
+
+	if (rc != STORE_SHUT)
+		return m2m_fail(err, code_of(st, rc), "%s: %s: %s", st->dir, what, mdb_strerror(rc));
+	store_health_get(&st->health, &now);
+	return m2m_fail(err, M2M_EIO, "%s: %s: the store is %s: %.300s", st->dir, what, store_state_text(now.state),
+			now.error);
 }
 
 /* --- transactions --------------------------------------------------------- */
 
+bool store_lmdb_alone(struct store *st)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	int64_t end = store_lmdb_ms() + MAP_WAIT_MS;
+
+	while (pthread_rwlock_trywrlock(&st->map_lock) != 0) {
+		if (store_lmdb_ms() >= end)
+			return false;
+		nanosleep(&moment, NULL);
+	}
+	return true;
+}
+
+void store_lmdb_over(struct store *st)
+{
+	pthread_rwlock_unlock(&st->map_lock);
+}
+
 /* Another process made the map larger. This process's transactions must end before ours may follow. */
 static int map_follow(struct store *st)
 {
-	struct timespec until = { .tv_sec = monotonic_s() + MAP_WAIT_S };
-	int rc = pthread_rwlock_clockwrlock(&st->map_lock, CLOCK_MONOTONIC, &until);
+	int rc = EBUSY;
 
-	if (rc != 0)
-		return EBUSY;
-	rc = mdb_env_set_mapsize(st->env, 0);
-	pthread_rwlock_unlock(&st->map_lock);
+	if (!store_lmdb_alone(st))
+		return rc;
+	rc = st->env != NULL ? mdb_env_set_mapsize(st->env, 0) : MDB_SUCCESS;
+	store_lmdb_over(st);
 	return rc;
 }
 
-int store_lmdb_begin(struct store *st, unsigned flags, MDB_txn **txn)
+/* Under map_lock. */
+static MDB_txn *pool_take(struct store *st)
+{
+	MDB_txn *txn = NULL;
+
+	pthread_mutex_lock(&st->pool_lock);
+	if (st->pooled > 0)
+		txn = st->pool[--st->pooled];
+	pthread_mutex_unlock(&st->pool_lock);
+	return txn;
+}
+
+/* A transaction, or none: then nothing is left of it. Under map_lock. */
+static int begin_once(struct store *st, unsigned flags, MDB_txn **txn)
+{
+	int rc = MDB_SUCCESS;
+
+	*txn = (flags & MDB_RDONLY) != 0 ? pool_take(st) : NULL;
+	rc = *txn != NULL ? mdb_txn_renew(*txn) : mdb_txn_begin(st->env, NULL, flags, txn);
+	if (rc != MDB_SUCCESS && *txn != NULL)
+		mdb_txn_abort(*txn);
+	if (rc != MDB_SUCCESS)
+		*txn = NULL;
+	if (rc == MDB_PANIC) {
+		atomic_store(&st->broken, true);
+		store_health_event(&st->health, STORE_EV_PANIC, mdb_strerror(rc));
+	}
+	return rc;
+}
+
+static bool shut(const struct store *st, bool opening)
+{
+	return !opening && store_health_state(&st->health) >= STORE_UNAVAILABLE;
+}
+
+static int begin(struct store *st, unsigned flags, bool opening, MDB_txn **txn)
 {
 	int rc = MDB_SUCCESS, dead = 0;
 
 	for (int tries = 0; tries < 4; tries++) {
-		if (atomic_load_explicit(&st->broken, memory_order_relaxed))
-			return MDB_PANIC;
+		if (shut(st, opening)) /* before the lock: whoever waits for it to be free must get it */
+			return STORE_SHUT;
 		pthread_rwlock_rdlock(&st->map_lock);
-		rc = *txn != NULL ? mdb_txn_renew(*txn) : mdb_txn_begin(st->env, NULL, flags, txn);
+		rc = shut(st, opening) || st->env == NULL ? STORE_SHUT : begin_once(st, flags, txn);
 		if (rc == MDB_SUCCESS)
 			return rc;
-		pthread_rwlock_unlock(&st->map_lock);
+		if (rc == MDB_READERS_FULL)
+			rc = mdb_reader_check(st->env, &dead) == MDB_SUCCESS && dead > 0 ? MDB_SUCCESS : rc;
+		store_lmdb_over(st);
 		if (rc == MDB_MAP_RESIZED)
 			rc = map_follow(st);
-		else if (rc == MDB_READERS_FULL)
-			rc = mdb_reader_check(st->env, &dead) == MDB_SUCCESS && dead > 0 ? MDB_SUCCESS : rc;
 		if (rc != MDB_SUCCESS)
 			return rc;
 	}
 	return EBUSY;
 }
 
-void store_lmdb_over(struct store *st)
+int store_lmdb_begin(struct store *st, unsigned flags, MDB_txn **txn)
 {
-	pthread_rwlock_unlock(&st->map_lock);
+	return begin(st, flags, false, txn);
+}
+
+int store_lmdb_begin_opening(struct store *st, unsigned flags, MDB_txn **txn)
+{
+	return begin(st, flags, true, txn);
+}
+
+/* Into the pool before the lock is let go: whoever holds it alone finds all of them there. */
+void store_lmdb_end_read(struct store *st, MDB_txn *txn)
+{
+	mdb_txn_reset(txn);
+	pthread_mutex_lock(&st->pool_lock);
+	if (st->pooled < STORE_POOL_MAX) {
+		st->pool[st->pooled++] = txn;
+		txn = NULL;
+	}
+	pthread_mutex_unlock(&st->pool_lock);
+	if (txn != NULL)
+		mdb_txn_abort(txn);
+	store_lmdb_over(st);
 }
 
 /* --- reading -------------------------------------------------------------- */
@@ -172,33 +239,17 @@ static enum m2m_rc get(struct store *st, MDB_txn *txn, unsigned table, struct m2
 	return M2M_OK;
 }
 
-void store_lmdb_view_free(struct store_view *v)
-{
-	if (v != NULL && v->txn != NULL)
-		mdb_txn_abort(v->txn);
-	free(v);
-}
-
 enum m2m_rc store_view_begin(struct store *st, struct store_view **out, struct m2m_err *err)
 {
-	struct store_view *v = NULL;
+	struct store_view *v = calloc(1, sizeof(*v));
 	int rc = MDB_SUCCESS;
 
-	pthread_mutex_lock(&st->pool_lock);
-	v = st->pool;
-	if (v != NULL) {
-		st->pool = v->next;
-		st->pooled--;
-	}
-	pthread_mutex_unlock(&st->pool_lock);
-	if (v == NULL)
-		v = calloc(1, sizeof(*v));
 	if (v == NULL)
 		return m2m_fail(err, M2M_ENOMEM, "%s: out of memory", st->dir);
 	v->st = st;
 	rc = store_lmdb_begin(st, MDB_RDONLY, &v->txn);
 	if (rc != MDB_SUCCESS) {
-		store_lmdb_view_free(v);
+		free(v);
 		return store_lmdb_fail(st, rc, "read transaction", err);
 	}
 	*out = v;
@@ -207,22 +258,10 @@ enum m2m_rc store_view_begin(struct store *st, struct store_view **out, struct m
 
 void store_view_end(struct store_view *v)
 {
-	struct store *st = NULL;
-
 	if (v == NULL)
 		return;
-	st = v->st;
-	mdb_txn_reset(v->txn);
-	store_lmdb_over(st);
-	pthread_mutex_lock(&st->pool_lock);
-	if (st->pooled < POOL_MAX) {
-		v->next = st->pool;
-		st->pool = v;
-		st->pooled++;
-		v = NULL;
-	}
-	pthread_mutex_unlock(&st->pool_lock);
-	store_lmdb_view_free(v);
+	store_lmdb_end_read(v->st, v->txn);
+	free(v);
 }
 
 enum m2m_rc store_get(struct store_view *v, unsigned table, struct m2m_span key, struct m2m_span *val,
@@ -354,6 +393,7 @@ static int writes_apply(struct store_txn *t)
 
 		rc = w->del ? mdb_del(t->txn, t->st->dbi[w->table], &k, NULL)
 			    : mdb_put(t->txn, t->st->dbi[w->table], &k, &v, 0);
+		t->wrote |= rc == MDB_SUCCESS;
 		if (w->del && rc == MDB_NOTFOUND)
 			rc = MDB_SUCCESS;
 	}
@@ -379,35 +419,100 @@ static int job_run(struct store_txn *t, struct store_job *job)
 	return rc;
 }
 
+void store_lmdb_acked(struct store *st, uint64_t txn)
+{
+	uint64_t was = atomic_load(&st->acked);
+
+	while (was < txn && !atomic_compare_exchange_weak(&st->acked, &was, txn))
+		;
+}
+
+/* What has no room is not run. How many are. */
+static unsigned refuse(struct store *st, struct store_job **jobs, unsigned n)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		bool no = jobs[i]->class == STORE_GROWS && st->growth_off;
+
+		jobs[i]->rc = no ? m2m_fail(&jobs[i]->err, M2M_EFULL, "%s: no room for new records", st->dir) : M2M_OK;
+		left += !no;
+	}
+	return left;
+}
+
+static int jobs_run(struct store_txn *t, struct store_job **jobs, unsigned n)
+{
+	int rc = MDB_SUCCESS;
+
+	for (unsigned i = 0; i < n && rc == MDB_SUCCESS; i++) {
+		if (jobs[i]->rc == M2M_OK)
+			rc = job_run(t, jobs[i]);
+	}
+	return rc;
+}
+
+/* It is on the disk. */
+static void committed(struct store *st, uint64_t id, struct store_job **jobs, unsigned n)
+{
+	atomic_fetch_add(&st->commits, 1);
+	if (!st->job_txn.wrote)
+		return;
+	store_lmdb_acked(st, id);
+	for (unsigned i = 0; i < n; i++)
+		st->grown |= jobs[i]->class == STORE_GROWS && jobs[i]->rc == M2M_OK;
+	store_lmdb_measure(st);
+}
+
 enum m2m_rc store_lmdb_commit(void *ctx, struct store_job **jobs, unsigned n, struct m2m_err *err)
 {
 	struct store *st = ctx;
 	struct store_txn *t = &st->job_txn;
+	uint64_t id = 0;
 	int rc = MDB_SUCCESS;
 
-	t->txn = NULL;
+	if (store_health_state(&st->health) != STORE_HEALTHY)
+		store_lmdb_measure(st);
+	if (store_health_state(&st->health) >= STORE_READ_ONLY)
+		return store_lmdb_fail(st, STORE_SHUT, "write", err);
+	if (refuse(st, jobs, n) == 0)
+		return M2M_OK;
+	t->wrote = false;
 	rc = store_lmdb_begin(st, 0, &t->txn);
 	if (rc != MDB_SUCCESS)
-		return store_lmdb_fail(st, rc, "write transaction", err);
-	for (unsigned i = 0; i < n && rc == MDB_SUCCESS; i++)
-		rc = job_run(t, jobs[i]);
-	if (rc == MDB_SUCCESS) {
+		return store_lmdb_write_failed(st, rc, "write transaction", err);
+	id = mdb_txn_id(t->txn);
+	rc = jobs_run(t, jobs, n);
+	if (rc == MDB_SUCCESS)
 		rc = mdb_txn_commit(t->txn); /* frees it, whatever it returns */
-		atomic_fetch_add(&st->commits, rc == MDB_SUCCESS);
-	} else {
+	else
 		mdb_txn_abort(t->txn);
-	}
 	store_lmdb_over(st);
-	return rc == MDB_SUCCESS ? M2M_OK : store_lmdb_fail(st, rc, "write", err);
+	if (rc != MDB_SUCCESS)
+		return store_lmdb_write_failed(st, rc, "write", err);
+	committed(st, id, jobs, n);
+	return M2M_OK;
 }
 
 /* Slots of readers that died are freed: they pin pages. The epoch is counted up. */
-void store_lmdb_tick(void *ctx)
+static void keep(struct store *st)
 {
-	struct store *st = ctx;
 	int dead = 0;
 
 	store_watch_tick(&st->watch);
 	mdb_reader_check(st->env, &dead);
 	store_lmdb_epoch_tick(st);
+	st->kept_at = store_lmdb_ms();
+}
+
+int64_t store_lmdb_tick(void *ctx)
+{
+	struct store *st = ctx;
+
+	if (store_health_state(&st->health) < STORE_READ_ONLY && store_lmdb_ms() - st->kept_at >= TICK_MS)
+		keep(st);
+	store_lmdb_measure(st);
+	if (store_health_state(&st->health) == STORE_HEALTHY || store_health_state(&st->health) == STORE_LOST)
+		return TICK_MS;
+	return store_health_state(&st->health) < STORE_READ_ONLY ? UNEASY_TICK_MS : store_lmdb_recover(st);
 }

@@ -20,9 +20,12 @@
 
 /* --- who may write -------------------------------------------------------- */
 
-static enum m2m_rc writable(const struct store *st, struct m2m_err *err)
+static enum m2m_rc writable(struct store *st, struct m2m_err *err)
 {
-	return st->writer != NULL ? M2M_OK : m2m_fail(err, M2M_EDENIED, "%s: opened for reading only", st->dir);
+	if (st->writer == NULL)
+		return m2m_fail(err, M2M_EDENIED, "%s: opened for reading only", st->dir);
+	return store_health_state(&st->health) < STORE_READ_ONLY ? M2M_OK
+								 : store_lmdb_fail(st, STORE_SHUT, "write", err);
 }
 
 enum m2m_rc store_submit(struct store *st, enum store_class class, store_apply *apply, store_done *done, void *arg,
@@ -38,60 +41,6 @@ enum m2m_rc store_run(struct store *st, enum store_class class, store_apply *app
 	enum m2m_rc rc = writable(st, err);
 
 	return rc == M2M_OK ? store_writer_run(st->writer, class, apply, arg, err) : rc;
-}
-
-/* --- looking after it ----------------------------------------------------- */
-
-/* Pages that wait for reuse: each record of LMDB's own first tree is a count and that many page numbers. */
-static int free_pages(MDB_txn *txn, uint64_t *n)
-{
-	MDB_cursor *cur = NULL;
-	MDB_val k = { 0 }, v = { 0 };
-	size_t count = 0;
-	int rc = mdb_cursor_open(txn, 0, &cur);
-
-	for (*n = 0; rc == MDB_SUCCESS; *n += count) {
-		rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT);
-		count = 0;
-		if (rc == MDB_SUCCESS && v.mv_size >= sizeof(count))
-			memcpy(&count, v.mv_data, sizeof(count));
-	}
-	if (cur != NULL)
-		mdb_cursor_close(cur);
-	return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
-}
-
-enum m2m_rc store_stat(struct store *st, struct store_stat *out, struct m2m_err *err)
-{
-	struct store_view *v = NULL;
-	MDB_envinfo info = { 0 };
-	MDB_stat ms = { 0 };
-	uint64_t freed = 0;
-	unsigned flags = 0;
-	int rc = MDB_SUCCESS;
-	enum m2m_rc code = store_view_begin(st, &v, err);
-
-	if (code != M2M_OK)
-		return code;
-	rc = mdb_env_info(st->env, &info);
-	if (rc == MDB_SUCCESS)
-		rc = mdb_env_stat(st->env, &ms);
-	if (rc == MDB_SUCCESS)
-		rc = mdb_env_get_flags(st->env, &flags);
-	if (rc == MDB_SUCCESS)
-		rc = free_pages(v->txn, &freed);
-	store_view_end(v);
-	if (rc != MDB_SUCCESS)
-		return store_lmdb_fail(st, rc, "stat", err);
-	*out = (struct store_stat){
-		.map_size = info.me_mapsize,
-		.used = (info.me_last_pgno + 1 - freed) * ms.ms_psize,
-		.commits = atomic_load(&st->commits),
-		.jobs = st->writer != NULL ? store_writer_jobs(st->writer) : 0,
-		.schema = st->schema,
-		.durable = (flags & (MDB_NOSYNC | MDB_NOMETASYNC | MDB_MAPASYNC | MDB_WRITEMAP)) == 0,
-	};
-	return M2M_OK;
 }
 
 /* --- opening and closing -------------------------------------------------- */
@@ -195,7 +144,7 @@ static enum m2m_rc tables_open(struct store *st, MDB_txn *txn, const struct stor
 }
 
 /* Check the schema, make what is missing. Nothing is written before the schema is known to be ours. */
-static enum m2m_rc content_open(struct store *st, const struct store_conf *conf, struct m2m_err *err)
+enum m2m_rc store_lmdb_content_open(struct store *st, const struct store_conf *conf, struct m2m_err *err)
 {
 	MDB_envinfo info = { 0 };
 	MDB_txn *txn = NULL;
@@ -206,7 +155,8 @@ static enum m2m_rc content_open(struct store *st, const struct store_conf *conf,
 
 	if (rc != M2M_OK)
 		return rc;
-	mrc = store_lmdb_begin(st, conf->read_only ? MDB_RDONLY : 0, &txn);
+	st->tables = 0;
+	mrc = store_lmdb_begin_opening(st, conf->read_only ? MDB_RDONLY : 0, &txn);
 	if (mrc != MDB_SUCCESS)
 		return store_lmdb_fail(st, mrc, "first transaction", err);
 	fresh = is_new(txn);
@@ -228,8 +178,24 @@ static enum m2m_rc content_open(struct store *st, const struct store_conf *conf,
 	return rc == M2M_OK && !conf->read_only ? store_lmdb_epoch_opened(st, err) : rc;
 }
 
-static enum m2m_rc env_open(struct store *st, const struct store_conf *conf, struct m2m_err *err)
+int store_lmdb_meta_again(struct store *st, MDB_txn *txn)
 {
+	MDB_val k = { sizeof(META_KEY) - 1, (void *)META_KEY }, v = { 0 };
+	uint8_t same[64];
+	int rc = mdb_get(txn, st->meta, &k, &v);
+
+	if (rc != MDB_SUCCESS)
+		return rc;
+	if (v.mv_size > sizeof(same))
+		return MDB_CORRUPTED;
+	memcpy(same, v.mv_data, v.mv_size);
+	v.mv_data = same;
+	return mdb_put(txn, st->meta, &k, &v, 0);
+}
+
+enum m2m_rc store_lmdb_env_open(struct store *st, struct m2m_err *err)
+{
+	const struct store_conf *conf = &st->conf;
 	unsigned flags = MDB_NOTLS | (conf->sync == STORE_SOFT ? MDB_NOSYNC : 0) | (conf->read_only ? MDB_RDONLY : 0);
 	int dead = 0, rc = mdb_env_create(&st->env);
 
@@ -246,6 +212,16 @@ static enum m2m_rc env_open(struct store *st, const struct store_conf *conf, str
 	return rc == MDB_SUCCESS ? M2M_OK : store_lmdb_fail(st, rc, "open", err);
 }
 
+void store_lmdb_env_close(struct store *st)
+{
+	while (st->pooled > 0)
+		mdb_txn_abort(st->pool[--st->pooled]);
+	if (st->env != NULL)
+		mdb_env_close(st->env);
+	st->env = NULL;
+	atomic_store(&st->broken, false);
+}
+
 static struct store *store_new(const struct store_conf *conf, const struct m2m_env *env)
 {
 	struct store *st = calloc(1, sizeof(*st));
@@ -260,6 +236,10 @@ static struct store *store_new(const struct store_conf *conf, const struct m2m_e
 	st->dir = strdup(conf->dir);
 	st->epoch_file = conf->epoch_file != NULL ? strdup(conf->epoch_file) : NULL;
 	st->writer_off = conf->read_only;
+	st->conf = *conf;
+	st->conf.dir = st->dir;
+	st->conf.epoch_file = st->epoch_file;
+	store_health_init(&st->health, st->dir, env);
 	if (st->dir == NULL || (conf->epoch_file != NULL && st->epoch_file == NULL)) {
 		store_close(st);
 		return NULL;
@@ -279,6 +259,17 @@ static enum m2m_rc conf_check(const struct store_conf *conf, struct m2m_err *err
 	return n <= STORE_TABLES_MAX
 		       ? M2M_OK
 		       : m2m_fail(err, M2M_EINVAL, "%s: more than %d tables", conf->dir, STORE_TABLES_MAX);
+}
+
+/* From here on it counts what we acknowledge. */
+static void writing_begins(struct store *st)
+{
+	MDB_envinfo info = { 0 };
+
+	if (mdb_env_info(st->env, &info) == MDB_SUCCESS)
+		store_lmdb_acked(st, info.me_last_txnid);
+	st->kept_at = store_lmdb_ms();
+	store_lmdb_measure(st);
 }
 
 static enum m2m_rc open_store(const struct store_conf *conf, const struct m2m_env *env, bool older, struct store **out,
@@ -308,24 +299,27 @@ static enum m2m_rc open_store(const struct store_conf *conf, const struct m2m_en
 		return rc;
 	}
 	st->take_older = st->epoch_held = older;
-	rc = env_open(st, conf, err);
+	rc = store_lmdb_env_open(st, err);
 	opened = rc == M2M_OK;
 	if (opened)
-		rc = content_open(st, conf, err);
+		rc = store_lmdb_content_open(st, conf, err);
 	/* Of a full disk the opening itself may have failed: there is nothing to begin a transaction in then. */
 	if (rc == M2M_EFULL && opened && found && !conf->bless) {
 		st->epoch_held = true;
-		st->tables = 0;
-		rc = content_open(st, conf, err);
+		rc = store_lmdb_content_open(st, conf, err);
 	}
+	if (rc == M2M_OK)
+		st->watch = watch; /* before there is a writer, who looks at it */
+	if (rc == M2M_OK && !conf->read_only)
+		writing_begins(st);
 	if (rc == M2M_OK && !conf->read_only)
 		rc = store_writer_start(st->dir, &st->writer_ops, conf->batch_max > 0 ? conf->batch_max : BATCH_MAX,
 					&st->writer, err);
 	if (rc == M2M_OK) {
-		st->watch = watch;
 		*out = st;
 		return M2M_OK;
 	}
+	st->watch = (struct store_watch){ 0 };
 	store_close(st);
 	store_watch_end(&watch, rc);
 	return rc;
@@ -347,6 +341,7 @@ enum m2m_rc store_lmdb_open_older(const struct store_conf *conf, const struct m2
 	/* Compared; who opens what becomes of it counts on. */
 	free((*out)->epoch_file);
 	(*out)->epoch_file = NULL;
+	(*out)->conf.epoch_file = NULL;
 	return M2M_OK;
 }
 
@@ -355,16 +350,12 @@ void store_close(struct store *st)
 	if (st == NULL)
 		return;
 	store_writer_stop(st->writer);
-	if (st->writer != NULL)
+	if (st->writer != NULL && store_health_state(&st->health) < STORE_READ_ONLY)
 		store_lmdb_epoch_tick(st);
-	for (struct store_view *v = st->pool; v != NULL; v = st->pool) {
-		st->pool = v->next;
-		store_lmdb_view_free(v);
-	}
-	if (st->env != NULL)
-		mdb_env_close(st->env);
+	store_lmdb_env_close(st);
 	store_watch_end(&st->watch, M2M_OK);
 	store_writes_free(&st->job_txn.writes);
+	store_health_destroy(&st->health);
 	pthread_mutex_destroy(&st->pool_lock);
 	pthread_rwlock_destroy(&st->map_lock);
 	free(st->epoch_file);

@@ -158,6 +158,7 @@ enum m2m_rc store_lmdb_epoch_next(struct store *st, struct m2m_err *err)
 {
 	struct store_epoch e = { 0 };
 	uint64_t commits = atomic_load(&st->commits);
+	uint64_t id = 0;
 	MDB_txn *txn = NULL;
 	enum m2m_rc rc = M2M_OK;
 	int mrc = MDB_SUCCESS;
@@ -166,19 +167,22 @@ enum m2m_rc store_lmdb_epoch_next(struct store *st, struct m2m_err *err)
 		return M2M_OK;
 	mrc = store_lmdb_begin(st, 0, &txn);
 	if (mrc != MDB_SUCCESS)
-		return store_lmdb_fail(st, mrc, "epoch", err);
+		return store_lmdb_write_failed(st, mrc, "epoch", err);
+	id = mdb_txn_id(txn);
 	rc = record_read(st, txn, &e, err);
 	e.epoch++;
 	if (rc == M2M_OK)
 		rc = record_write(st, txn, &e, err);
 	if (rc == M2M_OK) {
 		mrc = mdb_txn_commit(txn);
-		if (mrc != MDB_SUCCESS)
-			rc = store_lmdb_fail(st, mrc, "epoch", err);
 	} else {
 		mdb_txn_abort(txn);
 	}
 	store_lmdb_over(st);
+	if (mrc != MDB_SUCCESS)
+		rc = store_lmdb_write_failed(st, mrc, "epoch", err);
+	if (rc == M2M_OK)
+		store_lmdb_acked(st, id);
 	if (rc == M2M_OK)
 		rc = store_epoch_raise(st->epoch_file, &e, err);
 	if (rc == M2M_OK)

@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define TICK_S 10
-
 struct store_writer {
 	const char *name;
 	const struct store_writer_ops *ops;
@@ -29,16 +27,16 @@ struct store_writer {
 	pthread_t thread;
 	struct store_job **batch; /* this and the next two: the thread's */
 	unsigned batch_max;
-	int64_t next_tick; /* s, CLOCK_MONOTONIC */
+	int64_t next_tick; /* ms, CLOCK_MONOTONIC */
 	atomic_uint_least64_t jobs;
 };
 
-static int64_t monotonic_s(void)
+static int64_t monotonic_ms(void)
 {
 	struct timespec ts = { 0 };
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* --- the thread ----------------------------------------------------------- */
@@ -50,6 +48,7 @@ static void commit(struct store_writer *w, struct store_job **jobs, unsigned n)
 
 	if (rc == M2M_OK)
 		return;
+	w->next_tick = 0;
 	if (n > 1) {
 		for (unsigned i = 0; i < n; i++)
 			commit(w, &jobs[i], 1);
@@ -72,7 +71,7 @@ static void complete(struct store_writer *w, struct store_job **jobs, unsigned n
 /* Wait for jobs and take them. 0: time for the tick, or the end. */
 static unsigned take(struct store_writer *w, bool *end)
 {
-	struct timespec until = { .tv_sec = w->next_tick };
+	struct timespec until = { .tv_sec = w->next_tick / 1000, .tv_nsec = w->next_tick % 1000 * 1000000 };
 	unsigned n = 0;
 	int rc = 0;
 
@@ -101,9 +100,10 @@ static void *thread_main(void *arg)
 			commit(w, w->batch, n);
 			complete(w, w->batch, n);
 		}
-		if (monotonic_s() >= w->next_tick) {
-			w->ops->tick(w->ops->ctx);
-			w->next_tick = monotonic_s() + TICK_S;
+		if (!end && monotonic_ms() >= w->next_tick) {
+			int64_t rest = w->ops->tick(w->ops->ctx);
+
+			w->next_tick = monotonic_ms() + rest;
 		}
 	}
 	return NULL;
@@ -237,7 +237,7 @@ enum m2m_rc store_writer_start(const char *name, const struct store_writer_ops *
 	w->name = name;
 	w->ops = ops;
 	w->batch_max = batch_max;
-	w->next_tick = monotonic_s() + TICK_S;
+	w->next_tick = 0;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
 	w->batch = calloc(batch_max, sizeof(struct store_job *));

@@ -21,8 +21,8 @@ struct store_writer_ops {
 	/* Run n jobs in one transaction, set rc and err of each, and commit. Any result but M2M_OK, in err too: nothing
 	 * was written. */
 	enum m2m_rc (*commit)(void *ctx, struct store_job **jobs, unsigned n, struct m2m_err *err);
-	/* Every ten seconds. */
-	void (*tick)(void *ctx);
+	/* From time to time, and after a commit that failed. Returns ms until it wants to be called again. */
+	int64_t (*tick)(void *ctx);
 	void *ctx;
 };
 

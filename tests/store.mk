@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
+check_PROGRAMS += tests/unit/check_store_state tests/unit/check_store_disk tests/unit/check_store_recover
+TESTS += tests/unit/check_store_state tests/unit/check_store_disk tests/unit/check_store_recover
 check_PROGRAMS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage tests/unit/check_store_epoch
 TESTS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage tests/unit/check_store_epoch
-EXTRA_DIST += tests/unit/store_fixture.h tests/data/store-format-1.mdb
+EXTRA_DIST += tests/unit/store_fixture.h tests/unit/store_hooks.h tests/data/store-format-1.mdb
 
 tests_unit_check_store_SOURCES = tests/unit/check_store.c
 tests_unit_check_store_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -39,3 +41,18 @@ tests_unit_check_reseal_SOURCES = tests/unit/check_reseal.c
 tests_unit_check_reseal_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_reseal_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_check_reseal_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_store_state_SOURCES = tests/unit/check_store_state.c
+tests_unit_check_store_state_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_store_state_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_store_state_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_store_disk_SOURCES = tests/unit/check_store_disk.c
+tests_unit_check_store_disk_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_store_disk_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_store_disk_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_store_recover_SOURCES = tests/unit/check_store_recover.c
+tests_unit_check_store_recover_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_store_recover_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_store_recover_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)

@@ -1,71 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The store when the disk fails and when processes die: this program stands between LMDB and the kernel. */
+/* The store when other processes write it, grow its map, and die. */
 #include "config.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/statvfs.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "store_fixture.h"
-
-#define META_WRITE 512 /* a write below this is LMDB's meta page, written alone */
-
-/* What fails next, and how often (negative: always). */
-static struct {
-	int sync, meta, page, error;
-	bool disk_full;
-} faults;
-
-static bool strikes(int *left)
-{
-	int n = __atomic_load_n(left, __ATOMIC_SEQ_CST);
-
-	if (n > 0)
-		__atomic_sub_fetch(left, 1, __ATOMIC_SEQ_CST);
-	errno = faults.error;
-	return n != 0;
-}
-
-/* Seen by the shared library, unlike the rest of a build with hidden symbols. */
-#pragma GCC visibility push(default)
-int fdatasync(int fd)
-{
-	return strikes(&faults.sync) ? -1 : (int)syscall(SYS_fdatasync, fd);
-}
-
-ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
-{
-	if (strikes(n < META_WRITE ? &faults.meta : &faults.page))
-		return -1;
-	return syscall(SYS_pwrite64, fd, p, n, at);
-}
-
-ssize_t writev(int fd, const struct iovec *v, int n)
-{
-	return strikes(&faults.page) ? -1 : syscall(SYS_writev, fd, v, n);
-}
-
-int statvfs(const char *path, struct statvfs *out)
-{
-	(void)path;
-	memset(out, 0, sizeof(*out));
-	out->f_frsize = 4096;
-	out->f_bavail = faults.disk_full ? 2 : 1 << 20;
-	return 0;
-}
-#pragma GCC visibility pop
-
-static void setup(void)
-{
-	memset(&faults, 0, sizeof(faults));
-	faults.error = EIO;
-	fx_setup();
-}
 
 static int64_t now_ms(void)
 {
@@ -74,150 +16,6 @@ static int64_t now_ms(void)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
-
-/* --- the disk ------------------------------------------------------------- */
-
-static const struct {
-	int error;
-	bool disk_full, page;
-	enum m2m_rc rc;
-} fails[] = {
-	{ EIO, false, false, M2M_EIO },	    { EIO, false, true, M2M_EIO },	 { EIO, true, true, M2M_EFULL },
-	{ ENOSPC, false, true, M2M_EFULL }, { ENOSPC, false, false, M2M_EFULL }, { EDQUOT, false, true, M2M_EFULL },
-};
-
-START_TEST(test_failed_commit_is_not_acknowledged)
-{
-	struct store *st = fx_open();
-	struct fx_job j = { .key = S("k"), .val = S("new") };
-	struct m2m_err err = { 0 };
-
-	ck_assert_int_eq(fx_put(st, "k", "old"), M2M_OK);
-	faults.error = fails[_i].error;
-	faults.disk_full = fails[_i].disk_full;
-	*(fails[_i].page ? &faults.page : &faults.sync) = 1;
-	ck_assert_int_eq(store_run(st, STORE_GROWS, fx_apply, &j, &err), fails[_i].rc);
-	ck_assert_int_eq(err.rc, fails[_i].rc);
-	ck_assert_ptr_nonnull(strstr(err.text, fx_dir));
-	ck_assert(fx_has(st, "k", "old"));
-	/* Once is no end: the next goes through. */
-	ck_assert_int_eq(fx_put(st, "k", "newer"), M2M_OK);
-	ck_assert(fx_has(st, "k", "newer"));
-	store_close(st);
-	st = fx_open();
-	ck_assert(fx_has(st, "k", "newer"));
-	store_close(st);
-}
-END_TEST
-
-static void three(struct store *st, struct fx_job j[3], int syncs)
-{
-	static const char *const keys[] = { "a", "b", "c" };
-	struct fx_gate gate = FX_GATE;
-
-	fx_gate_close(&gate, st);
-	for (unsigned i = 0; i < 3; i++) {
-		j[i] = (struct fx_job){ .key = S(keys[i]), .val = S("v") };
-		ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &j[i], NULL), M2M_OK);
-	}
-	__atomic_store_n(&faults.sync, syncs,
-			 __ATOMIC_SEQ_CST); /* the gate writes nothing, so its commit syncs nothing */
-	fx_gate_open(&gate);
-	fx_drain(st);
-}
-
-START_TEST(test_failed_batch_is_tried_job_by_job)
-{
-	struct store *st = fx_open();
-	struct fx_job j[3];
-
-	three(st, j, 1);
-	for (unsigned i = 0; i < 3; i++) {
-		ck_assert_int_eq(j[i].rc, M2M_OK);
-		ck_assert_int_eq(j[i].err.rc, M2M_OK);
-		ck_assert_uint_eq(j[i].runs, 2);
-		ck_assert_uint_eq(j[i].dones, 1);
-	}
-	ck_assert_uint_eq(fx_count(st, 0), 3);
-	three(st, j, 2); /* the batch, and then the first of it */
-	ck_assert_int_eq(j[0].rc, M2M_EIO);
-	ck_assert_int_eq(j[1].rc, M2M_OK);
-	ck_assert_int_eq(j[2].rc, M2M_OK);
-	store_close(st);
-}
-END_TEST
-
-START_TEST(test_disk_stays_broken)
-{
-	struct store *st = fx_open();
-	struct fx_job j[3];
-
-	ck_assert_int_eq(fx_put(st, "k", "v"), M2M_OK);
-	three(st, j, -1);
-	for (unsigned i = 0; i < 3; i++) {
-		ck_assert_int_eq(j[i].rc, M2M_EIO);
-		ck_assert_uint_eq(j[i].dones, 1);
-	}
-	ck_assert_int_eq(fx_put(st, "k", "w"), M2M_EIO);
-	ck_assert(fx_has(st, "k", "v"));
-	ck_assert_uint_eq(fx_count(st, 0), 1);
-	faults.sync = 0;
-	ck_assert_int_eq(fx_put(st, "k", "w"), M2M_OK);
-	store_close(st);
-}
-END_TEST
-
-START_TEST(test_panic_refuses_in_bounded_time)
-{
-	struct store *st = fx_open();
-	struct store_view *v = NULL;
-	struct store_stat stat = { 0 };
-	struct m2m_secret out = { 0 };
-	struct m2m_err err = { 0 };
-	struct fx_job j[3];
-	int64_t start = 0;
-
-	ck_assert_int_eq(fx_put(st, "k", "v"), M2M_OK);
-	faults.meta = -1;
-	ck_assert_int_eq(fx_put(st, "k", "lost"), M2M_EIO);
-	faults.meta = 0;
-	start = now_ms();
-	for (unsigned i = 0; i < 3; i++) {
-		j[i] = (struct fx_job){ .key = S("k"), .val = S("lost") };
-		ck_assert_int_eq(store_submit(st, STORE_GROWS, fx_apply, fx_done, &j[i], NULL), M2M_OK);
-	}
-	fx_drain(st);
-	for (unsigned i = 0; i < 3; i++) {
-		ck_assert_int_eq(j[i].rc, M2M_EIO);
-		ck_assert_uint_eq(j[i].dones, 1);
-		ck_assert_uint_eq(j[i].runs, 0);
-	}
-	ck_assert_int_eq(fx_put(st, "k", "lost"), M2M_EIO);
-	ck_assert_int_eq(store_fetch(st, 0, S("k"), &out, &err), M2M_EIO);
-	ck_assert_int_eq(err.rc, M2M_EIO);
-	ck_assert_int_eq(store_view_begin(st, &v, NULL), M2M_EIO);
-	ck_assert_int_eq(store_stat(st, &stat, NULL), M2M_EIO);
-	ck_assert_int_lt(now_ms() - start, 1000);
-	store_close(st);
-	st = fx_open();
-	ck_assert(fx_has(st, "k", "v"));
-	ck_assert_int_eq(fx_put(st, "k", "w"), M2M_OK);
-	store_close(st);
-}
-END_TEST
-
-START_TEST(test_open_on_a_failing_disk)
-{
-	struct store *st = NULL;
-	struct m2m_err err = { 0 };
-
-	faults.sync = -1;
-	ck_assert_int_eq(store_open(&fx_conf, &m2m_env_system, &st, &err), M2M_EIO);
-	ck_assert_ptr_nonnull(strstr(err.text, fx_dir));
-	faults.sync = 0;
-	store_close(fx_open());
-}
-END_TEST
 
 /* --- processes ------------------------------------------------------------ */
 
@@ -505,12 +303,7 @@ int main(void)
 	TCase *tc = tcase_create("faults");
 
 	tcase_set_timeout(tc, 120);
-	tcase_add_checked_fixture(tc, setup, fx_teardown);
-	tcase_add_loop_test(tc, test_failed_commit_is_not_acknowledged, 0, sizeof(fails) / sizeof(fails[0]));
-	tcase_add_test(tc, test_failed_batch_is_tried_job_by_job);
-	tcase_add_test(tc, test_disk_stays_broken);
-	tcase_add_test(tc, test_panic_refuses_in_bounded_time);
-	tcase_add_test(tc, test_open_on_a_failing_disk);
+	tcase_add_checked_fixture(tc, fx_setup, fx_teardown);
 	tcase_add_test(tc, test_two_processes_write);
 	tcase_add_loop_test(tc, test_map_follows_another_process, 0, 3);
 	tcase_add_test(tc, test_map_cannot_follow_under_a_view);
