@@ -24,6 +24,7 @@ import rawdia as dia  # noqa: E402
 
 CSE = "bench-cse.example.com"
 PUSHED = 20000  # keys of each size that come through mas_push, with each number of KPRs under way
+ROOM = 1500  # octets a root key: about twice what the data file takes
 START_MAX = 60  # s until a start is given up
 
 
@@ -40,7 +41,7 @@ class Bench:
         with open(self.seed_file, "wb", opener=lambda p, f: os.open(p, f, 0o600)) as f:
             f.write(self.seed)
         with open(self.mas.conf) as f:
-            conf = f.read().replace("map-size = 64M", f"map-size = {max(64, largest * 1500 >> 20)}M")
+            conf = f.read().replace("map-size = 64M", f"map-size = {max(64, largest * ROOM >> 20)}M")
         with open(self.mas.conf, "w") as f:
             f.write(conf)
         self.lab.own()
@@ -236,6 +237,8 @@ def main():
     try:
         result = {"machine": frame.machine(folder), "rounds": a.rounds, "ops": a.ops, "sizes": []}
         print(json.dumps(result["machine"]))
+        if result["machine"]["disk_free_gib"] * 2**30 < sizes[-1] * ROOM + 2**30:
+            sys.exit(f"bench: {folder} has too little room for {sizes[-1]:,} root keys (TMPDIR names another place)")
         bench = Bench(a.build, folder, sizes[-1])
         for n in sizes:
             print(f"{time.strftime('%H:%M:%S')} {n:,} root keys", flush=True)
