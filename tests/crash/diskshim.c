@@ -4,7 +4,7 @@
  * DISKSHIM_LOG=FILE   records them, one record each: kind (1 octet), offset (8), lengths of path and data (4, 4; host
  *                     order), path (relative to the folder), data. Kinds: W write, w write on an O_DSYNC descriptor,
  *                     S sync of a file or folder, T truncate to offset, C create, R rename to data, M make a folder,
- *                     U unlink, L link, F allocation, A what the program itself notes by diskshim_note().
+ *                     U unlink, L link to data, F allocation, A what the program itself notes by diskshim_note().
  * DISKSHIM_AT=N       at the N-th of them, links, allocations and openings for writing counted too: DISKSHIM_HOW=kill,
  *                     kill-half (a write is half done first), EIO or ENOSPC
  * DISKSHIM_COUNT=FILE gets the number of calls seen when the program ends by itself
@@ -145,7 +145,10 @@ static long end_call(const char *path, long result, char kind, uint64_t offset, 
 	int saved = errno;
 
 	if (path && result >= 0 && kind)
-		record(kind, path, offset, data, data && kind != 'R' ? (size_t)result : data ? strlen(data) : 0);
+		record(kind, path, offset, data,
+		       data && kind != 'R' && kind != 'L' ? (size_t)result
+		       : data				  ? strlen(data)
+							  : 0);
 	if (path)
 		pthread_mutex_unlock(&lock);
 	errno = saved;
@@ -329,21 +332,22 @@ EXPORT int unlinkat(int folder, const char *name, int flags)
 	return (int)end_call(path, syscall(SYS_unlinkat, folder, name, flags), 'U', 0, NULL);
 }
 
-/* --- what no record is made of: images.py refuses it, until it has learnt it -------------------------------------- */
-
 EXPORT int linkat(int from_at, const char *from, int to_at, const char *to, int flags)
 {
-	const char *path = ours(to);
+	const char *path = ours(from), *target = ours(to);
 
 	if (begin_call(path, -1, NULL, 0, 0))
 		return -1;
-	return (int)end_call(path, syscall(SYS_linkat, from_at, from, to_at, to, flags), 'L', 0, NULL);
+	return (int)end_call(path, syscall(SYS_linkat, from_at, from, to_at, to, flags), 'L', 0, target);
 }
 
 EXPORT int link(const char *from, const char *to)
 {
 	return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
 }
+
+/* --- what images.py refuses, until it has learnt it ----------------------------------------------------------------
+ */
 
 EXPORT int fallocate(int fd, int mode, off_t offset, off_t n)
 {

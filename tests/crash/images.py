@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Power cuts: records what the MAS core writes, builds the folder as a power cut at every call could have left it, and has each
+"""Power cuts: records what the MAS core writes, and what m2mctl's verbs write, builds the folder as a power cut at every call could have left it, and has each
 such image opened and compared with what was acknowledged by then.
 
-images.py BUILDDIR N [SEED]     N images or a few more; prints the counts, status 1 if one is bad, or if the control fails
+images.py BUILDDIR N [SEED]     N images of the core or a few more, and up to N / 40 of each verb (a short run: of two); prints the
+                                counts, status 1 if one is bad, or if the control fails
 
 The model: writes to a file are on the disk once the file was synced (or at once on an O_DSYNC descriptor), names in a folder once
 the folder was synced. Before that each of them may be there, or not, or in part, in units of 512 octets, whatever came before or after it.
@@ -16,6 +17,8 @@ import struct
 import subprocess
 import sys
 import tempfile
+
+import works
 
 SECTOR = 512
 KEYS = 24
@@ -65,7 +68,7 @@ class Disk:
         self.now = {}  # path: File, or None for a folder, as programs see it
         self.names = {}  # the same, as far as it is durable
         self.pending = []  # (folder, change) of names that are not
-        self.changes = {"C": self._make, "M": self._make, "R": self._rename, "U": self._unlink}
+        self.changes = {"C": self._make, "M": self._make, "R": self._rename, "L": self._link, "U": self._unlink}
 
     @staticmethod
     def _make(names, op, file):
@@ -77,6 +80,10 @@ class Disk:
         names[op.data.decode()] = file
 
     @staticmethod
+    def _link(names, op, file):
+        names[op.data.decode()] = file
+
+    @staticmethod
     def _unlink(names, op, file):
         names.pop(op.path, None)
 
@@ -84,7 +91,8 @@ class Disk:
         if op.kind in self.changes:
             file = File() if op.kind == "C" else self.now.get(op.path)
             self.changes[op.kind](self.now, op, file)
-            self.pending.append((os.path.dirname(op.path), op, file))
+            # a rename is one change, made durable by the folder that it goes to
+            self.pending.append((os.path.dirname(op.data.decode() if op.kind in "RL" else op.path), op, file))
         elif op.kind == "S" and self.now.get(op.path) is None:
             for folder, change, file in self.pending:
                 if folder == op.path:
@@ -180,6 +188,77 @@ class Run:
             disk.step(op)
 
 
+class VerbRun(Run):
+    """One recorded run of a verb, from what it starts with; built where it ran, since its configuration names that place."""
+
+    def __init__(self, bench, work, rng):
+        self.rng, self.folder, self.work, self.bench = rng, bench.folder, work, bench
+        log = os.path.join(bench.folder, "verb.log")
+        if os.path.exists(log):
+            os.unlink(log)
+        work.prepare()
+        self.start = self.read(bench.where)
+        p = work.struck({"LD_PRELOAD": bench.shims["diskshim"], "DISKSHIM_DIR": bench.where, "DISKSHIM_LOG": log})
+        if p.returncode:
+            raise works.Trouble(f"{work.name}: {p.stderr}")
+        self.events = read_log(log)
+        if any(e.kind == "F" for e in self.events):
+            raise works.Trouble(f"{work.name}: allocates, of which no image can be built yet")
+
+    @staticmethod
+    def read(where):
+        found = {}
+        for root, folders, files in os.walk(where):
+            for name in folders:
+                found[os.path.relpath(os.path.join(root, name), where)] = None
+            for name in files:
+                if name != "lock.mdb":
+                    found[os.path.relpath(os.path.join(root, name), where)] = File()
+                    with open(os.path.join(root, name), "rb") as f:
+                        found[os.path.relpath(os.path.join(root, name), where)].content += f.read()
+        return found
+
+    def build(self, image):
+        root = super().build(image)
+        shutil.rmtree(self.bench.where, ignore_errors=True)
+        os.rename(root, self.bench.where)
+        return self.bench.where
+
+    def judge_all(self, each, tally):
+        """Every call with `each` random images beside the two plain ones, and what is durable when success was said."""
+        disk = Disk()
+        disk.now, disk.names = dict(self.start), dict(self.start)
+        for op in self.events:
+            for kind, image in self.variants(disk, op, each):
+                self.judge(kind, op, image, False, tally)
+            disk.step(op)
+        self.judge("durable", self.events[-1], disk.image(lambda: False, None), True, tally)
+
+    def judge(self, kind, op, image, ended, tally):
+        self.build(image)
+        try:
+            tally[self.work.judge(ended)] += 1
+        except works.Trouble as e:
+            tally["bad"] += 1
+            print(f"{self.work.name}, {kind} image at {op.kind} {op.path} {op.offset}{' after its end' if ended else ''}: {e}")
+
+
+def verbs(builddir, n, rng, short):
+    """Images of m2mctl's verbs, n of each or a few more; how many were bad."""
+    bad = 0
+    with works.scratch() as folder:
+        bench = works.Bench(builddir, folder)
+        names = list(works.all_works(bench))
+        for name in rng.sample(names, 2) if short else names:
+            tally = collections.Counter(ok=0, closed=0, bad=0)
+            run = VerbRun(bench, works.make(bench, name), rng)
+            run.judge_all(0 if short else min(200, max(1, -(-n // len(run.events)) - 2)), tally)
+            bad += tally["bad"]
+            print(f"images: {name}: {sum(tally.values())} of {len(run.events)} calls: {tally['ok']} with the old state or the new, {tally['closed']} "
+                  f"not made yet or refused until the same is run again, {tally['bad']} bad")
+    return bad
+
+
 class Checker:
     def __init__(self, tools):
         self.proc = subprocess.Popen([os.path.join(tools, "crash_mas"), "check"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -220,7 +299,7 @@ def main(builddir, n, seed):
                     checker = Checker(tools) if checker.proc.poll() is not None else checker
     print(f"images: seed {seed}, {runs} runs, {sum(counts.values())} images (" + ", ".join(f"{v} {k}" for k, v in sorted(counts.items())) +
           f"): {answers['ok']} with all that was acknowledged, {answers['shut']} before there was a store, {answers['BAD']} bad")
-    return 1 if answers["BAD"] else 0
+    return 1 if verbs(builddir, n // 40, rng, n < 1000) + answers["BAD"] else 0
 
 
 if __name__ == "__main__":
