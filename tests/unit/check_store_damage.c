@@ -162,7 +162,13 @@ END_TEST
 
 /* --- beyond the first look ------------------------------------------------- */
 
-static char said[4096];
+static char said[4096], runs_file[128];
+
+static void keep_runs(void)
+{
+	snprintf(runs_file, sizeof(runs_file), "%s", fx_path("runs"));
+	fx_conf.runs_file = runs_file;
+}
 
 static void keep_log(void *arg, enum m2m_level level, const char *text)
 {
@@ -209,7 +215,7 @@ static const char *large_and_damaged(void)
 
 	said[0] = 0;
 	fx_conf.map_size = 64 << 20;
-	fx_conf.runs_file = strdup(fx_path("runs"));
+	keep_runs();
 	fx_conf.look_ms = 1;
 	st = fx_open();
 	ck_assert_int_eq(store_run(st, STORE_GROWS, put_many, NULL, NULL), M2M_OK);
@@ -309,7 +315,7 @@ END_TEST
 
 START_TEST(test_clean_ends_reset_the_count)
 {
-	fx_conf.runs_file = strdup(fx_path("runs"));
+	keep_runs();
 	ck_assert_int_eq(die(), 7);
 	store_close(fx_open());
 	ck_assert(runs_are(0));
@@ -337,7 +343,7 @@ START_TEST(test_runs_file_that_cannot_be_read)
 
 	said[0] = 0;
 	store_close(fx_open());
-	fx_conf.runs_file = strdup(fx_path("runs"));
+	keep_runs();
 	f = fopen(fx_path("runs"), "w");
 	fputs(bad_runs[_i], f);
 	fclose(f);
