@@ -23,7 +23,8 @@ struct plan_term {
 struct plan {
 	const struct m2m_env *env;
 	const uint8_t *uuid;
-	const struct m2m_key *rmk;
+	const struct m2m_key *rmk;     /* of the file to be */
+	const struct m2m_key *rmk_was; /* of the file that is; NULL: there is none */
 	uint8_t n_slots;
 	struct m2m_secret slots; /* their octets */
 	size_t n_terms;
@@ -82,7 +83,7 @@ static enum m2m_rc plan_slot(struct plan *p, const struct m2m_kek_source *src, s
 static enum m2m_rc term_key(const struct plan *p, const struct plan_term *t, struct m2m_key *dek, struct m2m_err *err)
 {
 	if (t->was != NULL)
-		return m2m_keyring_unwrap(M2M_KEYRING_TERM, p->uuid, t->was->head, t->was->box, p->rmk, dek, err);
+		return m2m_keyring_unwrap(M2M_KEYRING_TERM, p->uuid, t->was->head, t->was->box, p->rmk_was, dek, err);
 	if (p->env->random(p->env->arg, dek->b, sizeof(dek->b)) != M2M_OK)
 		return m2m_fail(err, M2M_ECRYPTO, "keyring: the source of randomness failed");
 	return M2M_OK;
@@ -341,7 +342,7 @@ static enum m2m_rc plan_same(struct m2m_keyring_edit *e, size_t without, struct 
 
 	p->env = e->env;
 	p->uuid = e->img.uuid.p;
-	p->rmk = e->rmk;
+	p->rmk = p->rmk_was = e->rmk;
 	p->n_slots = 0;
 	m2m_secret_wipe(&p->slots);
 	for (size_t i = 0; rc == M2M_OK && i < e->img.n_slots; i++) {
@@ -430,6 +431,74 @@ enum m2m_rc m2m_slot_remove(struct m2m_keyring_edit *e, size_t at, bool few, str
 				"%s: slot %zu stays, no other was shown to work (name the key of another one): %s",
 				e->path, at + 1, why.text);
 	return rc == M2M_OK ? rc : m2m_fail(err, rc, "%s", why.text);
+}
+
+/* --- the root master key ------------------------------------------------- */
+
+struct root {
+	struct m2m_key *rmk, *kek; /* locked */
+	struct m2m_kek_source by[M2M_KEYRING_SLOTS];
+	char where[M2M_KEYRING_SLOTS][M2M_KEYRING_WHERE_MAX + 1]; /* what `by` may borrow from */
+};
+
+static void root_free(struct root *r)
+{
+	if (r == NULL)
+		return;
+	m2m_key_free_locked(r->rmk);
+	m2m_key_free_locked(r->kek);
+	free(r);
+}
+
+/* A new root key, wrapped by every slot's key in the plan of the same file. */
+static enum m2m_rc root_plan(struct m2m_keyring_edit *e, struct root *r, struct m2m_err *err)
+{
+	enum m2m_rc rc = plan_same(e, M2M_KEYRING_SLOTS, err);
+	uint8_t *box = e->plan.slots.p;
+
+	if (rc == M2M_OK && e->env->random(e->env->arg, r->rmk->b, sizeof(r->rmk->b)) != M2M_OK)
+		rc = m2m_fail(err, M2M_ECRYPTO, "keyring: the source of randomness failed");
+	e->plan.rmk = r->rmk;
+	for (size_t i = 0; rc == M2M_OK && i < e->img.n_slots; i++) {
+		box += e->img.slots[i].head.n;
+		rc = m2m_keyring_slot_kek(&e->img, i, e->src, e->n, r->where[i], r->kek, &r->by[i], err);
+		if (rc == M2M_OK)
+			rc = m2m_keyring_wrap(M2M_KEYRING_SLOT, e->plan.uuid, e->img.slots[i].head, r->kek, r->rmk,
+					      e->env, box, err);
+		box += M2M_KEY_BOX;
+	}
+	return rc;
+}
+
+static enum m2m_rc root_change(struct m2m_keyring_edit *e, bool check, struct m2m_err *err)
+{
+	struct root *r = calloc(1, sizeof(*r));
+	struct proof by = { NULL, e->img.n_slots, true };
+	enum m2m_rc rc;
+
+	if (r == NULL)
+		return m2m_fail(err, M2M_ENOMEM, "%s: out of memory", e->path);
+	by.src = r->by;
+	rc = m2m_keyring_new_key(&r->rmk, err);
+	if (rc == M2M_OK)
+		rc = m2m_keyring_new_key(&r->kek, err);
+	if (rc == M2M_OK)
+		rc = root_plan(e, r, err);
+	if (rc == M2M_OK && !check && (rc = commit(e, &by, err)) == M2M_OK)
+		*e->rmk = *r->rmk;
+	e->plan.rmk = NULL;
+	root_free(r);
+	return rc;
+}
+
+enum m2m_rc m2m_root_check(struct m2m_keyring_edit *e, struct m2m_err *err)
+{
+	return root_change(e, true, err);
+}
+
+enum m2m_rc m2m_root_rotate(struct m2m_keyring_edit *e, struct m2m_err *err)
+{
+	return root_change(e, false, err);
 }
 
 /* --- terms --------------------------------------------------------------- */

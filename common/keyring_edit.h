@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Changing a keyring: slots and terms. Each change is a new file that is proven and then takes the old one's place, so
- * that at any instant the file is the old one or the new one, whole. One thread; two processes exclude each other. */
+/* Changing a keyring: slots, terms and the root master key. Each change is a new file that is proven and then takes the
+ * old one's place, so that at any instant the file is the old one or the new one, whole. One thread; two processes
+ * exclude each other. */
 #ifndef M2M_KEYRING_EDIT_H
 #define M2M_KEYRING_EDIT_H
 
@@ -46,6 +47,14 @@ enum m2m_rc m2m_slot_remove(struct m2m_keyring_edit *e, size_t at, bool few, str
 enum m2m_rc m2m_term_add(struct m2m_keyring_edit *e, uint32_t *term, struct m2m_err *err);
 enum m2m_rc m2m_term_activate(struct m2m_keyring_edit *e, uint32_t term, struct m2m_err *err);
 enum m2m_rc m2m_term_destroy(struct m2m_keyring_edit *e, uint32_t term, struct m2m_err *err);
+/* A new root master key: all slots and all terms wrapped anew in one replacement of the file, after which nothing that
+ * an older copy of it gives opens the new one, but for a slot's own key. Each slot's key has to be at hand: by the
+ * sources that the edit began with, or in the file or credential that the slot names; and each is proven to open the
+ * new file. check: would it be possible? Changes nothing. M2M_ESEALED: a slot's key is not at hand, the text names the
+ * slot and what to do. */
+enum m2m_rc m2m_root_check(struct m2m_keyring_edit *e, struct m2m_err *err);
+enum m2m_rc m2m_root_rotate(struct m2m_keyring_edit *e, struct m2m_err *err);
+
 /* The terms, ascending. i: from 0. False: no more. */
 bool m2m_term_get(const struct m2m_keyring_edit *e, size_t i, struct m2m_term_info *out);
 

@@ -35,6 +35,13 @@ enum m2m_rc m2m_keyring_derive(const struct m2m_key *rmk, const uint8_t *uuid, c
 enum m2m_rc m2m_keyring_load(const char *path, struct m2m_secret *file, struct m2m_keyring_image *img,
 			     struct stat *seen, struct m2m_err *err);
 
+/* The KEK of slot `at`: by the first source that opens it, else by the file or credential that the slot names itself.
+ * kek: out, locked. by: out, the source; it may borrow from where. M2M_ESEALED: none of them opens it, the text names
+ * the slot and what to do | M2M_ENOMEM | M2M_ECRYPTO. */
+enum m2m_rc m2m_keyring_slot_kek(const struct m2m_keyring_image *img, size_t at, const struct m2m_kek_source *src,
+				 size_t n, char where[M2M_KEYRING_WHERE_MAX + 1], struct m2m_key *kek,
+				 struct m2m_kek_source *by, struct m2m_err *err);
+
 /* The RMK by the first source that fits, the MAC checked with it; else one text with each source's reason, M2M_ESEALED,
  * or M2M_EDENIED if one of them was unsafe. slot: out, the index of the one that opened; may be NULL. */
 enum m2m_rc m2m_keyring_rmk(const struct m2m_keyring_image *img, const struct m2m_kek_source *src, size_t n,

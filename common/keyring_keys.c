@@ -202,6 +202,62 @@ static enum m2m_rc try_all(const struct m2m_keyring_image *img, const struct m2m
 	return m2m_fail(err, all, "sealed: %s", why);
 }
 
+/* --- one slot's key ------------------------------------------------------- */
+
+static enum m2m_rc try_slot(const struct m2m_keyring_image *img, const struct m2m_keyring_slot *s,
+			    const struct m2m_kek_source *src, struct m2m_key *kek, struct m2m_key *rmk,
+			    struct m2m_err *err)
+{
+	const struct m2m_kek_kind *kind = m2m_kek_kind((uint8_t)src->type);
+	enum m2m_rc rc;
+
+	if (kind == NULL || !fits(s, kind))
+		return m2m_fail(err, M2M_ESEALED, "of another kind");
+	rc = kind->read(src, kind->per_slot ? s->params : m2m_span("", 0), kek, err);
+	if (rc == M2M_OK)
+		rc = m2m_keyring_unwrap(M2M_KEYRING_SLOT, img->uuid.p, s->head, s->box, kek, rmk, err);
+	return rc;
+}
+
+static enum m2m_rc not_at_hand(const struct m2m_keyring_slot *s, size_t at, struct m2m_err *err)
+{
+	const struct m2m_kek_kind *kind = m2m_kek_kind(s->type);
+
+	return m2m_fail(
+		err, M2M_ESEALED,
+		"keyring: slot %zu (%s, %.*s): its key is not at hand; %s, or remove the slot: m2mctl kek remove %zu",
+		at + 1, kind != NULL ? kind->name : "of a later program", (int)(s->where.n < 80 ? s->where.n : 80),
+		(const char *)s->where.p,
+		s->type == M2M_KEK_PASSPHRASE ? "give it with --passphrase-file FILE" : "put it back in its place",
+		at + 1);
+}
+
+enum m2m_rc m2m_keyring_slot_kek(const struct m2m_keyring_image *img, size_t at, const struct m2m_kek_source *src,
+				 size_t n, char where[M2M_KEYRING_WHERE_MAX + 1], struct m2m_key *kek,
+				 struct m2m_kek_source *by, struct m2m_err *err)
+{
+	const struct m2m_keyring_slot *s = &img->slots[at];
+	struct m2m_kek_source own = { .type = (enum m2m_kek_type)s->type, .where = where };
+	bool named = s->type == M2M_KEK_FILE || s->type == M2M_KEK_CREDENTIAL;
+	struct m2m_key *rmk = NULL;
+	enum m2m_rc rc = m2m_keyring_new_key(&rmk, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	memcpy(where, s->where.p, s->where.n); /* the parser took at most M2M_KEYRING_WHERE_MAX */
+	where[s->where.n] = '\0';
+	rc = M2M_ESEALED;
+	for (size_t i = 0; rc != M2M_OK && rc != M2M_ENOMEM && rc != M2M_ECRYPTO && i < n + named; i++) {
+		*by = i < n ? src[i] : own;
+		rc = try_slot(img, s, by, kek, rmk, err);
+	}
+	m2m_key_free_locked(rmk);
+	if (rc == M2M_OK || rc == M2M_ENOMEM || rc == M2M_ECRYPTO)
+		return rc;
+	m2m_key_wipe(kek);
+	return not_at_hand(s, at, err);
+}
+
 enum m2m_rc m2m_keyring_rmk(const struct m2m_keyring_image *img, const struct m2m_kek_source *src, size_t n,
 			    struct m2m_key *rmk, size_t *slot, struct m2m_err *err)
 {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 EXTRA_DIST += tests/unit/audit_fixture.h tests/unit/check_common.h tests/unit/keyring_fixture.h
 COMMON_TESTS = tests/unit/check_audit tests/unit/check_audit_log tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf \
-	tests/unit/check_keyfile tests/unit/check_keyring tests/unit/check_keyring_edit tests/unit/check_seal
+	tests/unit/check_keyfile tests/unit/check_keyring tests/unit/check_keyring_edit tests/unit/check_keyring_root tests/unit/check_seal
 check_PROGRAMS += $(COMMON_TESTS)
 TESTS += $(COMMON_TESTS)
 
@@ -39,6 +39,11 @@ tests_unit_check_keyring_edit_SOURCES = tests/unit/check_keyring_edit.c
 tests_unit_check_keyring_edit_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_keyring_edit_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_check_keyring_edit_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_keyring_root_SOURCES = tests/unit/check_keyring_root.c
+tests_unit_check_keyring_root_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_keyring_root_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_check_keyring_root_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
 
 tests_unit_check_keyfile_SOURCES = tests/unit/check_keyfile.c
 tests_unit_check_keyfile_CPPFLAGS = $(TEST_CPPFLAGS)
