@@ -195,17 +195,17 @@ static enum m2m_rc batch(struct run *u, struct m2m_err *err)
 
 /* --- passes -------------------------------------------------------------- */
 
-static enum m2m_rc count_all(struct run *u, struct m2m_err *err)
+enum m2m_rc reseal_count(const struct reseal *r, uint64_t *n, struct m2m_err *err)
 {
 	struct store_view *v = NULL;
-	enum m2m_rc rc = store_view_begin(u->r->st, &v, err);
+	enum m2m_rc rc = store_view_begin(r->st, &v, err);
 
-	u->total = 0;
-	for (size_t i = 0; rc == M2M_OK && i < u->r->n; i++) {
-		uint64_t n = 0;
+	*n = 0;
+	for (size_t i = 0; rc == M2M_OK && i < r->n; i++) {
+		uint64_t more = 0;
 
-		rc = store_count(v, u->r->tables[i].table, &n, err);
-		u->total += n;
+		rc = store_count(v, r->tables[i].table, &more, err);
+		*n += more;
 	}
 	store_view_end(v);
 	return rc;
@@ -214,7 +214,7 @@ static enum m2m_rc count_all(struct run *u, struct m2m_err *err)
 /* From where u stands to the end of the last table. found: how many records were of another term. */
 static enum m2m_rc pass(struct run *u, struct m2m_err *err)
 {
-	enum m2m_rc rc = count_all(u, err);
+	enum m2m_rc rc = reseal_count(u->r, &u->total, err);
 
 	u->found = 0;
 	u->done = 0;

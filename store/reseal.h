@@ -34,6 +34,9 @@ struct reseal {
 	void *arg;
 };
 
+/* How many sealed records there are, of whatever term: what a rotation has before it. */
+enum m2m_rc reseal_count(const struct reseal *r, uint64_t *n, struct m2m_err *err);
+
 /* Rotate: a new term, every record re-sealed under it, the older terms destroyed once a full scan has found none of
  * their records. A rotation that was cut short at any point is gone on with instead of beginning another. resealed:
  * out, how many records. Runs for long, never on a dispatch thread. M2M_EBUSY | M2M_ECORRUPT, M2M_ESEALED: a record

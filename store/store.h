@@ -166,11 +166,16 @@ enum m2m_rc store_stat(struct store *st, struct store_stat *out, struct m2m_err 
  * M2M_EIO | M2M_ECORRUPT | M2M_EDENIED; nothing is left at path then. Never on a dispatch thread. */
 enum m2m_rc store_copy(struct store *st, const char *path, struct m2m_err *err);
 
-/* Replace the data file of a closed store by a copy without free pages: what was deleted is in it no more, and the old
- * file's blocks are the file system's. At any kill or power cut the store is the old one or the new one. M2M_EBUSY:
- * another process has it open (this process must not: its locks would be dropped); M2M_ENOENT; errors of store_copy.
- * The file is short afterwards: the next store_open for writing makes it as long as the map again. */
+/* Replace the data file of a closed store by a copy without free pages: what was deleted is in it no more. The old
+ * file's octets are overwritten once the new one is in place, as far as that goes: a kill there, a failing disk, or
+ * another name (hard link) of the file leave them, and what the file system or the disk copied is out of reach. At any
+ * kill or power cut the store is the old one or the new one. M2M_EBUSY: another process has it open (this process must
+ * not: its locks would be dropped); M2M_ENOENT; errors of store_copy. The file is short afterwards: the next store_open
+ * for writing makes it as long as the map again. */
 enum m2m_rc store_compact(const char *dir, struct m2m_err *err);
+
+/* Does no other process have the store open? M2M_EBUSY: one has | M2M_ENOENT: there is none. This process must not. */
+enum m2m_rc store_alone(const char *dir, struct m2m_err *err);
 
 /* Every page of a store that this process does not have open (another may): M2M_OK, or M2M_ECORRUPT with the page and
  * what is wrong with it. In a child process, for as long as it takes: about a second a few GiB. M2M_ENOENT | M2M_EIO.

@@ -80,16 +80,17 @@ static enum m2m_rc child_look(struct task *t, struct m2m_err *err)
 
 	if (n < 0 || n >= PATH_MAX)
 		return m2m_fail(err, M2M_EINVAL, "%.200s…: path too long", dir);
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return m2m_fail_errno(err, "%s", path);
 	mrc = mdb_env_create(&env);
 	if (mrc == MDB_SUCCESS)
 		mrc = mdb_env_set_maxreaders(env, STORE_READERS_MAX);
 	if (mrc == MDB_SUCCESS)
 		mrc = mdb_env_open(env, dir, MDB_RDONLY | MDB_NOTLS, 0600);
 	/* What keeps LMDB from opening it is for this process to find out, and to name. */
-	return mrc == MDB_SUCCESS ? snapshot_walk(env, path, fd, t, err) : M2M_OK;
+	if (mrc != MDB_SUCCESS)
+		return M2M_OK;
+	/* Not before: while we waited for LMDB's lock another file may have taken the place of this one. */
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 ? snapshot_walk(env, path, fd, t, err) : m2m_fail_errno(err, "%s", path);
 }
 
 static _Noreturn void child_main(struct task *t)

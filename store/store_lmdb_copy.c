@@ -144,11 +144,33 @@ static enum m2m_rc file_beside(const char *from, const char *path, struct m2m_er
 	return rc;
 }
 
+/* Zeros over what a file that has no name any more holds, but for its holes. Nobody depends on it. */
+static void blank(int fd)
+{
+	static const uint8_t zeros[65536];
+	off_t at = 0, end;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0 || st.st_nlink != 0)
+		return;
+	while ((at = lseek(fd, at, SEEK_DATA)) >= 0 && (end = lseek(fd, at, SEEK_HOLE)) > at) {
+		while (at < end) {
+			size_t left = (size_t)(end - at);
+			ssize_t n = pwrite(fd, zeros, left < sizeof(zeros) ? left : sizeof(zeros), at);
+
+			if (n <= 0)
+				return;
+			at += n;
+		}
+	}
+	(void)fdatasync(fd);
+}
+
 /* from: NULL: what is there, without its free pages. */
 static enum m2m_rc replace(const char *dir, const char *from, struct m2m_err *err)
 {
 	char data[PATH_MAX], copy[PATH_MAX], lock[PATH_MAX];
-	int fd = -1, n = snprintf(copy, sizeof(copy), "%s/data.mdb.new", dir);
+	int fd = -1, old = -1, n = snprintf(copy, sizeof(copy), "%s/data.mdb.new", dir);
 	bool found = false;
 	enum m2m_rc rc = M2M_OK;
 
@@ -166,6 +188,8 @@ static enum m2m_rc replace(const char *dir, const char *from, struct m2m_err *er
 		unlink(copy); /* of a compaction that was killed; only who holds the lock makes one */
 		rc = from == NULL ? store_lmdb_copy_beside(dir, copy, err) : file_beside(from, copy, err);
 	}
+	if (rc == M2M_OK && from == NULL) /* whose locks are on another file, so that closing it drops none */
+		old = open(data, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (rc == M2M_OK && rename(copy, data) != 0) {
 		rc = m2m_fail_errno(err, "%s: cannot be replaced", data);
 		unlink(copy);
@@ -174,6 +198,29 @@ static enum m2m_rc replace(const char *dir, const char *from, struct m2m_err *er
 		rc = store_files_sync(dir, err);
 	if (rc == M2M_OK)
 		rc = store_lmdb_lock_renew(dir, err);
+	if (rc == M2M_OK)
+		blank(old);
+	if (old >= 0)
+		close(old);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+enum m2m_rc store_alone(const char *dir, struct m2m_err *err)
+{
+	char lock[PATH_MAX];
+	bool found = false;
+	int fd = -1, n = snprintf(lock, sizeof(lock), "%s/lock.mdb", dir);
+	enum m2m_rc rc;
+
+	if (n < 0 || n >= PATH_MAX)
+		return m2m_fail(err, M2M_EINVAL, "%.200s…: path too long", dir);
+	rc = store_files_check(dir, &found, err);
+	if (rc == M2M_OK && !found)
+		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", dir);
+	if (rc == M2M_OK)
+		rc = store_lmdb_lock_alone(lock, &fd, err);
 	if (fd >= 0)
 		close(fd);
 	return rc;

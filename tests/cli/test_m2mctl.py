@@ -232,6 +232,7 @@ class Keys(Case):
         self.recovery = f"{self.dir}/recovery"
         self.good("init", "--mas", self.mas, "--recovery-file", self.recovery)
         self.on = ("--mas", self.mas)
+        self.all = (*self.on, "--passphrase-file", self.recovery)  # what opens all slots
 
     def slots(self):
         return [r["kind"] for r in self.rows("kek", "list", *self.on)]
@@ -297,19 +298,56 @@ class Keys(Case):
         self.assertIn("re-sealed 4 records", self.good("rotate", *self.on))
         self.assertEqual(self.rows("key", "list", *self.on), before)
         self.assertGreater(self.sealed_under(1) + self.sealed_under(2), 0)
-        self.good("purge", *self.on)
+        self.good("purge", *self.all)
         self.assertEqual(self.rows("key", "list", *self.on), before)
         self.assertEqual((self.sealed_under(1), self.sealed_under(2), self.sealed_under(3)), (0, 0, 3))
+
+    def ring(self):
+        with open(f"{self.dir}/mas/keyring", "rb") as f:
+            return f.read()
+
+    def test_dry_run(self):
+        subprocess.run([SEED, self.mas, "3"], capture_output=True, text=True, check=True)
+        ring, rows = self.ring(), self.rows("key", "list", *self.on)
+        for verb in (["rotate"], ["rotate", "--root"], ["purge"]):
+            out = self.good(*verb, "--dry-run", *self.all)
+            self.assertRegex(out, "would seal [0-9]+ records.*nothing was changed")
+        self.assertEqual(self.ring(), ring)
+        self.assertEqual(self.rows("key", "list", *self.on), rows)
+        self.assertGreater(self.sealed_under(1), 0)
+
+    def test_purge_needs_every_slot(self):
+        subprocess.run([SEED, self.mas, "2"], capture_output=True, text=True, check=True)
+        phrase, away = self.recovery, f"{self.dir}/away"
+        self.good("kek", "add", f"file:{self.dir}/kek2", *self.on)
+        ring = self.ring()
+        for verb in (["purge"], ["rotate", "--root"], ["purge", "--dry-run"]):
+            self.bad(SYSTEM, "slot 2 .passphrase, passphrase.: its key is not at hand; give it with --passphrase-file", *verb, *self.on)
+        os.rename(f"{self.dir}/kek2", away)
+        self.bad(SYSTEM, "slot 3 .file, ", "purge", *self.on, "--passphrase-file", phrase)
+        self.assertEqual(self.ring(), ring)
+        self.assertGreater(self.sealed_under(1), 0)
+        self.good("kek", "remove", "3", *self.on)
+        self.good("purge", *self.on, "--passphrase-file", phrase)
+        self.assertIn("slot 2", self.good("kek", "test", f"passphrase:{phrase}", *self.on))
+        self.good("kek", "test", *self.on)
+        self.assertEqual(len(self.rows("key", "list", *self.on)), 2)
+        self.assertEqual(self.sealed_under(1), 0)
+        self.good("purge", *self.on, "--passphrase-file", phrase)  # nothing to purge is no error
+        self.good("rotate", *self.on)  # needs one slot only
 
     def test_beside_a_daemon(self):
         with subprocess.Popen([SEED, self.mas, "2", "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
             words = [w for _ in range(2) for w in p.stdout.readline().split()]
             keys.extend(bytes.fromhex(w) for w in words if "@" not in w)
             self.assertIn("re-sealed 4 records", self.good("rotate", *self.on))
-            self.bad(LATER, "stop the server first", "purge", *self.on)
+            self.assertIn("under a new root key", self.good("rotate", "--root", *self.all))  # the daemon follows
+            ring = self.ring()
+            self.bad(LATER, "nothing was changed: stop the server first", "purge", *self.all)
+            self.assertEqual(self.ring(), ring)
             p.stdin.close()
             p.wait(60)
-        self.good("purge", *self.on)
+        self.good("purge", *self.all)
 
 
 class Credential(Case):

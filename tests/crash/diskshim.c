@@ -10,7 +10,7 @@
  * DISKSHIM_COUNT=FILE gets the number of calls seen when the program ends by itself
  *
  * Calls are made one at a time, so that the log has their real order. Lock files are passed over: they hold nothing
- * that outlives its processes. */
+ * that outlives its processes; so are files that have no name any more. */
 #include "config.h"
 
 #include <dlfcn.h>
@@ -72,6 +72,8 @@ static const char *ours(const char *path)
 	if (!dir || n <= dir_n || memcmp(path, dir, dir_n) != 0 || path[dir_n] != '/')
 		return NULL;
 	if (n >= 8 && strcmp(path + n - 8, "lock.mdb") == 0)
+		return NULL;
+	if (n >= 10 && strcmp(path + n - 10, " (deleted)") == 0) /* as /proc names it */
 		return NULL;
 	return path + dir_n + 1;
 }
