@@ -264,11 +264,14 @@ class Keys(Case):
     def test_lost_kek_opens_by_passphrase(self):
         by = (*self.on, "--identity", "mas.example.com", "--passphrase-file", self.recovery)
         os.remove(f"{self.dir}/mas.kek")
-        for verb in (("key", "list"), ("backup", f"{self.dir}/backup"), ("rotate",), ("purge",)):
+        for verb in (("key", "list"), ("backup", f"{self.dir}/backup"), ("rotate",)):
             self.bad(SYSTEM, "No such file", *verb, *by[:-2])
             shutil.rmtree(f"{self.dir}/backup", ignore_errors=True)
             self.good(*verb, *by)
         self.good("check", *by)
+        self.bad(SYSTEM, "slot 1 .file, .*put it back.*kek remove 1", "purge", *by)
+        self.good("kek", "remove", "1", "--yes", *self.on, "--passphrase-file", self.recovery)
+        self.good("purge", *by)
         self.bad(USAGE, "in a file", "key", "list", *by[:-1], "-", data="not the passphrase\n")
         self.write("wrong", "not the passphrase\n", 0o600)
         self.bad(SYSTEM, "does not fit", "key", "list", *by[:-1], f"{self.dir}/wrong")

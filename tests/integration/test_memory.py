@@ -111,6 +111,7 @@ class Scan(LabCase):
                 self.note_key(f"{name}/Kc{j}", kc)
                 self.assertEqual(self.resolve(ki).get("key"), kc.hex())
                 self.assertEqual(self.resolve("0" * 32 + ki[32:])["status"], "refused")  # no such root key
+        self.rotate()
         # a wrong key, and an enrolment that fails at its second MAS, so that the first has to take its key back
         wrong = self.new_psk("mem-wrong", store=False)
         self.note_key("mem-wrong/psk", self.secrets[-1])
@@ -144,11 +145,23 @@ class Scan(LabCase):
             with open(d.path("kek"), "rb") as f:
                 kek = f.read().strip()
             keys[f"{d.name}/KEK"] = bytes.fromhex(kek.decode()) if len(kek) == 64 else kek
-            shutil.copy(tool("keyring_keys"), self.lab.bin)  # run as the daemons' user
-            dek = self.lab.run([os.path.join(self.lab.bin, "keyring_keys"), d.path("store", "keyring"), d.path("kek")]).stdout
-            keys[f"{d.name}/DEK"] = bytes.fromhex(dek)
-            self.secrets += [keys[f"{d.name}/DEK"], keys[f"{d.name}/KEK"]]
+            keys[f"{d.name}/DEK"], keys[f"{d.name}/RMK"] = self.ring_keys(d)
+            self.secrets += [keys[f"{d.name}/{kind}"] for kind in ("DEK", "RMK", "KEK")]
         return keys
+
+    def ring_keys(self, d):
+        """The data key in use and the root master key of a server's keyring."""
+        shutil.copy(tool("keyring_keys"), self.lab.bin)  # run as the daemons' user
+        out = self.lab.run([os.path.join(self.lab.bin, "keyring_keys"), d.path("store", "keyring"), d.path("kek")]).stdout
+        return [bytes.fromhex(line) for line in out.split()]
+
+    def rotate(self):
+        """New data and root keys beside the servers, twice; the old ones must not stay in memory."""
+        for i in range(2):
+            for d in (self.lab.mas, self.lab.mtf):
+                for kind, key in zip(("oldDEK", "oldRMK"), self.ring_keys(d)):
+                    self.note_key(f"{d.name}.{i}/{kind}", key)
+                self.lab.ctl("rotate", "--root", f"--{d.name}", d.conf)
 
     def process_is_closed(self, d):
         """No core files, not dumpable: then its files in /proc are root's."""
@@ -161,18 +174,19 @@ class Scan(LabCase):
         kinds, travelled = collections.Counter(), []
         for h in hits:
             name, kind = h.label.split("/")
-            if kind in ("DEK", "canary"):
+            if kind in ("DEK", "RMK", "canary"):
                 kinds[kind] += 1
-                self.assertTrue(kind != "DEK" or (name == daemon.name and {"lo", "dd"} <= set(h.flags.split())),
-                                f"a data key outside of locked, undumpable memory: {h.label} in {daemon.name}, {h.mapping} [{h.flags}]")
+                self.assertTrue(kind == "canary" or (name == daemon.name and {"lo", "dd"} <= set(h.flags.split())),
+                                f"a key outside of locked, undumpable memory: {h.label} in {daemon.name}, {h.mapping} [{h.flags}]")
             else:
                 self.assertIn(kind, KINDS_THAT_TRAVEL, f"{h.label} at {h.address} of {daemon.name}, {h.mapping}")
                 travelled.append(h)
         # The controls: a scan that does not find what is there proves nothing.
         self.assertGreaterEqual(kinds["canary"], len(spellings(self.canary)), "the scan misses what was planted")
-        self.assertEqual(kinds["DEK"], 0 if daemon is self.lab.csf else 2, "one data key, in two halves")
+        for kind in ("DEK", "RMK"):
+            self.assertEqual(kinds[kind], 0 if daemon is self.lab.csf else 2, f"one {kind}, in two halves")
         count = collections.Counter(h.label.split("/")[1].rstrip("0123456789") for h in travelled)
-        print(f"{daemon.name}: no device key, Ke or KEK; {kinds['DEK'] // 2} data key, locked; halves of Km and Kc left: {dict(count) or 'none'}")
+        print(f"{daemon.name}: no device key, Ke, KEK or former key; {kinds['DEK'] // 2} data key and {kinds['RMK'] // 2} root key, locked; halves of Km and Kc left: {dict(count) or 'none'}")
         return travelled
 
 

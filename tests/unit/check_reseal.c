@@ -242,6 +242,62 @@ START_TEST(test_rotate_stopped)
 }
 END_TEST
 
+/* --- a change between reading a batch and putting it --- */
+
+static struct world *racing; /* until it has happened */
+
+static enum m2m_rc take_away(void *arg, struct store_txn *t, struct m2m_err *e)
+{
+	const unsigned i = 4;
+
+	(void)arg;
+	return store_txn_del(t, 0, m2m_span(&i, sizeof(i)), e);
+}
+
+/* The first randomness that is drawn once the new term is in use is that of the first record to be sealed anew. */
+static enum m2m_rc random_race(void *arg, void *p, size_t n)
+{
+	struct world *w = racing;
+
+	if (w != NULL && m2m_keyring_active_term(w->kr) == 2) {
+		racing = NULL;
+		put(w, 3, 1003);
+		ck_assert_int_eq(store_run(w->st, STORE_KEEPS, take_away, NULL, &err), M2M_OK);
+	}
+	return m2m_env_system.random(arg, p, n);
+}
+
+/* Who changed a record meanwhile wins, and one that was removed does not come back. */
+START_TEST(test_rotate_loses_the_swap)
+{
+	struct m2m_env env = { m2m_env_system.now_us, random_race, m2m_env_system.log, NULL };
+	const unsigned changed = 3, gone = 4;
+	const struct m2m_seal_place at = place_of(&changed);
+	struct m2m_secret record = { 0 }, plain = { 0 };
+	unsigned content = 0;
+	struct world w;
+	uint64_t n = 0;
+
+	fill(10);
+	world_open(&w, &env);
+	racing = &w;
+	ck_assert_msg(rotate(&w, &n) == M2M_OK, "%s", err.text);
+	ck_assert_ptr_null(racing);
+	ck_assert_int_eq(store_fetch(w.st, 0, at.key, &record, &err), M2M_OK);
+	ck_assert_uint_eq(m2m_sealed_term(m2m_secret_span(&record)), 2);
+	ck_assert_int_eq(m2m_unseal(w.kr, &at, m2m_secret_span(&record), &plain, NULL, &err), M2M_OK);
+	memcpy(&content, plain.p, sizeof(content));
+	ck_assert_uint_eq(content, 1003);
+	m2m_secret_reset(&record);
+	ck_assert_int_eq(store_fetch(w.st, 0, m2m_span(&gone, sizeof(gone)), &record, &err), M2M_ENOENT);
+	check_records(&w, 4, true);
+	world_close(&w);
+	ck_assert(only_active());
+	m2m_secret_wipe(&record);
+	m2m_secret_wipe(&plain);
+}
+END_TEST
+
 /* --- killed --- */
 
 static long kill_at, step;
@@ -377,6 +433,7 @@ int main(void)
 	tcase_add_test(tc, test_rotate_nothing);
 	tcase_add_test(tc, test_rotate_damaged);
 	tcase_add_test(tc, test_rotate_stopped);
+	tcase_add_test(tc, test_rotate_loses_the_swap);
 	tcase_add_test(tc, test_rotate_killed_at_every_step);
 	tcase_add_test(tc, test_rotate_beside_a_writer);
 	suite_add_tcase(s, tc);
