@@ -9,6 +9,7 @@
 #include "dict/hooks.h"
 
 #include "dict/codec_int.h"
+#include "dict/flow.h"
 #include "dict/guard.h"
 
 #include <pthread.h>
@@ -18,8 +19,10 @@
 
 struct m2m_hooks {
 	struct m2m_fd_dict dict;
-	struct fd_hook_hdl *input, *trouble, *sending, *sent;
-	pthread_mutex_t lock; /* the rest */
+	struct fd_hook_hdl *room, *input, *trouble, *sending, *sent;
+	struct fd_hook_data_hdl *under_way; /* the host keeps it for ever */
+	pthread_key_t flow;		    /* each receiver's, hence each connection's; kept for ever too */
+	pthread_mutex_t lock;		    /* the rest */
 	time_t second;
 	unsigned lines, held_back; /* in it */
 };
@@ -49,6 +52,74 @@ static bool may_log(struct m2m_hooks *h)
 	return may;
 }
 
+/* --- room ------------------------------------------------------------------------------------------------------- */
+
+/* What the host keeps with each message until it frees it: a request lives until its answer was sent. */
+struct fd_hook_permsgdata {
+	struct m2m_flow *flow; /* NULL: not counted */
+	size_t n;
+};
+
+/* Runs on any thread of the host, and at times after our hooks have gone. */
+static void under_way_end(struct fd_hook_permsgdata *pmd)
+{
+	if (pmd->flow)
+		m2m_flow_leave(pmd->flow, pmd->n);
+	pmd->flow = NULL;
+}
+
+static void flow_end(void *flow)
+{
+	m2m_flow_unref(flow);
+}
+
+/* This thread's, made when it is first asked for. NULL: out of memory. */
+static struct m2m_flow *flow_mine(struct m2m_hooks *h)
+{
+	struct m2m_flow *flow = pthread_getspecific(h->flow);
+
+	if (flow)
+		return flow;
+	flow = m2m_flow_new();
+	if (flow && pthread_setspecific(h->flow, flow)) {
+		m2m_flow_unref(flow);
+		flow = NULL;
+	}
+	return flow;
+}
+
+/* A receiver that is cancelled in here has handed its octets to nobody yet. */
+static void forget(void *buffer)
+{
+	free(buffer);
+}
+
+static bool wait_for_room(struct m2m_flow *flow, void *buffer)
+{
+	bool room;
+
+	pthread_cleanup_push(forget, buffer);
+	room = m2m_flow_wait(flow, M2M_FLOW_PATIENCE_MS);
+	pthread_cleanup_pop(0);
+	return room;
+}
+
+/* The receiver waits until enough of what its connection sent is done with. This hook comes before the one that takes
+ * the message in, and has no data of its own with it, so that a cancelled wait leaves none behind. */
+static void on_room(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
+		    struct fd_hook_permsgdata *pmd, void *regdata)
+{
+	struct fd_cnx_rcvdata *data = other;
+	struct m2m_flow *flow = flow_mine(regdata);
+
+	(void)type, (void)msg, (void)peer, (void)pmd;
+	if (flow && wait_for_room(flow, data->buffer))
+		return;
+	data->buffer[0] = 0; /* no version: the host closes the connection */
+	if (may_log(regdata))
+		fd_log(FD_LOG_NOTICE, "flow: a connection whose requests stay under way is closed");
+}
+
 /* --- input ------------------------------------------------------------------------------------------------------ */
 
 static void on_input(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
@@ -56,8 +127,13 @@ static void on_input(enum fd_hook_type type, struct msg *msg, struct peer_hdr *p
 {
 	struct fd_cnx_rcvdata *data = other;
 	enum m2m_guard_verdict verdict = m2m_guard(data->buffer, data->length, m2m_fd_kind, fd_g_config->cnf_dict);
+	struct m2m_flow *flow = flow_mine(regdata);
 
-	(void)type, (void)msg, (void)peer, (void)pmd;
+	(void)type, (void)msg, (void)peer;
+	if (pmd && flow && !pmd->flow) {
+		m2m_flow_enter(flow, data->length);
+		*pmd = (struct fd_hook_permsgdata){ flow, data->length };
+	}
 	if (verdict == M2M_GUARD_PASS || !may_log(regdata))
 		return;
 	if (verdict == M2M_GUARD_SPOILED)
@@ -161,8 +237,14 @@ enum m2m_rc m2m_hooks_open(struct dictionary *dict, struct m2m_hooks **out, stru
 	if (!h)
 		return m2m_fail(err, M2M_ENOMEM, "hooks: out of memory");
 	pthread_mutex_init(&h->lock, NULL);
+	if (pthread_key_create(&h->flow, flow_end)) {
+		m2m_hooks_close(h);
+		return m2m_fail(err, M2M_ENOMEM, "hooks: no key for a thread's data");
+	}
 	rc = m2m_fd_dict_find(dict, &h->dict, err);
-	if (!rc && (fd_hook_register(HOOK_MASK(HOOK_DATA_RECEIVED), on_input, h, NULL, &h->input) ||
+	if (!rc && (fd_hook_data_register(sizeof(struct fd_hook_permsgdata), NULL, under_way_end, &h->under_way) ||
+		    fd_hook_register(HOOK_MASK(HOOK_DATA_RECEIVED), on_room, h, NULL, &h->room) ||
+		    fd_hook_register(HOOK_MASK(HOOK_DATA_RECEIVED), on_input, h, h->under_way, &h->input) ||
 		    fd_hook_register(HOOK_MASK(HOOK_MESSAGE_PARSING_ERROR, HOOK_MESSAGE_PARSING_ERROR2,
 					       HOOK_MESSAGE_ROUTING_ERROR, HOOK_MESSAGE_DROPPED),
 				     on_trouble, h, NULL, &h->trouble) ||
@@ -181,6 +263,8 @@ void m2m_hooks_close(struct m2m_hooks *h)
 {
 	if (!h)
 		return;
+	if (h->room)
+		fd_hook_unregister(h->room);
 	if (h->input)
 		fd_hook_unregister(h->input);
 	if (h->trouble)

@@ -21,6 +21,12 @@ tests_unit_check_peers_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_peers_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_peers_LDADD = dict/libm2mmsg.la common/libcommon.la $(CHECK_LIBS)
 
+check_PROGRAMS += tests/unit/check_flow
+TESTS += tests/unit/check_flow
+tests_unit_check_flow_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_flow_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_flow_LDADD = dict/libm2mmsg.la common/libcommon.la $(AX_PTHREAD_LIBS) $(CHECK_LIBS)
+
 check_PROGRAMS += tests/glue/check_node
 TESTS += tests/glue/check_node
 tests_glue_check_node_SOURCES = tests/glue/check_node.c tests/glue/node_lab.h dict/hooks.c

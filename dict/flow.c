@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Back-pressure for one connection. Owns its counts, under its own lock: connections do not wait for each other. */
+#include "config.h"
+
+#include "dict/flow.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct m2m_flow {
+	pthread_mutex_t lock; /* everything */
+	pthread_cond_t done;  /* a message left */
+	unsigned refs;
+	size_t messages, octets; /* under way */
+	size_t left;		 /* that ever left */
+};
+
+struct m2m_flow *m2m_flow_new(void)
+{
+	struct m2m_flow *flow = calloc(1, sizeof(*flow));
+	pthread_condattr_t attr;
+
+	if (!flow)
+		return NULL;
+	flow->refs = 1;
+	pthread_mutex_init(&flow->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&flow->done, &attr);
+	pthread_condattr_destroy(&attr);
+	return flow;
+}
+
+/* Called with the lock, which it gives back. */
+static void drop(struct m2m_flow *flow)
+{
+	bool last = --flow->refs == 0;
+
+	pthread_mutex_unlock(&flow->lock);
+	if (!last)
+		return;
+	pthread_cond_destroy(&flow->done);
+	pthread_mutex_destroy(&flow->lock);
+	free(flow);
+}
+
+void m2m_flow_unref(struct m2m_flow *flow)
+{
+	if (!flow)
+		return;
+	pthread_mutex_lock(&flow->lock);
+	drop(flow);
+}
+
+static bool is_full(const struct m2m_flow *flow)
+{
+	return flow->messages >= M2M_FLOW_MESSAGES || flow->octets >= M2M_FLOW_OCTETS;
+}
+
+static void deadline_in(unsigned ms, struct timespec *out)
+{
+	clock_gettime(CLOCK_MONOTONIC, out);
+	out->tv_sec += ms / 1000;
+	out->tv_nsec += (long)(ms % 1000) * 1000000;
+	if (out->tv_nsec >= 1000000000) {
+		out->tv_sec++;
+		out->tv_nsec -= 1000000000;
+	}
+}
+
+static void unlock(void *lock)
+{
+	pthread_mutex_unlock(lock);
+}
+
+/* Called with the lock. */
+static void wait_for_room(struct m2m_flow *flow, unsigned patience_ms)
+{
+	struct timespec deadline;
+	size_t left = flow->left;
+
+	deadline_in(patience_ms, &deadline);
+	while (is_full(flow)) {
+		int rc = pthread_cond_timedwait(&flow->done, &flow->lock, &deadline);
+
+		if (left != flow->left) {
+			left = flow->left;
+			deadline_in(patience_ms, &deadline);
+		} else if (rc == ETIMEDOUT) {
+			return;
+		}
+	}
+}
+
+bool m2m_flow_wait(struct m2m_flow *flow, unsigned patience_ms)
+{
+	bool room;
+
+	pthread_mutex_lock(&flow->lock);
+	pthread_cleanup_push(unlock, &flow->lock);
+	wait_for_room(flow, patience_ms);
+	pthread_cleanup_pop(0);
+	room = !is_full(flow);
+	pthread_mutex_unlock(&flow->lock);
+	return room;
+}
+
+void m2m_flow_enter(struct m2m_flow *flow, size_t n)
+{
+	pthread_mutex_lock(&flow->lock);
+	flow->refs++;
+	flow->messages++;
+	flow->octets += n;
+	pthread_mutex_unlock(&flow->lock);
+}
+
+void m2m_flow_leave(struct m2m_flow *flow, size_t n)
+{
+	pthread_mutex_lock(&flow->lock);
+	flow->messages--;
+	flow->octets -= n;
+	flow->left++;
+	pthread_cond_signal(&flow->done);
+	drop(flow);
+}
