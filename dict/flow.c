@@ -11,10 +11,11 @@
 
 struct m2m_flow {
 	pthread_mutex_t lock; /* everything */
-	pthread_cond_t done;  /* a message left */
+	pthread_cond_t done;  /* a step was made */
 	unsigned refs;
-	size_t messages, octets; /* under way */
-	size_t left;		 /* that ever left */
+	size_t queued;		 /* not parsed yet */
+	size_t messages, octets; /* under way, queued ones too */
+	size_t steps;		 /* that were ever made: parsed, left */
 };
 
 struct m2m_flow *m2m_flow_new(void)
@@ -56,7 +57,8 @@ void m2m_flow_unref(struct m2m_flow *flow)
 
 static bool is_full(const struct m2m_flow *flow)
 {
-	return flow->messages >= M2M_FLOW_MESSAGES || flow->octets >= M2M_FLOW_OCTETS;
+	return flow->queued >= M2M_FLOW_QUEUED || flow->messages >= M2M_FLOW_MESSAGES ||
+	       flow->octets >= M2M_FLOW_OCTETS;
 }
 
 static void deadline_in(unsigned ms, struct timespec *out)
@@ -79,14 +81,14 @@ static void unlock(void *lock)
 static void wait_for_room(struct m2m_flow *flow, unsigned patience_ms)
 {
 	struct timespec deadline;
-	size_t left = flow->left;
+	size_t steps = flow->steps;
 
 	deadline_in(patience_ms, &deadline);
 	while (is_full(flow)) {
 		int rc = pthread_cond_timedwait(&flow->done, &flow->lock, &deadline);
 
-		if (left != flow->left) {
-			left = flow->left;
+		if (steps != flow->steps) {
+			steps = flow->steps;
 			deadline_in(patience_ms, &deadline);
 		} else if (rc == ETIMEDOUT) {
 			return;
@@ -111,17 +113,28 @@ void m2m_flow_enter(struct m2m_flow *flow, size_t n)
 {
 	pthread_mutex_lock(&flow->lock);
 	flow->refs++;
+	flow->queued++;
 	flow->messages++;
 	flow->octets += n;
 	pthread_mutex_unlock(&flow->lock);
 }
 
-void m2m_flow_leave(struct m2m_flow *flow, size_t n)
+void m2m_flow_parsed(struct m2m_flow *flow)
 {
 	pthread_mutex_lock(&flow->lock);
+	flow->queued--;
+	flow->steps++;
+	pthread_cond_signal(&flow->done);
+	pthread_mutex_unlock(&flow->lock);
+}
+
+void m2m_flow_leave(struct m2m_flow *flow, size_t n, bool parsed)
+{
+	pthread_mutex_lock(&flow->lock);
+	flow->queued -= !parsed;
 	flow->messages--;
 	flow->octets -= n;
-	flow->left++;
+	flow->steps++;
 	pthread_cond_signal(&flow->done);
 	drop(flow);
 }

@@ -12,7 +12,9 @@
 
 #define M2M_FLOW_MESSAGES 1024 /* at once; more than a peer's handshakes, so that no enrolment waits for itself */
 #define M2M_FLOW_OCTETS (1024U * 1024) /* parsed, one octet takes up to thirty */
-#define M2M_FLOW_PATIENCE_MS 20000     /* without one of them being done with */
+#define M2M_FLOW_QUEUED \
+	16 /* received and not parsed: what the host leaves of them when it closes a connection is lost to us */
+#define M2M_FLOW_PATIENCE_MS 20000 /* without one of them being done with */
 
 struct m2m_flow;
 
@@ -27,7 +29,9 @@ bool m2m_flow_wait(struct m2m_flow *flow, unsigned patience_ms);
 
 /* A message of n octets is under way: takes a reference. Never waits, whether there is room or not. */
 void m2m_flow_enter(struct m2m_flow *flow, size_t n);
-/* It is done with. Drops the reference. */
-void m2m_flow_leave(struct m2m_flow *flow, size_t n);
+/* The host has parsed one of those that entered. */
+void m2m_flow_parsed(struct m2m_flow *flow);
+/* It is done with. Drops the reference. parsed: m2m_flow_parsed was called for it. */
+void m2m_flow_leave(struct m2m_flow *flow, size_t n, bool parsed);
 
 #endif

@@ -19,7 +19,7 @@
 
 struct m2m_hooks {
 	struct m2m_fd_dict dict;
-	struct fd_hook_hdl *room, *input, *trouble, *sending, *sent;
+	struct fd_hook_hdl *room, *input, *parsed, *trouble, *sending, *sent;
 	struct fd_hook_data_hdl *under_way; /* the host keeps it for ever */
 	pthread_key_t flow;		    /* each receiver's, hence each connection's; kept for ever too */
 	pthread_mutex_t lock;		    /* the rest */
@@ -58,13 +58,14 @@ static bool may_log(struct m2m_hooks *h)
 struct fd_hook_permsgdata {
 	struct m2m_flow *flow; /* NULL: not counted */
 	size_t n;
+	bool parsed;
 };
 
 /* Runs on any thread of the host, and at times after our hooks have gone. */
 static void under_way_end(struct fd_hook_permsgdata *pmd)
 {
 	if (pmd->flow)
-		m2m_flow_leave(pmd->flow, pmd->n);
+		m2m_flow_leave(pmd->flow, pmd->n, pmd->parsed);
 	pmd->flow = NULL;
 }
 
@@ -113,11 +114,26 @@ static void on_room(enum fd_hook_type type, struct msg *msg, struct peer_hdr *pe
 	struct m2m_flow *flow = flow_mine(regdata);
 
 	(void)type, (void)msg, (void)peer, (void)pmd;
+	if (data->length == 0) {
+		/* The host has written the header over the list of such data, which follows the octets. */
+		fd_list_init(&((struct fd_msg_pmdl *)(void *)data->buffer)->sentinel, NULL);
+		return;
+	}
 	if (flow && wait_for_room(flow, data->buffer))
 		return;
 	data->buffer[0] = 0; /* no version: the host closes the connection */
 	if (may_log(regdata))
 		fd_log(FD_LOG_NOTICE, "flow: a connection whose requests stay under way is closed");
+}
+
+static void on_parsed(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
+		      struct fd_hook_permsgdata *pmd, void *regdata)
+{
+	(void)type, (void)msg, (void)peer, (void)other, (void)regdata;
+	if (!pmd || !pmd->flow || pmd->parsed)
+		return;
+	pmd->parsed = true;
+	m2m_flow_parsed(pmd->flow);
 }
 
 /* --- input ------------------------------------------------------------------------------------------------------ */
@@ -130,9 +146,9 @@ static void on_input(enum fd_hook_type type, struct msg *msg, struct peer_hdr *p
 	struct m2m_flow *flow = flow_mine(regdata);
 
 	(void)type, (void)msg, (void)peer;
-	if (pmd && flow && !pmd->flow) {
+	if (pmd && flow && verdict != M2M_GUARD_SPOILED) { /* the host frees spoiled ones without a word */
 		m2m_flow_enter(flow, data->length);
-		*pmd = (struct fd_hook_permsgdata){ flow, data->length };
+		*pmd = (struct fd_hook_permsgdata){ flow, data->length, false };
 	}
 	if (verdict == M2M_GUARD_PASS || !may_log(regdata))
 		return;
@@ -245,6 +261,7 @@ enum m2m_rc m2m_hooks_open(struct dictionary *dict, struct m2m_hooks **out, stru
 	if (!rc && (fd_hook_data_register(sizeof(struct fd_hook_permsgdata), NULL, under_way_end, &h->under_way) ||
 		    fd_hook_register(HOOK_MASK(HOOK_DATA_RECEIVED), on_room, h, NULL, &h->room) ||
 		    fd_hook_register(HOOK_MASK(HOOK_DATA_RECEIVED), on_input, h, h->under_way, &h->input) ||
+		    fd_hook_register(HOOK_MASK(HOOK_MESSAGE_RECEIVED), on_parsed, h, h->under_way, &h->parsed) ||
 		    fd_hook_register(HOOK_MASK(HOOK_MESSAGE_PARSING_ERROR, HOOK_MESSAGE_PARSING_ERROR2,
 					       HOOK_MESSAGE_ROUTING_ERROR, HOOK_MESSAGE_DROPPED),
 				     on_trouble, h, NULL, &h->trouble) ||
@@ -267,6 +284,8 @@ void m2m_hooks_close(struct m2m_hooks *h)
 		fd_hook_unregister(h->room);
 	if (h->input)
 		fd_hook_unregister(h->input);
+	if (h->parsed)
+		fd_hook_unregister(h->parsed);
 	if (h->trouble)
 		fd_hook_unregister(h->trouble);
 	if (h->sending)

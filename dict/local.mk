@@ -3,7 +3,7 @@
 # Neither holds another convenience library, so that an extension can link both beside a core that has libcommon in it.
 noinst_LTLIBRARIES += dict/libm2mmsg.la
 dict_libm2mmsg_la_SOURCES = dict/messages.h dict/peers.h dict/peers.c dict/results.h dict/results.c \
-	dict/guard.c dict/guard.h dict/flow.c dict/flow.h
+	dict/guard.c dict/guard.h dict/flow.c dict/flow.h dict/rate.c dict/rate.h
 
 extension_LTLIBRARIES += dict/dict_m2m.la
 dict_dict_m2m_la_SOURCES = dict/dict_fd.c dict/entry.h dict/fd_dict.c dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h \

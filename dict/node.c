@@ -52,7 +52,9 @@ static void destroy(struct dict_node *node)
 	pthread_rwlock_destroy(&node->links_lock);
 	pthread_cond_destroy(&node->idle);
 	pthread_mutex_destroy(&node->lock);
+	pthread_mutex_destroy(&node->rates_lock);
 	free(node->links);
+	free(node->rates);
 	free(node);
 }
 
@@ -110,8 +112,14 @@ static struct dict_node *alloc(const struct m2m_conf_sections *peers)
 
 	if (!node)
 		return NULL;
+	node->rates = calloc(peers->n * M2M_CMDS + 1, sizeof(*node->rates));
+	if (!node->rates) {
+		free(node);
+		return NULL;
+	}
 	node->refs = 1;
 	node->peers = peers;
+	pthread_mutex_init(&node->rates_lock, NULL);
 	pthread_mutex_init(&node->lock, NULL);
 	pthread_rwlock_init(&node->links_lock, NULL);
 	pthread_condattr_init(&attr);

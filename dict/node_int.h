@@ -5,6 +5,7 @@
 
 #include "dict/codec.h"
 #include "dict/node.h"
+#include "dict/rate.h"
 
 #include "common/ident.h"
 
@@ -41,6 +42,9 @@ struct dict_node {
 
 	pthread_rwlock_t links_lock;
 	struct link *links; /* one per peer section */
+
+	pthread_mutex_t rates_lock;
+	struct m2m_rate *rates; /* M2M_CMDS per peer section */
 
 	pthread_mutex_t lock; /* the rest */
 	pthread_cond_t idle;  /* refs or answering changed */

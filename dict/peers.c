@@ -6,6 +6,14 @@
 
 static const char *const role_words[] = { "mtf", "mas", "csf", "cse", "relay", NULL };
 
+#define RATE(word, cmd, value, what)                                                                               \
+	{                                                                                                          \
+		.name = word, .type = M2M_CONF_INT, .offset = offsetof(struct m2m_peer, rates[cmd]), .def = value, \
+		.min = 0, .max = 1000000,                                                                          \
+		.help = what " that it may ask for in a second, and as many at once. Past that the answer "        \
+			     "is 4183. 0: any number.",                                                            \
+	}
+
 const struct m2m_conf_item m2m_peer_conf_items[] = {
 	{ .name = "roles",
 	  .type = M2M_CONF_WORDS,
@@ -33,8 +41,16 @@ const struct m2m_conf_item m2m_peer_conf_items[] = {
 	  .min = 1,
 	  .max = 100000,
 	  .help = "Role csf: how many enrolments it may have under way at once." },
+	RATE("rpr-per-second", M2M_RPR, "200", "Role csf: rounds of enrolments"),
+	RATE("kpr-per-second", M2M_KPR, "500", "Role mtf: pushes of root keys"),
+	RATE("krr-per-second", M2M_KRR, "100", "Role mtf: revocations"),
+	RATE("kfr-per-second", M2M_KFR, "100", "Role mas: fetches of root keys"),
+	RATE("skr-per-second", M2M_SKR, "2000", "Role cse: requests for association keys"),
+	RATE("knr-per-second", M2M_KNR, "500", "Role mas: notifications"),
 	{ .name = NULL },
 };
+
+#undef RATE
 
 const struct m2m_peer *m2m_peer_find(const struct m2m_conf_sections *peers, struct m2m_span host)
 {

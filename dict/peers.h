@@ -5,6 +5,7 @@
 #define DICT_PEERS_H
 
 #include "common/conf.h"
+#include "dict/messages.h"
 
 /* Roles, a bit set: what a peer may be to us. */
 enum m2m_role {
@@ -21,6 +22,7 @@ struct m2m_peer {
 	struct m2m_conf_strings service_providers; /* role mtf: SP-FQDNs whose enrolees it may provision */
 	struct m2m_conf_strings cse_ids;	   /* role cse: the Association-Target-Ids that it is */
 	int64_t max_handshakes;			   /* role csf: enrolments at once */
+	int64_t rates[M2M_CMDS];		   /* requests a second, by command; 0: any number */
 };
 
 /* The sub-table of M2M_CONF_SECTIONS `peer` (sub_size = sizeof(struct m2m_peer)). */

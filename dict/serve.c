@@ -21,6 +21,7 @@ struct refusal {
 	uint32_t code;
 	const char *text;	 /* to the peer, in Error-Message */
 	struct m2m_fault *fault; /* for Failed-AVP; may be NULL */
+	bool is_logged;
 };
 
 /* --- answers ---------------------------------------------------------------------------------------------------- */
@@ -173,6 +174,33 @@ static uint32_t check_link(const struct served *s, struct dict_call *call, struc
 	return 0;
 }
 
+/* How fast the connection's peer asks: before anything of the content is looked at, so that what is refused costs
+ * little. One line of log when the limit is reached, and one when it is no more. */
+static uint32_t check_rate(const struct served *s, const struct dict_call *call, struct refusal *why)
+{
+	struct dict_node *node = s->node;
+	const struct m2m_peer *peer = call->peer;
+	struct m2m_rate *rate =
+		&node->rates[(size_t)(peer - (const struct m2m_peer *)node->peers->v) * M2M_CMDS + s->cmd];
+	enum m2m_rate_verdict verdict;
+	uint64_t refused;
+
+	pthread_mutex_lock(&node->rates_lock);
+	verdict = m2m_rate_take(rate, peer->rates[s->cmd], dict_env.now_us(dict_env.arg));
+	refused = rate->refused;
+	pthread_mutex_unlock(&node->rates_lock);
+	if (verdict == M2M_RATE_REFUSE_FIRST)
+		m2m_log(&dict_env, M2M_NOTICE, "%s-Requests from %s refused with %u: more than %lld a second",
+			m2m_cmds[s->cmd].name, peer->host, M2M_RATE_LIMITED, (long long)peer->rates[s->cmd]);
+	else if (verdict == M2M_RATE_PASS_AGAIN)
+		m2m_log(&dict_env, M2M_NOTICE, "%s-Requests from %s are within their limit again, %llu were refused",
+			m2m_cmds[s->cmd].name, peer->host, (unsigned long long)refused);
+	if (verdict == M2M_RATE_PASS || verdict == M2M_RATE_PASS_AGAIN)
+		return 0;
+	why->is_logged = true;
+	return deny(why, M2M_RATE_LIMITED, "too many requests a second");
+}
+
 /* The host itself adds a Route-Record, with the connection's peer, to every request that comes in. */
 static bool is_relayed(struct msg *request, const struct m2m_peer *source)
 {
@@ -263,8 +291,9 @@ static void serve(const struct served *s, struct msg *request)
 	call->node = s->node;
 	call->cmd = s->cmd;
 	call->request = request;
-	if (check_link(s, call, &link, &why) || check_content(s, call, &link, &why)) {
-		log_refusal(s, call, &why);
+	if (check_link(s, call, &link, &why) || check_rate(s, call, &why) || check_content(s, call, &link, &why)) {
+		if (!why.is_logged)
+			log_refusal(s, call, &why);
 		refuse(s->node, s->cmd, request, &why);
 		call_free(call);
 	} else {

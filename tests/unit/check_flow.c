@@ -23,14 +23,16 @@ static void tear_down(void)
 
 static void enter(size_t messages, size_t n)
 {
-	for (size_t i = 0; i < messages; i++)
+	for (size_t i = 0; i < messages; i++) {
 		m2m_flow_enter(flow, n);
+		m2m_flow_parsed(flow);
+	}
 }
 
 static void leave(size_t messages, size_t n)
 {
 	for (size_t i = 0; i < messages; i++)
-		m2m_flow_leave(flow, n);
+		m2m_flow_leave(flow, n, true);
 }
 
 START_TEST(an_empty_flow_has_room)
@@ -48,6 +50,26 @@ START_TEST(messages_are_bounded)
 	leave(1, 20);
 	ck_assert(m2m_flow_wait(flow, 0));
 	leave(M2M_FLOW_MESSAGES - 1, 20);
+}
+END_TEST
+
+START_TEST(messages_that_nobody_parses_are_bounded)
+{
+	for (int i = 0; i < M2M_FLOW_QUEUED; i++) {
+		ck_assert(m2m_flow_wait(flow, 0));
+		m2m_flow_enter(flow, 20);
+	}
+	ck_assert(!m2m_flow_wait(flow, 1));
+	m2m_flow_parsed(flow);
+	ck_assert(m2m_flow_wait(flow, 0));
+	m2m_flow_enter(flow, 20);
+	ck_assert(!m2m_flow_wait(flow, 1));
+	m2m_flow_leave(flow, 20, false);
+	ck_assert(m2m_flow_wait(flow, 0));
+	leave(1, 20);
+	ck_assert(m2m_flow_wait(flow, 0));
+	for (int i = 0; i < M2M_FLOW_QUEUED - 1; i++)
+		m2m_flow_leave(flow, 20, false);
 }
 END_TEST
 
@@ -115,7 +137,7 @@ START_TEST(messages_outlive_their_connection)
 	ck_assert_ptr_nonnull(other);
 	m2m_flow_enter(other, 5);
 	m2m_flow_unref(other);
-	m2m_flow_leave(other, 5);
+	m2m_flow_leave(other, 5, false);
 	m2m_flow_unref(NULL);
 }
 END_TEST
@@ -130,6 +152,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, an_empty_flow_has_room);
 	tcase_add_test(tc, messages_are_bounded);
+	tcase_add_test(tc, messages_that_nobody_parses_are_bounded);
 	tcase_add_test(tc, octets_are_bounded);
 	tcase_add_test(tc, one_message_is_always_taken);
 	tcase_add_test(tc, a_waiter_goes_on_when_there_is_room);

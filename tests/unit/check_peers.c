@@ -48,13 +48,16 @@ START_TEST(test_sections)
 		load("peer \"mtf.example.com\" { roles = { \"mtf\" } service-providers = { \"sp.example.com\" } }\n"
 		     "peer \"in.example.com\" { roles = { \"csf\", \"cse\" } cse-ids = { \"//sp.example.com/in-cse\" "
 		     "}\n"
-		     "  max-handshakes = 7 }\n") == M2M_OK,
+		     "  max-handshakes = 7 skr-per-second = 9 rpr-per-second = 0 }\n") == M2M_OK,
 		"%s", err.text);
 	ck_assert_uint_eq(conf.peers.n, 2);
 	p = find("MTF.example.COM");
 	ck_assert_ptr_nonnull(p);
 	ck_assert_uint_eq(p->roles, M2M_ROLE_MTF);
 	ck_assert_int_eq(p->max_handshakes, 256);
+	ck_assert_int_eq(p->rates[M2M_RPR], 200);
+	ck_assert_int_eq(p->rates[M2M_KPR], 500);
+	ck_assert_int_eq(p->rates[M2M_SKR], 2000);
 	ck_assert(m2m_peer_serves(p, m2m_span_str("SP.example.com")));
 	ck_assert(!m2m_peer_serves(p, m2m_span_str("example.com")));
 	ck_assert(!m2m_peer_serves(p, m2m_span(NULL, 0)));
@@ -63,6 +66,8 @@ START_TEST(test_sections)
 	ck_assert_ptr_nonnull(p);
 	ck_assert_uint_eq(p->roles, M2M_ROLE_CSF | M2M_ROLE_CSE);
 	ck_assert_int_eq(p->max_handshakes, 7);
+	ck_assert_int_eq(p->rates[M2M_SKR], 9);
+	ck_assert_int_eq(p->rates[M2M_RPR], 0);
 	ck_assert(m2m_peer_is_target(p, m2m_span_str("//sp.example.com/in-cse")));
 	ck_assert(!m2m_peer_is_target(p, m2m_span_str("//sp.example.com/IN-CSE")));
 	ck_assert(!m2m_peer_is_target(p, m2m_span_str("//sp.example.com/in-cse2")));
@@ -98,6 +103,8 @@ static const char *const bad[] = {
 	"peer \"a.example.com\" { roles = { \"cse\" } cse-ids = { \"in-cse\" } }\n",
 	"peer \"a.example.com\" { roles = { \"csf\" } max-handshakes = 0 }\n",
 	"peer \"a.example.com\" { roles = { \"csf\" } max-handshakes = 100001 }\n",
+	"peer \"a.example.com\" { roles = { \"cse\" } skr-per-second = -1 }\n",
+	"peer \"a.example.com\" { roles = { \"cse\" } skr-per-second = 1000001 }\n",
 	"peer \"a.example.com\" { roles = { \"mtf\" } colour = 1 }\n",
 	"peer \"a.example.com\" { roles = { \"mtf\" } }\npeer \"a.example.com\" { roles = { \"mas\" } }\n",
 };
