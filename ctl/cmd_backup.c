@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* m2mctl backup and restore: a server's store as files of a folder, with a manifest that tells what they are; check:
- * the store where it is. */
+/* m2mctl backup and restore: a server's store as files of a folder, with a manifest that tells what they are. */
 #include "config.h"
 
 #include <errno.h>
@@ -322,98 +321,6 @@ enum m2m_rc ctl_restore(const struct ctl_args *args, struct m2m_err *err)
 		rc = prove(args, &p, err);
 	if (rc == M2M_OK)
 		printf("%s: restored from %s\n", p.store, args->operand);
-	place_free(&p);
-	return rc;
-}
-
-/* --- check ---------------------------------------------------------------------------------------------------- */
-
-static bool count_key(void *arg, const struct mas_key_info *info)
-{
-	(void)info;
-	++*(uint64_t *)arg;
-	return true;
-}
-
-static bool count_credential(void *arg, const struct mtf_credential_info *info)
-{
-	(void)info;
-	++*(uint64_t *)arg;
-	return true;
-}
-
-static bool count_enrolee(void *arg, const struct mtf_enrolee_info *info)
-{
-	(void)info;
-	++*(uint64_t *)arg;
-	return true;
-}
-
-static bool count_enrolment(void *arg, const struct mtf_enrolment_info *info)
-{
-	(void)info;
-	++*(uint64_t *)arg;
-	return true;
-}
-
-/* A table that is bad does not keep the next from being looked at. */
-static void tell(const char *table, uint64_t n, enum m2m_rc rc, const struct m2m_err *why, unsigned *bad)
-{
-	if (rc == M2M_OK)
-		printf("%s: %llu records open\n", table, (unsigned long long)n);
-	else
-		printf("%s: %s\n", table, why->text);
-	*bad += rc != M2M_OK;
-}
-
-static enum m2m_rc records_mas(const struct ctl_args *args, unsigned *bad, struct m2m_err *err)
-{
-	struct ctl_mas mas = { 0 };
-	struct m2m_err why = { 0 };
-	uint64_t n = 0;
-	enum m2m_rc rc = ctl_mas_open(args, &mas, err), each = M2M_OK;
-
-	if (rc == M2M_OK) {
-		each = mas_key_list(mas.mas, count_key, &n, &why);
-		tell("root keys", n, each, &why, bad);
-	}
-	ctl_mas_close(&mas);
-	return rc;
-}
-
-static enum m2m_rc records_mtf(const struct ctl_args *args, unsigned *bad, struct m2m_err *err)
-{
-	struct ctl_mtf mtf = { 0 };
-	struct m2m_err why = { 0 };
-	uint64_t n[3] = { 0 };
-	enum m2m_rc rc = ctl_mtf_open(args, &mtf, err), each = M2M_OK;
-
-	if (rc == M2M_OK) {
-		each = mtf_credential_list(mtf.mtf, count_credential, &n[0], &why);
-		tell("credentials", n[0], each, &why, bad);
-		each = mtf_enrolee_list(mtf.mtf, count_enrolee, &n[1], &why);
-		tell("enrolees", n[1], each, &why, bad);
-		each = mtf_enrolment_list(mtf.mtf, count_enrolment, &n[2], &why);
-		tell("enrolments", n[2], each, &why, bad);
-	}
-	ctl_mtf_close(&mtf);
-	return rc;
-}
-
-enum m2m_rc ctl_check(const struct ctl_args *args, struct m2m_err *err)
-{
-	static struct place p;
-	unsigned bad = 0;
-	enum m2m_rc rc = place_load(args, &p, err);
-
-	if (rc == M2M_OK)
-		rc = store_check(p.env, err);
-	if (rc == M2M_OK)
-		printf("pages: good\n");
-	if (rc == M2M_OK)
-		rc = p.is_mas ? records_mas(args, &bad, err) : records_mtf(args, &bad, err);
-	if (rc == M2M_OK && bad > 0)
-		rc = m2m_fail(err, M2M_ECORRUPT, "%s: damaged", p.store);
 	place_free(&p);
 	return rc;
 }

@@ -123,6 +123,13 @@ enum m2m_rc mas_key_show(struct mas *mas, struct m2m_span km_id, mas_key_each *e
  * M2M_ECORRUPT | errors of store_get and m2m_unseal. */
 enum m2m_rc mas_expiry_check(struct mas *mas, uint64_t *n, struct m2m_err *err);
 
+/* Open every record, and hold every index against the records, both ways: table enrolee names the newest root key of
+ * each enrolee, table expiry each root key under its time. Each bad record is told; good, bad: out, how many. Beside
+ * whoever writes (store/check.h). M2M_OK: it came to its end. Errors: store_check_records'. */
+struct store_told;
+enum m2m_rc mas_check_store(struct mas *mas, const struct store_told *told, uint64_t *good, uint64_t *bad,
+			    struct m2m_err *err);
+
 /* What to give to reseal_rotate; borrowed until mas_close. */
 struct reseal;
 void mas_reseal(const struct mas *mas, struct reseal *out);

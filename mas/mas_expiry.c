@@ -23,6 +23,27 @@ enum m2m_rc mas_expiry_put(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], 
 	return store_txn_put(t, MAS_T_EXPIRY, m2m_span(key, sizeof(key)), m2m_span("", 0), err);
 }
 
+enum m2m_rc mas_expiry_look(struct store_view *v, const uint8_t rel[M2M_REL_LEN], int64_t expiry, struct m2m_err *err)
+{
+	uint8_t key[EXPIRY_KEY_LEN];
+	struct m2m_span val = { 0 };
+
+	key_make(rel, expiry, key);
+	return store_get(v, MAS_T_EXPIRY, m2m_span(key, sizeof(key)), &val, err);
+}
+
+const uint8_t *mas_expiry_parse(struct m2m_span key, int64_t *expiry)
+{
+	uint64_t t = 0;
+
+	if (key.n != EXPIRY_KEY_LEN)
+		return NULL;
+	for (unsigned i = 0; i < 8; i++)
+		t = t << 8 | key.p[i];
+	*expiry = (int64_t)t;
+	return key.p + 8;
+}
+
 /* --- check ---------------------------------------------------------------- */
 
 struct check {

@@ -65,6 +65,11 @@ enum m2m_rc mas_rootkey_open(const struct mas *mas, const uint8_t rel[M2M_REL_LE
  * to a root key later changes when it expires. Errors: store_txn_put's. */
 enum m2m_rc mas_expiry_put(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], int64_t expiry, struct m2m_err *err);
 
+/* Is a root key in it? M2M_ENOENT: not under that time. */
+enum m2m_rc mas_expiry_look(struct store_view *v, const uint8_t rel[M2M_REL_LEN], int64_t expiry, struct m2m_err *err);
+/* Take an entry's key apart: the RelativeKeID in it, NULL if it is not the key of one. */
+const uint8_t *mas_expiry_parse(struct m2m_span key, int64_t *expiry);
+
 /* A file or folder of the store. M2M_ECONF: the path is too long. */
 #define MAS_PATH_MAX 4096
 enum m2m_rc mas_path(const struct mas_conf *conf, const char *name, char out[MAS_PATH_MAX], struct m2m_err *err);

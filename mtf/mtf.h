@@ -146,6 +146,13 @@ struct mtf_enrolment_info {
 typedef bool mtf_enrolment_each(void *arg, const struct mtf_enrolment_info *info);
 enum m2m_rc mtf_enrolment_list(struct mtf *mtf, mtf_enrolment_each *each, void *arg, struct m2m_err *err);
 
+/* Open every record, and hold the tables against each other, both ways: instructions, credentials and the bindings
+ * between them; enrolments and the latest of each enrolee. Each bad record is told; good, bad: out, how many. Beside
+ * whoever writes (store/check.h). M2M_OK: it came to its end. Errors: store_check_records'. */
+struct store_told;
+enum m2m_rc mtf_check_store(struct mtf *mtf, const struct store_told *told, uint64_t *good, uint64_t *bad,
+			    struct m2m_err *err);
+
 /* What to give to reseal_rotate; borrowed until mtf_close. */
 struct reseal;
 void mtf_reseal(const struct mtf *mtf, struct reseal *out);

@@ -247,6 +247,18 @@ static enum m2m_rc txn_load(const struct mtf_store *ms, struct store_txn *t, enu
 	return rc == M2M_OK ? unseal(ms, table, key, record, plain, generation, err) : rc;
 }
 
+enum m2m_rc mtf_store_view_load(const struct mtf_store *ms, struct store_view *v, enum mtf_table table,
+				struct m2m_span key, struct m2m_secret *plain, struct m2m_err *err)
+{
+	struct m2m_span record = { 0 };
+	enum m2m_rc rc;
+
+	if (key.n == 0 || key.n > STORE_KEY_MAX)
+		return m2m_fail(err, M2M_ENOENT, "%s: no such name", tables[table]);
+	rc = store_get(v, table, key, &record, err);
+	return rc == M2M_OK ? unseal(ms, table, key, record, plain, NULL, err) : rc;
+}
+
 enum m2m_rc mtf_store_txn_load(const struct mtf_store *ms, struct store_txn *t, enum mtf_table table,
 			       struct m2m_span key, struct m2m_secret *plain, struct m2m_err *err)
 {

@@ -39,6 +39,10 @@ enum m2m_rc mtf_store_load(const struct mtf_store *ms, enum mtf_table table, str
 /* The work of opening a record, for nothing: a name that does not exist then costs what one that exists does. */
 void mtf_store_pretend(const struct mtf_store *ms);
 
+/* The same, as it stands in a view. M2M_ESEALED also if its data key was destroyed since the view began. */
+enum m2m_rc mtf_store_view_load(const struct mtf_store *ms, struct store_view *v, enum mtf_table table,
+				struct m2m_span key, struct m2m_secret *plain, struct m2m_err *err);
+
 /* Inside a job. generation: out, may be NULL. */
 enum m2m_rc mtf_store_txn_load(const struct mtf_store *ms, struct store_txn *t, enum mtf_table table,
 			       struct m2m_span key, struct m2m_secret *plain, struct m2m_err *err);

@@ -6,6 +6,7 @@
 
 #include "common/hex.h"
 #include "mas/mas_int.h"
+#include "store/check.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -244,6 +245,91 @@ static enum m2m_rc spoil(void *arg, struct store_txn *t, struct m2m_err *err)
 	return store_txn_del(t, MAS_T_EXPIRY, m2m_span("\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24), err);
 }
 
+struct told {
+	unsigned n;
+	char text[8][400];
+};
+
+static void note_bad(void *arg, const char *table, const char *name, const char *why)
+{
+	struct told *t = arg;
+
+	ck_assert_uint_lt(t->n, 8);
+	snprintf(t->text[t->n++], sizeof(t->text[0]), "%s %s: %s", table, name, why);
+}
+
+/* Check; told: what was bad. */
+static void check_all(uint64_t good, uint64_t bad, struct told *told)
+{
+	const struct store_told to = { .bad = note_bad, .arg = told };
+	uint64_t n[2] = { 0 };
+
+	told->n = 0;
+	ck_assert_int_eq(mas_check_store(w.mas, &to, &n[0], &n[1], NULL), M2M_OK);
+	for (unsigned i = 0; n[1] != bad && i < told->n; i++)
+		fprintf(stderr, "%s\n", told->text[i]);
+	ck_assert_uint_eq(n[1], bad);
+	ck_assert_uint_eq(told->n, bad);
+	ck_assert_uint_eq(n[0], good);
+}
+
+static enum m2m_rc damage(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	const int *how = arg;
+	uint8_t rel[M2M_REL_LEN] = { 0 }, octets[4096];
+	struct m2m_key_name name = { 0 };
+	struct m2m_span val = { 0 };
+	enum m2m_rc rc = m2m_key_name_parse(km_id(1), &name, err);
+
+	if (rc == M2M_OK)
+		rc = store_txn_get(t, MAS_T_ROOTKEY, mas_rel_span(name.rel), &val, err);
+	if (rc != M2M_OK)
+		return rc;
+	if (*how == 0) /* the record goes: its two index entries lead nowhere */
+		return store_txn_del(t, MAS_T_ROOTKEY, mas_rel_span(name.rel), err);
+	if (*how == 1) /* an enrolee that names no root key */
+		return store_txn_put(t, MAS_T_ENROLEE, m2m_span_str("//x/y"), mas_rel_span(rel), err);
+	memcpy(octets, val.p, val.n);
+	octets[val.n - 1] ^= 1; /* does not open, and neither index fits it any more */
+	return store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(name.rel), m2m_span(octets, val.n), err);
+}
+
+START_TEST(test_check_names_each_bad_record)
+{
+	struct told told;
+	int how = 1;
+	bool more = true;
+
+	ck_assert_uint_eq(push_keys(&w.mtf, good_kpr(2))->head.result, 2001);
+	check_all(8, 0, &told); /* MAS-ID, state of the audit log; two of each other table */
+	ck_assert_int_eq(store_run(w.mas->keys, STORE_KEEPS, damage, &how, NULL), M2M_OK);
+	check_all(8, 1, &told);
+	ck_assert_ptr_nonnull(strstr(told.text[0], "enrolee //x/y: the root key that it names is not there"));
+	ck_assert_int_eq(store_run(w.mas->keys, STORE_KEEPS, spoil, &more, NULL), M2M_OK);
+	check_all(8, 2, &told);
+	how = 2;
+	ck_assert_int_eq(store_run(w.mas->keys, STORE_KEEPS, damage, &how, NULL), M2M_OK);
+	check_all(5, 5, &told);
+	ck_assert_ptr_nonnull(strstr(told.text[0], "rootkey "));
+	how = 0;
+	ck_assert_int_eq(store_run(w.mas->keys, STORE_KEEPS, damage, &how, NULL), M2M_OK);
+	check_all(5, 4, &told);
+}
+END_TEST
+
+/* A newer key supersedes: the index names the newest, and a revoked newest is no fault. */
+START_TEST(test_check_knows_superseded_and_revoked)
+{
+	struct told told;
+
+	ck_assert_uint_eq(push_one(1, "//sp.example.com/same"), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(push_one(2, "//sp.example.com/same"), DIAMETER_SUCCESS);
+	check_all(7, 0, &told);
+	revoke_one(&w.mtf, km_id(2));
+	check_all(7, 0, &told);
+}
+END_TEST
+
 START_TEST(test_index_that_does_not_fit_is_told)
 {
 	struct m2m_err err = { 0 };
@@ -278,6 +364,8 @@ Suite *upgrade_suite(void)
 	tcase_add_checked_fixture(index, world_up, world_down);
 	tcase_add_test(index, test_index_follows_pushes);
 	tcase_add_test(index, test_index_that_does_not_fit_is_told);
+	tcase_add_test(index, test_check_names_each_bad_record);
+	tcase_add_test(index, test_check_knows_superseded_and_revoked);
 	suite_add_tcase(s, index);
 	return s;
 }
