@@ -51,7 +51,7 @@ static void progress_tell(void *arg, uint64_t done, uint64_t total)
 }
 
 static enum m2m_rc of_mas(const struct ctl_args *args, const struct store_told *told, uint64_t n[2],
-				   struct m2m_err *err)
+			  struct m2m_err *err)
 {
 	struct ctl_mas m = { 0 };
 	enum m2m_rc rc = ctl_mas_open(args, &m, err);
@@ -63,7 +63,7 @@ static enum m2m_rc of_mas(const struct ctl_args *args, const struct store_told *
 }
 
 static enum m2m_rc of_mtf(const struct ctl_args *args, const struct store_told *told, uint64_t n[2],
-				   struct m2m_err *err)
+			  struct m2m_err *err)
 {
 	struct ctl_mtf m = { 0 };
 	enum m2m_rc rc = ctl_mtf_open(args, &m, err);

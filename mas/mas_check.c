@@ -21,8 +21,8 @@ static enum m2m_rc rootkey_of(struct mas *mas, struct store_view *v, struct m2m_
 }
 
 /* Not the newest one of its enrolee, but active: right only where it had expired before the newest came. */
-static enum m2m_rc outlived_look(struct mas *mas, struct store_view *v, const struct rootkey *rk, struct m2m_span newest,
-				 struct m2m_err *err)
+static enum m2m_rc outlived_look(struct mas *mas, struct store_view *v, const struct rootkey *rk,
+				 struct m2m_span newest, struct m2m_err *err)
 {
 	struct m2m_secret plain = { 0 };
 	struct rootkey other = { 0 };
@@ -149,7 +149,7 @@ static void record_name(void *arg, unsigned table, struct m2m_span key, struct m
 }
 
 enum m2m_rc mas_check_store(struct mas *mas, const struct store_told *told, uint64_t *good, uint64_t *bad,
-		      struct m2m_err *err)
+			    struct m2m_err *err)
 {
 	static const struct store_check_table tables[] = {
 		{ MAS_T_META, "meta", meta_look },

@@ -56,9 +56,8 @@ static enum m2m_rc credential_look(void *arg, struct store_view *v, struct m2m_s
 	(void)val;
 	if (rc == M2M_OK)
 		rc = mtf_credential_decode(m2m_secret_span(&plain), &credential, err);
-	if (rc == M2M_OK &&
-	    (mtf_credential_name(key, &name, &kind, NULL) != M2M_OK || !m2m_span_equal(key, m2m_id_span(&name)) ||
-	     kind != credential.kind))
+	if (rc == M2M_OK && (mtf_credential_name(key, &name, &kind, NULL) != M2M_OK ||
+			     !m2m_span_equal(key, m2m_id_span(&name)) || kind != credential.kind))
 		rc = m2m_fail(err, M2M_ECORRUPT, "its name does not fit its kind");
 	m2m_secret_wipe(&plain);
 	return rc;
@@ -183,12 +182,15 @@ static void record_name(void *arg, unsigned table, struct m2m_span key, struct m
 }
 
 enum m2m_rc mtf_check_store(struct mtf *mtf, const struct store_told *told, uint64_t *good, uint64_t *bad,
-		      struct m2m_err *err)
+			    struct m2m_err *err)
 {
 	static const struct store_check_table tables[] = {
-		{ MTF_T_META, "meta", meta_look },	     { MTF_T_CREDENTIAL, "credential", credential_look },
-		{ MTF_T_ENROLEE, "enrolee", enrolee_look },  { MTF_T_BINDING, "binding", binding_look },
-		{ MTF_T_ENROLMENT, "enrolment", enrolment_look }, { MTF_T_LATEST, "latest", latest_look },
+		{ MTF_T_META, "meta", meta_look },
+		{ MTF_T_CREDENTIAL, "credential", credential_look },
+		{ MTF_T_ENROLEE, "enrolee", enrolee_look },
+		{ MTF_T_BINDING, "binding", binding_look },
+		{ MTF_T_ENROLMENT, "enrolment", enrolment_look },
+		{ MTF_T_LATEST, "latest", latest_look },
 	};
 	const struct store_checker c = {
 		.tables = tables, .n = sizeof(tables) / sizeof(tables[0]), .arg = mtf, .name = record_name
