@@ -290,6 +290,30 @@ class Hostile(LabCase):
             m.send(octets)
         self.assertEqual(sorted(m.receive().result for _ in range(5)), [2001, 2001, 2001, 5504, 5504])
 
+    def test_resent_requests(self):
+        """Same Origin-Host and End-to-End-Id, with the T flag and without, one by one and at once: same answer, no second effect."""
+        m, c, rel = self.link("mtf2"), self.link("cse2"), os.urandom(16)
+
+        def again(link, octets):
+            retransmitted = octets[:4] + bytes([octets[4] | dia.AGAIN]) + octets[5:]
+            answers = [link.ask(o) for o in (octets, octets, retransmitted)]
+            for o in (octets, retransmitted, octets):
+                link.send(o)
+            answers += [link.receive() for _ in range(3)]
+            self.assertEqual({a.result for a in answers}, {2001})
+            return answers
+
+        def keys():
+            return sum(rel.hex() in json.dumps(k) for k in self.listing("key", "mas"))
+        again(m, self.kpr(m, self.key(m, rel, TARGET=f"//{SP}/cse2")))
+        self.assertEqual(keys(), 1)
+        ki = f"{rel.hex()}.{time.time_ns() // 1000:016x}{os.urandom(8).hex()}@{lablib.MAS}"
+        answers = again(c, self.skr(c, [ki]))
+        self.assertEqual(len({dict((code, data) for code, _, data in dia.parse(a.get(dia.KEY)))[dia.KEYING_MATERIAL] for a in answers}), 1)
+        again(m, self.krr(m, [f"{rel.hex()}@{lablib.MAS}"]))
+        self.assertEqual(c.ask(self.skr(c, [ki])).result, 5502)
+        self.assertEqual(m.ask(self.kpr(m, self.key(m, rel, TARGET=f"//{SP}/cse2"))).result, 5504)
+
     def test_rounds(self):
         c, c3, hello = self.link("csf2"), self.link("csf3"), client_hello()
         first = c.ask(self.rpr(c, 1, hello, "csf2;1"))
