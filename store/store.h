@@ -171,7 +171,8 @@ enum m2m_rc store_copy(struct store *st, const char *path, struct m2m_err *err);
  * another name (hard link) of the file leave them, and what the file system or the disk copied is out of reach. At any
  * kill or power cut the store is the old one or the new one. M2M_EBUSY: another process has it open (this process must
  * not: its locks would be dropped); M2M_ENOENT; errors of store_copy. The file is short afterwards: the next store_open
- * for writing makes it as long as the map again. */
+ * for writing makes it as long as the map again. Then what an upgrade or a restore kept beside it (data.mdb.NAME) is
+ * removed, overwritten like the rest. */
 enum m2m_rc store_compact(const char *dir, struct m2m_err *err);
 
 /* Does no other process have the store open? M2M_EBUSY: one has | M2M_ENOENT: there is none. This process must not. */

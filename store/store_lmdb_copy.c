@@ -5,6 +5,7 @@
 
 #include "store/store_lmdb.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -226,9 +227,46 @@ enum m2m_rc store_alone(const char *dir, struct m2m_err *err)
 	return rc;
 }
 
+/* A file that an upgrade or a restore kept: it holds what was to be gone. */
+static enum m2m_rc remove_kept(const char *dir, const char *name, struct m2m_err *err)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/%s", dir, name), fd = -1;
+	enum m2m_rc rc = M2M_OK;
+
+	if (n < 0 || n >= PATH_MAX)
+		return m2m_fail(err, M2M_EINVAL, "%.200s…: path too long", dir);
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (unlink(path) != 0)
+		rc = m2m_fail_errno(err, "%s: cannot be removed", path);
+	else
+		blank(fd);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static enum m2m_rc remove_all_kept(const char *dir, struct m2m_err *err)
+{
+	static const char data[] = "data.mdb.";
+	DIR *d = opendir(dir);
+	struct dirent *e = NULL;
+	enum m2m_rc rc = d ? M2M_OK : m2m_fail_errno(err, "%s", dir);
+
+	while (rc == M2M_OK && (e = readdir(d))) {
+		if (strncmp(e->d_name, data, sizeof(data) - 1) == 0)
+			rc = remove_kept(dir, e->d_name, err);
+	}
+	if (d)
+		closedir(d);
+	return rc == M2M_OK ? store_files_sync(dir, err) : rc;
+}
+
 enum m2m_rc store_compact(const char *dir, struct m2m_err *err)
 {
-	return replace(dir, NULL, err);
+	enum m2m_rc rc = replace(dir, NULL, err);
+
+	return rc == M2M_OK ? remove_all_kept(dir, err) : rc;
 }
 
 enum m2m_rc store_replace(const char *dir, const char *from, struct m2m_err *err)
