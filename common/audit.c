@@ -355,7 +355,8 @@ static bool fill(const struct m2m_audit *a, const struct m2m_audit_record *r, in
 	       audit_pseudonym(&a->name_key, r->name, l->name, NULL) == M2M_OK;
 }
 
-void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size_t n, m2m_audit_done *done, void *arg)
+void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size_t n, unsigned wait_ms,
+		     m2m_audit_done *done, void *arg)
 {
 	struct audit_wait *w = calloc(1, sizeof(*w) + n * sizeof(w->line[0]));
 	int64_t now = a->env->now_us(a->env->arg);
@@ -367,6 +368,7 @@ void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size
 		w->done = done;
 		w->arg = arg;
 		w->n = n;
+		w->until_ms = audit_now_ms() + wait_ms;
 		good = audit_queue_put(&a->queue, w);
 	}
 	if (!good) {

@@ -9,7 +9,7 @@
  * elsewhere (audit_keep) shows it as far as the newest checkpoint, the second sink beyond it. Format: doc/formats.md.
  *
  * A record counts as written when one sink has it: the file (the operating system has it, so a crash of the server
- * does not lose it; it is synced right after), or the system's log. What no sink takes in 200 ms is refused: a server
+ * does not lose it; it is synced right after), or the system's log. What no sink takes in time is refused: a server
  * that cannot write its audit log gives out no key. */
 #ifndef M2M_AUDIT_H
 #define M2M_AUDIT_H
@@ -19,8 +19,9 @@
 #include "common/env.h"
 #include "common/secret.h"
 
-#define M2M_AUDIT_WAIT_MS 200
-#define M2M_AUDIT_COMMANDS 8 /* octets of a command's name, with its NUL */
+#define M2M_AUDIT_WAIT_MS 200	      /* where a key is to leave */
+#define M2M_AUDIT_STORED_WAIT_MS 5000 /* where the store has it already: the answer is true either way */
+#define M2M_AUDIT_COMMANDS 8	      /* octets of a command's name, with its NUL */
 
 struct m2m_audit_record {
 	const char *command;  /* "SKR"; copied */
@@ -61,8 +62,9 @@ void m2m_audit_close(struct m2m_audit *a);
  * answer with a key. May not wait, nor call m2m_audit_write. */
 typedef void m2m_audit_done(void *arg, bool written);
 
-/* Write n records, together. Thread-safe, never waits. */
-void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size_t n, m2m_audit_done *done, void *arg);
+/* Write n records, together; done at the latest after wait_ms. Thread-safe, never waits itself. */
+void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size_t n, unsigned wait_ms,
+		     m2m_audit_done *done, void *arg);
 
 /* Did a sink take what was written last? Where not, the log tries again once a second by itself. Thread-safe. */
 bool m2m_audit_works(struct m2m_audit *a);

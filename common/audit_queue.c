@@ -46,8 +46,7 @@ bool audit_queue_put(struct audit_queue *q, struct audit_wait *w)
 	pthread_mutex_lock(&q->lock);
 	room = !q->closing && q->n < WAITING_MAX;
 	if (room) {
-		w->until_ms = audit_now_ms() + M2M_AUDIT_WAIT_MS;
-		if (TAILQ_EMPTY(&q->waiting))
+		if (q->watched_ms == 0 || w->until_ms < q->watched_ms)
 			pthread_cond_signal(&q->to_watch);
 		TAILQ_INSERT_TAIL(&q->waiting, w, link);
 		q->n++;
@@ -120,12 +119,25 @@ static void refuse(struct audit_queue *q, struct audit_wait *w)
 	pthread_mutex_lock(&q->lock);
 }
 
+/* Who has to be told first. lock is held. */
+static struct audit_wait *most_urgent(const struct audit_queue *q)
+{
+	struct audit_wait *w = NULL, *first = TAILQ_FIRST(&q->waiting);
+
+	TAILQ_FOREACH (w, &q->waiting, link) {
+		if (w->until_ms < first->until_ms)
+			first = w;
+	}
+	return first;
+}
+
 void audit_queue_watch(struct audit_queue *q)
 {
 	pthread_mutex_lock(&q->lock);
 	while (!q->closed) {
-		struct audit_wait *w = TAILQ_FIRST(&q->waiting);
+		struct audit_wait *w = most_urgent(q);
 
+		q->watched_ms = w ? w->until_ms : 0;
 		if (!w)
 			pthread_cond_wait(&q->to_watch, &q->lock);
 		else if (audit_now_ms() < w->until_ms)

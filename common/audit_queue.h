@@ -26,16 +26,18 @@ struct audit_wait {
 struct audit_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t to_write, to_watch;
-	TAILQ_HEAD(, audit_wait) waiting; /* in the order of their deadlines; the first ones may be taken */
+	TAILQ_HEAD(, audit_wait) waiting; /* as they came; the first ones may be taken */
 	size_t n;
-	bool closing; /* nothing comes in */
-	bool closed;  /* and nothing is left */
+	int64_t watched_ms; /* when the warden looks next; 0: when it is told to */
+	bool closing;	    /* nothing comes in */
+	bool closed;	    /* and nothing is left */
 };
 
 void audit_queue_init(struct audit_queue *q);
 void audit_queue_free(struct audit_queue *q);
 
-/* Queue w, which is then the queue's. False: there is no room, or it is closing; w stays the caller's. */
+/* Queue w, with until_ms set, which is then the queue's. False: there is no room, or it is closing; w stays the
+ * caller's. */
 bool audit_queue_put(struct audit_queue *q, struct audit_wait *w);
 /* Wait for requests until until_ms (0: for ever) and take them. end: out, it is closing and nothing is left. */
 size_t audit_queue_take(struct audit_queue *q, int64_t until_ms, struct audit_wait *batch[AUDIT_BATCH_MAX], bool *end);

@@ -16,6 +16,7 @@ struct audit_file {
 	int fd; /* -1: not open */
 	dev_t dev;
 	ino_t ino;
+	off_t reserved; /* blocks are set aside up to here */
 };
 
 /* What a file ends with. */
@@ -34,7 +35,8 @@ struct audit_tail {
 enum m2m_rc audit_file_open(struct audit_file *f, struct audit_tail *tail, struct m2m_err *err);
 /* Has somebody moved or removed the file? */
 bool audit_file_is_gone(const struct audit_file *f);
-/* Append all of text or nothing (what was written of it is taken back, or stays as an unfinished line). */
+/* Append all of text or nothing (what was written of it is taken back, or stays as an unfinished line). Some MiB of
+ * disk are kept set aside for what comes, so that a disk that others fill does not stop the log at once. */
 enum m2m_rc audit_file_write(struct audit_file *f, struct m2m_span text, struct m2m_err *err);
 void audit_file_close(struct audit_file *f);
 

@@ -162,7 +162,7 @@ static void batch_end(struct batch *b)
 						  .suid = M2M_SUID_ROOT_KEY,
 						  .result = b->items[i].result,
 						  .took_us = took };
-	m2m_audit_write(b->mas->audit, r, b->n, batch_answer, b);
+	m2m_audit_write(b->mas->audit, r, b->n, M2M_AUDIT_STORED_WAIT_MS, batch_answer, b);
 	free(r);
 }
 

@@ -238,7 +238,7 @@ static void sak_record(struct mas *mas, const struct m2m_peer *peer, const struc
 						  .result = sak->refusal.result ? sak->refusal.result
 										: sak->slots[i].result,
 						  .took_us = took };
-	m2m_audit_write(mas->audit, r, sak->n, sak_answer, sak);
+	m2m_audit_write(mas->audit, r, sak->n, M2M_AUDIT_WAIT_MS, sak_answer, sak);
 }
 
 void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req,

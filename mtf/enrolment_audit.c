@@ -48,7 +48,7 @@ void enrolment_audit(struct mtf *mtf, struct handshake *h)
 	*w = (struct waiting){ mtf, h };
 	for (size_t i = 0; i < h->en->in.mas_ids.n; i++)
 		fill(mtf, h->en, i, &r[i]);
-	m2m_audit_write(mtf->audit, r, h->en->in.mas_ids.n, audited, w);
+	m2m_audit_write(mtf->audit, r, h->en->in.mas_ids.n, M2M_AUDIT_WAIT_MS, audited, w);
 }
 
 static void ended(void *arg, bool written)
@@ -68,7 +68,7 @@ void enrolment_audit_end(struct mtf *mtf, const struct handshake *h, uint32_t re
 					    .result = result };
 
 	if (mtf->audit)
-		m2m_audit_write(mtf->audit, &r, 1, ended, mtf);
+		m2m_audit_write(mtf->audit, &r, 1, M2M_AUDIT_STORED_WAIT_MS, ended, mtf);
 	else
 		ended(mtf, false);
 }

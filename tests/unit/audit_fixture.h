@@ -143,7 +143,7 @@ static inline void write_some(struct m2m_audit *a, int n, struct outcome *o)
 	};
 
 	for (int i = 0; i < n; i++)
-		m2m_audit_write(a, r, 1 + (size_t)(i & 1), on_done, o);
+		m2m_audit_write(a, r, 1 + (size_t)(i & 1), M2M_AUDIT_WAIT_MS, on_done, o);
 }
 
 /* n requests, all written. */

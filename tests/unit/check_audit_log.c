@@ -230,12 +230,12 @@ START_TEST(what_does_not_fit_a_line_is_refused)
 
 	memset(name, 'a', sizeof(name));
 	name[299] = '\0';
-	m2m_audit_write(a, &r, 1, on_done, &o);
+	m2m_audit_write(a, &r, 1, M2M_AUDIT_WAIT_MS, on_done, &o);
 	snprintf(name, sizeof(name), "a\"b");
-	m2m_audit_write(a, &r, 1, on_done, &o);
+	m2m_audit_write(a, &r, 1, M2M_AUDIT_WAIT_MS, on_done, &o);
 	r.peer = PEER;
 	r.command = "TOOLONGCOMMAND";
-	m2m_audit_write(a, &r, 1, on_done, &o);
+	m2m_audit_write(a, &r, 1, M2M_AUDIT_WAIT_MS, on_done, &o);
 	await(&o, 3);
 	ck_assert_int_eq(o.refused, 3);
 	write_good(a, 1);
