@@ -17,7 +17,7 @@ class Pushing(LabCase):
 
     @classmethod
     def prepare(cls):
-        cls.lab.clients = [(MTF2, f'peer "{MTF2}" {{\n\troles = {{ mtf }}\n\tservice-providers = {{ "{lablib.SP}" }}\n}}\n', "")]
+        cls.lab.clients = [(MTF2, f'peer "{MTF2}" {{\n\troles = {{ mtf }}\n\tservice-providers = {{ "{lablib.SP}" }}\n\tkpr-per-second = 0\n\tkrr-per-second = 0\n}}\n', "")]
 
     def setUp(self):
         self.lab.pki.cert("mtf2", "diameter-ca", f"DNS:{MTF2}", cn=MTF2)
