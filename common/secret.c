@@ -35,6 +35,16 @@ bool m2m_key_equal(const struct m2m_key *a, const struct m2m_key *b)
 	return m2m_secret_equal(a->b, b->b, sizeof(a->b));
 }
 
+bool m2m_secret_is_zero(const void *p, size_t n)
+{
+	const volatile uint8_t *octets = p;
+	uint8_t all = 0;
+
+	for (size_t i = 0; i < n; i++)
+		all |= octets[i];
+	return all == 0;
+}
+
 /* The old octets live on until the new ones are in place, so src may lie in the buffer itself. */
 static enum m2m_rc grow(struct m2m_secret *s, size_t need, uint8_t **old, size_t *old_cap)
 {

@@ -23,6 +23,9 @@ void m2m_key_wipe(struct m2m_key *key);
 bool m2m_secret_equal(const void *a, const void *b, size_t n);
 bool m2m_key_equal(const struct m2m_key *a, const struct m2m_key *b);
 
+/* Are all n octets zero? That is what is left where a key was wiped: it is no key. Constant-time. */
+bool m2m_secret_is_zero(const void *p, size_t n);
+
 /* A growing buffer of secret octets: growth and free wipe what is left behind. {0} is a valid empty one. */
 struct m2m_secret {
 	uint8_t *p;

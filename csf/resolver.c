@@ -87,7 +87,8 @@ static bool key_is_good(const struct m2m_ki *asked, const struct m2m_key_avp *ke
 	m2m_ki_format(&ki, &got);
 	if (!m2m_span_equal(m2m_id_span(&want), m2m_id_span(&got)))
 		return false;
-	if (key->usage != M2M_SUID_ASSOCIATION_KEY || !key->material.p || key->material.n != M2M_KEY_LEN)
+	if (key->usage != M2M_SUID_ASSOCIATION_KEY || !key->material.p || key->material.n != M2M_KEY_LEN ||
+	    m2m_secret_is_zero(key->material.p, key->material.n))
 		return false;
 	if (!key->has_lifetime || key->lifetime == 0 || m2m_enrolee_id_check(key->enrolee, NULL) != M2M_OK)
 		return false;

@@ -331,8 +331,8 @@ static uint32_t check_key(const struct mas *mas, const struct m2m_key_avp *key, 
 	if (!key->material.p)
 		return about(why, M2M_AVP_KEYING_MATERIAL, "neither Keying-Material nor Protected-Key-Package",
 			     DIAMETER_MISSING_AVP);
-	if (key->material.n != M2M_KEY_LEN)
-		return about(why, M2M_AVP_KEYING_MATERIAL, "Keying-Material is not 32 octets",
+	if (key->material.n != M2M_KEY_LEN || m2m_secret_is_zero(key->material.p, M2M_KEY_LEN))
+		return about(why, M2M_AVP_KEYING_MATERIAL, "Keying-Material is not 32 octets, or all of them are zero",
 			     DIAMETER_INVALID_AVP_VALUE);
 	return DIAMETER_SUCCESS;
 }

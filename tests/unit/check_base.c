@@ -164,7 +164,11 @@ START_TEST(test_secret_equal)
 		ck_assert(!m2m_key_equal(&a, &b));
 	}
 	ck_assert(m2m_secret_equal("x", "y", 0));
+	ck_assert(!m2m_secret_is_zero("\0\0\1", 3));
+	ck_assert(!m2m_secret_is_zero("\200\0", 2));
+	ck_assert(m2m_secret_is_zero("\0\0\1", 2));
 	m2m_key_wipe(&a);
+	ck_assert(m2m_secret_is_zero(a.b, sizeof(a.b)));
 	for (size_t i = 0; i < sizeof(a.b); i++)
 		ck_assert_int_eq(a.b[i], 0);
 	m2m_wipe(NULL, 5);

@@ -24,6 +24,8 @@ SPOIL(p_usage_0, k->usage = 0)
 SPOIL(p_material_31, k->material.n = 31)
 SPOIL(p_material_33, k->material = m2m_span(some_octets, 33))
 SPOIL(p_material_empty, k->material.n = 0)
+static const uint8_t zeros[32];
+SPOIL(p_material_zero, k->material = m2m_span(zeros, 32))
 SPOIL(p_both, k->package = m2m_span(some_octets, 64))
 SPOIL(p_neither, k->material = m2m_span(NULL, 0))
 SPOIL(p_package, p_both(k); p_neither(k))
@@ -59,6 +61,7 @@ static const struct {
 	{ p_material_31, DIAMETER_INVALID_AVP_VALUE },
 	{ p_material_33, DIAMETER_INVALID_AVP_VALUE },
 	{ p_material_empty, DIAMETER_INVALID_AVP_VALUE },
+	{ p_material_zero, DIAMETER_INVALID_AVP_VALUE },
 	{ p_both, DIAMETER_CONTRADICTING_AVPS },
 	{ p_neither, DIAMETER_MISSING_AVP },
 	{ p_package, M2M_KEY_PACKAGE_INVALID },

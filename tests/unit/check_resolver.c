@@ -315,6 +315,9 @@ static void spoil(struct m2m_ska *a, int how)
 	case 16:
 		k->app_ids.v[0] = m2m_span("N\0", 2);
 		break;
+	case 17:
+		k->material = m2m_span(octets, 32);
+		break;
 	default:
 		ck_abort();
 	}
@@ -452,7 +455,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(c, test_result, 0, (int)(sizeof(results) / sizeof(*results)));
 	tcase_add_loop_test(c, test_no_answer, 0, 3);
 	tcase_add_test(c, test_request_that_cannot_be_sent);
-	tcase_add_loop_test(c, test_answer_that_is_no_use, 0, 17);
+	tcase_add_loop_test(c, test_answer_that_is_no_use, 0, 18);
 	tcase_add_test(c, test_more_app_ids_than_a_line_holds);
 	tcase_add_test(c, test_unknown_mas);
 	tcase_add_test(c, test_malformed_identity_keeps_the_connection);
