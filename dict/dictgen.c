@@ -93,7 +93,7 @@ static void dia_words(void)
 		const struct m2m_word *words = m2m_avp_words((enum m2m_avp)i, &n);
 
 		if (n)
-			printf("\n@define %s\n", m2m_avps[i].name);
+			printf("\n@%s %s\n", m2m_avps[i].type == M2M_T_ENUM ? "enum" : "define", m2m_avps[i].name);
 		for (size_t w = 0; w < n; w++)
 			dia_word(words[w].name, words[w].value);
 	}

@@ -98,6 +98,13 @@ static const struct m2m_word reasons[] = { { M2M_REASON_UNSPECIFIED, "unspecifie
 					   { M2M_REASON_DECOMMISSIONED, "decommissioned" },
 					   { M2M_REASON_POLICY, "policy" } };
 static const struct m2m_word events[] = { { 1, "revoked" }, { 2, "superseded" }, { 3, "expiring" }, { 4, "resync" } };
+static const struct m2m_word priorities[] = {
+	/* all of them: Erlang can neither send nor read a value without a name */
+	{ 0, "priority-0" },   { 1, "priority-1" },   { 2, "priority-2" },   { 3, "priority-3" },
+	{ 4, "priority-4" },   { 5, "priority-5" },   { 6, "priority-6" },   { 7, "priority-7" },
+	{ 8, "priority-8" },   { 9, "priority-9" },   { 10, "priority-10" }, { 11, "priority-11" },
+	{ 12, "priority-12" }, { 13, "priority-13" }, { 14, "priority-14" }, { 15, "priority-15" },
+};
 
 #define WORDS(w) *n = sizeof(w) / sizeof((w)[0]), w
 
@@ -108,6 +115,8 @@ const struct m2m_word *m2m_avp_words(enum m2m_avp avp, size_t *n)
 		return WORDS(usages);
 	if (avp == M2M_AVP_REVOCATION_REASON)
 		return WORDS(reasons);
+	if (avp == M2M_AVP_DRMP)
+		return WORDS(priorities);
 	return avp == M2M_AVP_KEY_EVENT ? (WORDS(events)) : NULL;
 }
 

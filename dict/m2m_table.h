@@ -99,7 +99,7 @@ struct m2m_word {
 	const char *name;
 };
 
-/* The words of an Unsigned32 that has a list of them, *n of them, constant; NULL and 0 for other AVPs. */
+/* The words of a number that has a list of them, *n of them, constant; NULL and 0 for other AVPs. */
 const struct m2m_word *m2m_avp_words(enum m2m_avp avp, size_t *n);
 
 enum m2m_place { M2M_FIXED, M2M_REQUIRED, M2M_OPTIONAL };
