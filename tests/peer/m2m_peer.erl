@@ -1,53 +1,64 @@
 %% SPDX-License-Identifier: BSD-2-Clause
-%% An independent peer: Erlang/OTP's diameter, whose decoder is strict, as an MTF and as a CSE against a running MAS over TLS 1.3.
-%% It performs KPR and SKR, checks every answer's grammar and content, and derives the keys by itself with Erlang's crypto.
+%% An independent client: Erlang/OTP's diameter, whose decoder is strict, as MTF and CSE against a running MAS and as CSF against
+%% a running MTF, over TLS 1.3. It performs each command that they serve, provokes each result code that they have, and derives the keys
+%% by itself with Erlang's crypto. m2m_dia.erl checks each answer's grammar. Prints the codes that each server gave; test_peer.py has
+%% the table.
 %%
-%% erl -noshell -pa DIR -run m2m_peer main MAS-HOST PORT REALM PKI MTF-HOST CSE-HOST SP CSE-ID
-%% PKI has <name>.pem/.key for mtf and cse by the first label of their host names, and diameter-ca.pem.
+%% erl -noshell -pa DIR -run m2m_peer main MAS-HOST MAS-PORT MTF-HOST MTF-PORT REALM PKI DOMAIN SP CSE-ID
+%% The peers are erl-mtf, erl-cse, erl-csf, erl-few and erl-slow .DOMAIN; PKI has NAME.pem/.key for each and diameter-ca.pem; as nodes,
+%% erl-node, erl-stranger and erl-lost.pem, and device-ca.pem.
 -module(m2m_peer).
 -export([main/1]).
--export([peer_up/3, peer_down/3, pick_peer/4, prepare_request/3, prepare_retransmit/3, handle_answer/4, handle_error/4,
-         handle_request/3]).
 -include_lib("diameter/include/diameter.hrl").
+-import(m2m_dia, [codes/1, success/1, refused/2, refused/3]).
 
+-define(RP, 4031590913).
 -define(RKM, 4031590914).
 -define(SAK, 4031590915).
 -define(ROOT_KEY, 21).
 -define(ASSOCIATION_KEY, 32).
+-define(FULL_AFTER, 400).  % batches of 32 that the test's small store surely cannot take
 
--record(env, {mas, realm, mtf, cse, sp, target}).
+-record(env, {mas, mtf_server, realm, pki, mtf, cse, domain, sp, target}).
 
-main([Mas, Port, Realm, Pki, Mtf, Cse, Sp, Target]) ->
-    ok = application:ensure_started(crypto),
-    {ok, _} = application:ensure_all_started(ssl),
-    ok = diameter:start(),
+main([Mas, Port, Mtf, MtfPort, Realm, Pki, Domain, Sp, Target]) ->
+    m2m_dia:start(),
+    Env = #env{mas = Mas, mtf_server = Mtf, realm = Realm, pki = Pki, mtf = "erl-mtf." ++ Domain, cse = "erl-cse." ++ Domain,
+               domain = Domain, sp = Sp, target = Target},
     P = list_to_integer(Port),
-    connect(mtf, Mtf, Realm, Pki, Mas, P, [{rkm, m2m_rkm, ?RKM}]),
-    connect(cse, Cse, Realm, Pki, Mas, P, [{sak, m2m_sak, ?SAK}]),
-    Env = #env{mas = Mas, realm = Realm, mtf = Mtf, cse = Cse, sp = Sp, target = Target},
-    Results = [run(T, Env) || T <- tests()],
-    Failed = length([x || failed <- Results]),
-    io:format("Ran ~b tests~n", [length(Results)]),
-    diameter:stop_service(mtf),
-    diameter:stop_service(cse),
+    m2m_dia:connect(mtf, Env#env.mtf, Realm, Pki, Mas, P, [{rkm, m2m_rkm, ?RKM}]),
+    m2m_dia:connect(cse, Env#env.cse, Realm, Pki, Mas, P, [{sak, m2m_sak, ?SAK}, {rkm, m2m_rkm, ?RKM}]),
+    [m2m_dia:connect(N, host(Env, N), Realm, Pki, Mtf, list_to_integer(MtfPort), [{rp, m2m_rp, ?RP}]) || N <- [csf, few, slow]],
+    Failed = m2m_dia:run(tests(), Env),
+    [io:format("codes ~s~s~n", [Host, [[" ", integer_to_list(C)] || C <- m2m_dia:seen(Host)]]) || Host <- [Mas, Mtf]],
+    [diameter:stop_service(S) || S <- [mtf, cse, csf, few, slow]],
     halt(min(Failed, 1)).
+
+host(#env{domain = D}, Name) -> "erl-" ++ atom_to_list(Name) ++ "." ++ D.
 
 tests() ->
     [{push, fun push/1}, {push_again_is_the_same, fun push_again/1}, {push_other_content_conflicts, fun push_conflict/1},
      {push_batch_of_32, fun push_batch/1}, {push_33_is_refused, fun push_33/1}, {push_mixed_batch, fun push_mixed/1},
+     {push_all_bad_in_two_ways, fun push_two_ways/1},
      {push_wrong_usage, fun push_wrong_usage/1}, {push_for_another_mas, fun push_other_mas/1},
      {push_of_another_provider, fun push_other_provider/1}, {push_expired, fun push_expired/1},
      {push_until_2045, fun push_2045/1}, {push_short_key, fun push_short_key/1}, {push_without_key, fun push_without_key/1},
+     {push_key_and_package, fun push_key_and_package/1}, {push_bad_package, fun push_bad_package/1},
+     {push_unknown_avp, fun push_unknown_avp/1}, {push_unknown_avp_in_the_key, fun push_unknown_inside/1},
+     {push_wrong_length, fun push_wrong_length/1},
+     {push_with_what_others_add, fun push_with_extras/1}, {push_by_a_cse, fun push_by_cse/1}, {push_to_a_stranger, fun push_stranger/1},
+     {fetch_from_a_mas, fun fetch/1},
      {ask, fun ask/1}, {ask_twice_is_the_same, fun ask_twice/1}, {ask_batch_of_32, fun ask_batch/1},
      {ask_unknown, fun ask_unknown/1}, {ask_mixed, fun ask_mixed/1}, {ask_as_another_cse, fun ask_other_cse/1},
-     {ask_wrong_usage, fun ask_wrong_usage/1}, {ask_old_sequence, fun ask_old_sequence/1}, {ask_bad_name, fun ask_bad_name/1}].
-
-run({Name, Fun}, Env) ->
-    try Fun(Env) of
-        _ -> io:format("ok ~s~n", [Name]), ok
-    catch
-        C:E:S -> io:format("FAILED ~s: ~p:~p~n~p~n", [Name, C, E, S]), failed
-    end.
+     {ask_wrong_usage, fun ask_wrong_usage/1}, {ask_old_sequence, fun ask_old_sequence/1}, {ask_bad_name, fun ask_bad_name/1},
+     {revoke, fun revoke/1}, {revoke_256_that_are_not_there, fun revoke_unknown/1}, {revoke_257, fun revoke_257/1},
+     {revoke_for_no_such_reason, fun revoke_bad_reason/1}, {revoke_bad_name, fun revoke_bad_name/1}, {revoke_by_a_cse, fun revoke_by_cse/1},
+     {enrol, fun enrol/1}, {enrol_without_instruction, fun enrol_stranger/1}, {enrol_for_no_mas, fun enrol_lost/1},
+     {round_garbage, fun round_garbage/1}, {round_of_no_handshake, fun round_unknown/1}, {round_0, fun round_0/1},
+     {round_giant, fun round_giant/1}, {rounds_without_end, fun rounds_without_end/1}, {round_twice, fun round_twice/1},
+     {round_unknown_avp, fun round_unknown_avp/1},
+     {handshakes_at_once, fun handshakes_at_once/1}, {rounds_too_fast, fun rounds_too_fast/1},
+     {push_until_full, fun push_until_full/1}].
 
 %% --- pushes ----------------------------------------------------------------------------------------------------------
 
@@ -71,9 +82,7 @@ push_batch(Env) ->
 
 push_33(Env) ->
     Last = #diameter_avp{data = {m2m_rkm, 'M2M-Key', norm(new_key(Env, "much-33"))}}, % past what the encoder would allow
-    A = kpr(Env, [new_key(Env, "much-" ++ integer_to_list(I)) || I <- lists:seq(1, 32)], #{'AVP' => [Last]}),
-    [5009] = codes(A),
-    [_] = maps:get('Failed-AVP', A).
+    refused(5009, 1106, kpr(Env, [new_key(Env, "much-" ++ integer_to_list(I)) || I <- lists:seq(1, 32)], #{'AVP' => [Last]})).
 
 push_mixed(Env) ->
     Good = new_key(Env, "mixed-1"),
@@ -84,6 +93,12 @@ push_mixed(Env) ->
     true = maps:get('Key-Name', Status) =:= maps:get('Key-Name', Bad),
     [5507] = codes(Status),
     success(kpr(Env, [Good])).
+
+push_two_ways(Env) ->
+    A = kpr(Env, [(new_key(Env, "ways-1"))#{'Security-Usage-Id' => ?ASSOCIATION_KEY},
+                  (new_key(Env, "ways-2"))#{'Enrolee-Id' => [<<"//sp.other.example/node">>]}]),
+    [5012] = codes(A),
+    [[5507], [5003]] = [codes(S) || S <- maps:get('Key-Status', A)].
 
 push_wrong_usage(Env) ->
     refused(5507, kpr(Env, [(new_key(Env, "usage"))#{'Security-Usage-Id' => 99}])).
@@ -97,16 +112,59 @@ push_other_provider(Env) ->
     refused(5003, kpr(Env, [(new_key(Env, "sp"))#{'Enrolee-Id' => [<<"//sp.other.example/node">>]}])).
 
 push_expired(Env) ->
-    refused(5004, kpr(Env, [(new_key(Env, "old"))#{'Key-ExpiryTime' => [{{2020, 1, 1}, {0, 0, 0}}]}])).
+    refused(5004, {1106, 404}, kpr(Env, [(new_key(Env, "old"))#{'Key-ExpiryTime' => [{{2020, 1, 1}, {0, 0, 0}}]}])).
 
 push_2045(Env) ->
     success(kpr(Env, [(new_key(Env, "long"))#{'Key-ExpiryTime' => [{{2045, 1, 1}, {0, 0, 0}}]}])).
 
 push_short_key(Env) ->
-    refused(5004, kpr(Env, [(new_key(Env, "short"))#{'Keying-Material' => [crypto:strong_rand_bytes(31)]}])).
+    refused(5004, {1106, 583}, kpr(Env, [(new_key(Env, "short"))#{'Keying-Material' => [crypto:strong_rand_bytes(31)]}])).
 
 push_without_key(Env) ->
-    refused(5005, kpr(Env, [maps:remove('Keying-Material', new_key(Env, "none"))])).
+    refused(5005, {1106, 583}, kpr(Env, [maps:remove('Keying-Material', new_key(Env, "none"))])).
+
+push_key_and_package(Env) ->
+    refused(5007, {1106, 1112}, kpr(Env, [(new_key(Env, "both"))#{'Protected-Key-Package' => [<<"package">>]}])).
+
+push_bad_package(Env) ->
+    K = maps:remove('Keying-Material', new_key(Env, "package")),
+    refused(5506, kpr(Env, [K#{'Protected-Key-Package' => [<<"package">>]}])).
+
+push_unknown_avp(Env) ->
+    K = new_key(Env, "unknown"),
+    refused(5001, 9999, kpr(Env, [K], #{'AVP' => [unknown(true)]})),
+    success(kpr(Env, [K], #{'AVP' => [unknown(false)]})).
+
+push_unknown_inside(Env) ->
+    K = new_key(Env, "inside"),
+    refused(5001, 9999, kpr(Env, [K#{'AVP' => [unknown(true)]}])),  % the host's answer; RFC 6733 7.5 lets it leave the group out
+    success(kpr(Env, [K#{'AVP' => [unknown(false)]}])).
+
+push_wrong_length(Env) ->
+    K = new_key(Env, "length"),
+    refused(5014, 55, kpr(Env, [K], #{'AVP' => [#diameter_avp{code = 55, is_mandatory = true, data = <<1, 2, 3>>}]})).
+
+%% Overload control, load, priority, times and states of others: taken, and of no effect (doc/protocol.md 4).
+push_with_extras(Env) ->
+    A = success(kpr(Env, [new_key(Env, "extras")],
+        #{'Event-Timestamp' => [calendar:universal_time()], 'Origin-State-Id' => [4711], 'DRMP' => [3], 'M2M-Feature-Vector' => [1 bsl 63],
+          'Vendor-Specific-Application-Id' => [#{'Vendor-Id' => 32473, 'Auth-Application-Id' => [?RKM]}],
+          'Proxy-Info' => [#{'Proxy-Host' => P, 'Proxy-State' => <<P/binary, 0, 255>>} || P <- [<<"b.example">>, <<"a.example">>]],
+          'AVP' => [#diameter_avp{code = C, data = D} || {C, D} <- [{621, <<622:32, 16:32, 1:64>>}, {650, <<>>}]]})),
+    [<<"b.example">>, <<"a.example">>] = [iolist_to_binary(maps:get('Proxy-Host', P)) || P <- maps:get('Proxy-Info', A)],
+    [<<"b.example", 0, 255>>, <<"a.example", 0, 255>>] = [maps:get('Proxy-State', P) || P <- maps:get('Proxy-Info', A)].
+
+push_by_cse(Env = #env{cse = Cse}) ->
+    refused(5003, kpr(Env, [new_key(Env, "bycse")], #{}, cse, Cse)).
+
+push_stranger(Env) ->
+    refused(3002, kpr(Env, [new_key(Env, "astray")], #{'Destination-Host' => "elsewhere." ++ Env#env.domain})).
+
+%% A MAS serves no fetch.
+fetch(Env = #env{mtf = Mtf}) ->
+    refused(3001, m2m_dia:call(mtf, Env#env.mas, rkm, ?RKM, 'KFR', head(Env, Mtf), #{'Destination-Host' => Env#env.mas})).
+
+unknown(Mandatory) -> #diameter_avp{code = 9999, is_mandatory = Mandatory, data = <<"what is this">>}.
 
 %% --- association keys ----------------------------------------------------------------------------------------------------
 
@@ -173,7 +231,7 @@ ask_old_sequence(Env) ->
     success(skr(Env, [element(1, association(Env, K, Base + 100))])).
 
 ask_bad_name(Env) ->
-    refused(5004, skr(Env, [<<"no key identifier">>])).
+    refused(5004, 586, skr(Env, [<<"no key identifier">>])).
 
 is_key(Env, K, Ki, Kc, M) ->
     Ki = maps:get('Key-Name', M),
@@ -184,6 +242,179 @@ is_key(Env, K, Ki, Kc, M) ->
     true = maps:get('Enrolee-Id', M) =:= maps:get('Enrolee-Id', K),
     true = lists:sort(maps:get('App-Id', M, [])) =:= lists:sort(maps:get('App-Id', K, [])),
     true = Env#env.target =/= undefined.
+
+%% --- revocations -------------------------------------------------------------------------------------------------------------------
+
+revoke(Env) ->
+    K = pushed(Env, "revoke"),
+    {Ki, _} = association(Env, K, now_us()),
+    success(skr(Env, [Ki])),
+    success(krr(Env, [maps:get('Key-Name', K)])),
+    refused(5502, skr(Env, [Ki])),
+    refused(5504, kpr(Env, [K])),
+    success(krr(Env, [maps:get('Key-Name', K)])).
+
+revoke_unknown(Env) ->
+    success(krr(Env, [maps:get('Key-Name', new_key(Env, "none")) || _ <- lists:seq(1, 256)])).
+
+revoke_257(Env) ->
+    Last = #diameter_avp{code = 586, is_mandatory = true, data = maps:get('Key-Name', new_key(Env, "none"))},
+    refused(5009, 586, krr(Env, [maps:get('Key-Name', new_key(Env, "none")) || _ <- lists:seq(1, 256)], #{'AVP' => [Last]})).
+
+revoke_bad_reason(Env) ->
+    refused(5004, 1109, krr(Env, [maps:get('Key-Name', pushed(Env, "reason"))], #{'Revocation-Reason' => 9})).
+
+revoke_bad_name(Env) ->
+    refused(5004, 586, krr(Env, [<<"*">>])).
+
+revoke_by_cse(Env = #env{cse = Cse}) ->
+    refused(5003, krr(Env, [maps:get('Key-Name', pushed(Env, "bycse"))], #{}, cse, Cse)).
+
+%% The last: the store of the MAS is full then. What it holds still serves.
+push_until_full(Env) ->
+    K = pushed(Env, "before"),
+    refused(4181, until_full(Env, ?FULL_AFTER)),
+    {Ki, Kc} = association(Env, K, now_us()),
+    [M] = maps:get('M2M-Key', success(skr(Env, [Ki]))),
+    is_key(Env, K, Ki, Kc, M).
+
+until_full(Env, N) when N > 0 ->
+    A = kpr(Env, [new_key(Env, "full-" ++ integer_to_list(100 * N + I)) || I <- lists:seq(1, 32)]),
+    case codes(A) of
+        [2001] -> until_full(Env, N - 1);
+        _ -> A
+    end.
+
+%% --- enrolments ----------------------------------------------------------------------------------------------------------------------
+
+%% A node of Erlang's ssl; its octets go to the MTF in RPRs. All pass through a port of ours, as through a CSF.
+enrol(Env) ->
+    {A, Json} = carry(Env, "erl-node"),
+    success(A),
+    {match, _} = re:run(Json, <<"^{\"version\":1,\"status\":\"enrolled\",.*\"masId\":\"", (list_to_binary(Env#env.mas))/binary, "\"">>).
+
+enrol_stranger(Env) ->
+    {A, Json} = carry(Env, "erl-stranger"),
+    refused(5003, A),
+    {match, _} = re:run(Json, "\"status\":\"refused\",\"reason\":\"not-authorised\"").
+
+enrol_lost(Env) ->
+    {A, Json} = carry(Env, "erl-lost"),
+    refused(5508, A),
+    {match, _} = re:run(Json, "\"status\":\"refused\",\"reason\":\"no-mas\"").
+
+%% The last answer, and what the node reads then.
+carry(Env, Cert) ->
+    {ok, L} = gen_tcp:listen(0, [binary, {ip, {127, 0, 0, 1}}, {active, false}]),
+    {ok, Port} = inet:port(L),
+    Self = self(),
+    spawn_link(fun() -> Self ! {node, node(Env, Cert, Port)} end),
+    {ok, S} = gen_tcp:accept(L, 10000),
+    Session = diameter:session_id(host(Env, csf)),
+    A = rounds(Env, S, Session, 1, []),
+    gen_tcp:close(S),
+    gen_tcp:close(L),
+    receive {node, Json} -> {A, Json} after 10000 -> error(node_hangs) end.
+
+rounds(Env, S, Session, N, State) ->
+    {ok, Octets} = gen_tcp:recv(S, 0, 10000),
+    A = rpr(Env, csf, N, Octets, (later(Env, State))#{'Session-Id' => Session}),
+    [ok = gen_tcp:send(S, P) || P <- maps:get('TLS-Payload', A, [])],
+    case codes(A) of
+        [1001] -> rounds(Env, S, Session, N + 1, goes_on(N, A));
+        _ -> [] = maps:get('State', A, []), A
+    end.
+
+node(#env{mtf_server = Mtf, pki = Pki}, Cert, Port) ->
+    {ok, T} = ssl:connect({127, 0, 0, 1}, Port, [binary, {active, false}, {versions, ['tlsv1.3']}, {verify, verify_peer},
+        {cacertfile, filename:join(Pki, "device-ca.pem")}, {certfile, filename:join(Pki, Cert ++ ".pem")},
+        {keyfile, filename:join(Pki, Cert ++ ".key")}, {server_name_indication, Mtf}], 10000),
+    {ok, Json} = ssl:recv(T, 0, 10000),
+    {error, closed} = ssl:recv(T, 0, 10000),
+    Json.
+
+%% What an answer of 1001 has; its State.
+goes_on(N, A) ->
+    [1001] = codes(A),
+    [N] = maps:get('Provisioning-Round', A),
+    [State] = maps:get('State', A),
+    true = byte_size(State) >= 16,
+    [T] = maps:get('Multi-Round-Time-Out', A),
+    true = T > 0,
+    [State].
+
+later(_, []) -> #{};
+later(Env, State) -> #{'State' => State, 'Destination-Host' => [Env#env.mtf_server]}.
+
+%% What Erlang's ssl says first.
+client_hello() ->
+    {ok, L} = gen_tcp:listen(0, [binary, {ip, {127, 0, 0, 1}}, {active, false}]),
+    {ok, Port} = inet:port(L),
+    spawn(fun() -> ssl:connect({127, 0, 0, 1}, Port, [{versions, ['tlsv1.3']}, {verify, verify_none}], 10000) end),
+    {ok, S} = gen_tcp:accept(L, 10000),
+    {ok, Hello} = gen_tcp:recv(S, 0, 10000),
+    gen_tcp:close(S),
+    gen_tcp:close(L),
+    Hello.
+
+%% To what is no TLS there is no alert.
+round_garbage(Env) ->
+    A = refused(4001, rpr(Env, csf, 1, <<"GET / HTTP/1.1\r\n\r\n">>)),
+    B = refused(4001, rpr(Env, csf, 1, <<22, 3, 1, 4:16, 1, 0:24>>)),  % TLS, but a ClientHello of no octets
+    [<<21, 3, _:8, 2:16, 2, _:8>>] = maps:get('TLS-Payload', B),  % a fatal alert
+    [[] = maps:get('State', X, []) || X <- [A, B]].
+
+round_unknown(Env) ->
+    refused(5002, rpr(Env, csf, 2, client_hello(), later(Env, [crypto:strong_rand_bytes(16)]))),
+    refused(5002, rpr(Env, csf, 2, client_hello())).
+
+round_0(Env) ->
+    refused(5004, 1105, rpr(Env, csf, 0, client_hello())).
+
+round_giant(Env) ->
+    refused(5004, 1104, rpr(Env, csf, 1, binary:copy(<<22>>, 32769))).
+
+rounds_without_end(Env) ->
+    Session = diameter:session_id(host(Env, csf)),
+    [First | Rest] = [<<B>> || <<B>> <= binary:part(client_hello(), 0, 9)],
+    S1 = goes_on(1, rpr(Env, csf, 1, First, #{'Session-Id' => Session})),
+    {S8, Last} = lists:foldl(fun(B, {S, N}) when N =< 8 -> {goes_on(N, rpr(Env, csf, N, B, (later(Env, S))#{'Session-Id' => Session})), N + 1};
+                                (_, Acc) -> Acc end, {S1, 2}, Rest),
+    refused(5012, rpr(Env, csf, Last, <<0>>, (later(Env, S8))#{'Session-Id' => Session})).
+
+%% The same round again is answered with the same; what follows it does not change.
+round_twice(Env) ->
+    Session = diameter:session_id(host(Env, csf)),
+    <<First:100/binary, Rest/binary>> = client_hello(),
+    S1 = goes_on(1, rpr(Env, csf, 1, First, #{'Session-Id' => Session})),
+    Second = fun() -> rpr(Env, csf, 2, Rest, (later(Env, S1))#{'Session-Id' => Session}) end,
+    A = Second(),
+    goes_on(2, A),
+    same(A, Second()).
+
+same(A, B) ->
+    [true = maps:get(N, A, []) =:= maps:get(N, B, []) || N <- ['Result-Code', 'State', 'TLS-Payload', 'Provisioning-Round']].
+
+round_unknown_avp(Env) ->
+    refused(5001, 9999, rpr(Env, csf, 1, client_hello(), #{'AVP' => [unknown(true)]})),
+    goes_on(1, rpr(Env, csf, 1, client_hello(), #{'AVP' => [unknown(false)]})).
+
+%% erl-few may have one.
+handshakes_at_once(Env) ->
+    goes_on(1, rpr(Env, few, 1, client_hello())),
+    refused(4182, rpr(Env, few, 1, client_hello())).
+
+%% erl-slow may ask once a second.
+rounds_too_fast(Env) ->
+    refused(4001, rpr(Env, slow, 1, <<"no TLS">>)),
+    refused(4183, until_too_fast(Env, 500)).
+
+until_too_fast(Env, N) when N > 0 ->
+    A = rpr(Env, slow, 1, <<"no TLS">>),
+    case codes(A) of
+        [4001] -> until_too_fast(Env, N - 1);
+        _ -> A
+    end.
 
 %% --- keys by an independent implementation -----------------------------------------------------------------------------------
 
@@ -217,78 +448,31 @@ association(#env{mas = Mas, target = Target}, K, Sequence) ->
 hex(B) -> string:lowercase(binary:encode_hex(B)).
 now_us() -> erlang:system_time(microsecond) + erlang:unique_integer([positive]).
 
-%% --- requests ---------------------------------------------------------------------------------------------------------------------
+%% --- requests -----------------------------------------------------------------------------------------------------------------------
+
+head(#env{realm = Realm}, Host) -> #{'Origin-Host' => Host, 'Origin-Realm' => Realm, 'Destination-Realm' => Realm}.
 
 kpr(Env, Keys) -> kpr(Env, Keys, #{}).
-kpr(Env = #env{mtf = Mtf}, Keys, More) ->
-    call(mtf, rkm, 'KPR', Env, Mtf, ?RKM,
-         maps:merge(#{'Destination-Host' => Env#env.mas, 'M2M-Key' => [norm(K) || K <- Keys]}, More)).
+kpr(Env, Keys, More) -> kpr(Env, Keys, More, mtf, Env#env.mtf).
+kpr(Env, Keys, More, Service, Host) ->
+    m2m_dia:call(Service, Env#env.mas, rkm, ?RKM, 'KPR', head(Env, Host),
+                 maps:merge(#{'Destination-Host' => Env#env.mas, 'M2M-Key' => [norm(K) || K <- Keys]}, More)).
 
 norm(K) -> maps:map(fun('Keying-Material', V) when is_binary(V) -> [V]; (_, V) -> V end, K).
 
+krr(Env, Names) -> krr(Env, Names, #{}).
+krr(Env, Names, More) -> krr(Env, Names, More, mtf, Env#env.mtf).
+krr(Env, Names, More, Service, Host) ->
+    m2m_dia:call(Service, Env#env.mas, rkm, ?RKM, 'KRR', head(Env, Host),
+                 maps:merge(#{'Destination-Host' => Env#env.mas, 'Revocation-Reason' => 2, 'Key-Name' => Names}, More)).
+
 skr(Env, Names) -> skr(Env, Names, #{}).
-skr(Env = #env{cse = Cse}, Names, More) ->
-    call(cse, sak, 'SKR', Env, Cse, ?SAK,
-         maps:merge(#{'Association-Target-Id' => Env#env.target, 'Security-Usage-Id' => ?ASSOCIATION_KEY, 'Key-Name' => Names,
-                      'Destination-Host' => [Env#env.mas]}, More)).
+skr(Env, Names, More) ->
+    m2m_dia:call(cse, Env#env.mas, sak, ?SAK, 'SKR', head(Env, Env#env.cse),
+                 maps:merge(#{'Association-Target-Id' => Env#env.target, 'Security-Usage-Id' => ?ASSOCIATION_KEY, 'Key-Name' => Names,
+                              'Destination-Host' => [Env#env.mas]}, More)).
 
-call(Service, App, Command, #env{realm = Realm}, Host, AppId, Avps) ->
-    Request = [Command | maps:merge(#{'Session-Id' => diameter:session_id(Host), 'Auth-Application-Id' => AppId,
-                                      'Auth-Session-State' => 1, 'Origin-Host' => Host, 'Origin-Realm' => Realm,
-                                      'Destination-Realm' => Realm}, Avps)],
-    case diameter:call(Service, App, Request, [{timeout, 10000}]) of
-        #diameter_packet{msg = [_ | Answer], errors = [], header = #diameter_header{is_proxiable = true, is_error = false}} ->
-            [1] = lists:usort([maps:get('Auth-Session-State', Answer)]),
-            AppId = maps:get('Auth-Application-Id', Answer),
-            1 = length(codes(Answer)),
-            Answer;
-        Other -> error({bad_answer, Other})
-    end.
-
-%% Result-Code or the code in Experimental-Result, whichever there is; both would be two.
-codes(A) ->
-    lists:append([L || {'Result-Code', L} <- maps:to_list(A)])
-        ++ [maps:get('Experimental-Result-Code', E) || E <- maps:get('Experimental-Result', A, [])].
-
-success(A) ->
-    [2001] = codes(A),
-    [] = maps:get('Key-Status', A, []),
-    A.
-refused(Code, A) ->
-    [Code] = codes(A),
-    [] = maps:get('M2M-Key', A, []),
-    names_failed(Code, A),
-    A.
-
-%% RFC 6733 7.1.5: these come with the AVP that they are about.
-names_failed(Code, A) when Code =:= 5004; Code =:= 5005; Code =:= 5007 -> [_] = maps:get('Failed-AVP', A);
-names_failed(_, _) -> ok.
-
-%% --- diameter's service and callbacks ------------------------------------------------------------------------------------------------
-
-connect(Name, Host, Realm, Pki, Mas, Port, Apps) ->
-    ok = diameter:start_service(Name,
-        [{'Origin-Host', Host}, {'Origin-Realm', Realm}, {'Vendor-Id', 0}, {'Product-Name', "erl"},
-         {'Auth-Application-Id', [Id || {_, _, Id} <- Apps]}, {decode_format, map}, {string_decode, false}
-         | [{application, [{alias, A}, {dictionary, D}, {module, ?MODULE}, {answer_errors, report}]} || {A, D, _} <- Apps]]),
-    true = diameter:subscribe(Name),
-    [Cert | _] = string:split(Host, "."),
-    {ok, _} = diameter:add_transport(Name, {connect,
-        [{transport_module, diameter_tcp}, {connect_timer, 1000}, {transport_config,
-            [{raddr, {127, 0, 0, 1}}, {rport, Port}, {ssl_options, true}, {versions, ['tlsv1.3']}, {verify, verify_peer},
-             {server_name_indication, Mas}, {cacertfile, filename:join(Pki, "diameter-ca.pem")},
-             {certfile, filename:join(Pki, Cert ++ ".pem")}, {keyfile, filename:join(Pki, Cert ++ ".key")}]}]}),
-    receive
-        #diameter_event{service = Name, info = Info} when element(1, Info) =:= up -> ok
-    after 15000 -> io:format("FAILED: ~s could not connect to ~s~n", [Host, Mas]), halt(1)
-    end.
-
-peer_up(_, _, S) -> S.
-peer_down(_, _, S) -> S.
-pick_peer([Peer | _], _, _, _) -> {ok, Peer};
-pick_peer([], _, _, _) -> false.
-prepare_request(Packet, _, _) -> {send, Packet}.
-prepare_retransmit(Packet, _, _) -> {send, Packet}.
-handle_answer(Packet, _, _, _) -> Packet.
-handle_error(Reason, _, _, _) -> {error, Reason}.
-handle_request(_, _, _) -> {protocol_error, 3001}.
+rpr(Env, Service, Round, Payload) -> rpr(Env, Service, Round, Payload, #{}).
+rpr(Env, Service, Round, Payload, More) ->
+    m2m_dia:call(Service, Env#env.mtf_server, rp, ?RP, 'RPR', head(Env, host(Env, Service)),
+                 maps:merge(#{'Provisioning-Round' => Round, 'TLS-Payload' => Payload}, More)).
