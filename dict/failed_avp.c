@@ -127,8 +127,8 @@ void m2m_fault_wipe(struct m2m_fault *fault)
 	memset(fault, 0, sizeof(*fault));
 }
 
-/* The n-th child of that kind, from 1; value: only the one whose octets begin there. NULL: there is none. */
-static struct avp *child_of(msg_or_avp *parent, enum m2m_avp which, const uint8_t *value, size_t n)
+/* The n-th child of that kind, from 1; value: only those with these octets. NULL: there is none. */
+static struct avp *child_of(msg_or_avp *parent, enum m2m_avp which, struct m2m_span value, size_t n)
 {
 	struct avp *avp = NULL;
 
@@ -136,7 +136,7 @@ static struct avp *child_of(msg_or_avp *parent, enum m2m_avp which, const uint8_
 		struct avp_hdr *hdr = NULL;
 
 		if (fd_msg_avp_hdr(avp, &hdr) == 0 && m2m_avp_kind(hdr) == which &&
-		    (!value || (hdr->avp_value && hdr->avp_value->os.data == value)) && --n == 0)
+		    (!value.p || (hdr->avp_value && m2m_span_equal(m2m_octets_of(hdr), value))) && --n == 0)
 			break;
 	}
 	return avp;
@@ -154,9 +154,9 @@ enum m2m_rc m2m_fault_of(const struct m2m_codec *codec, struct msg *request, con
 			   head->result != DIAMETER_CONTRADICTING_AVPS))
 		return M2M_OK;
 	if (key > 0)
-		parent = child_of(request, M2M_AVP_M2M_KEY, NULL, key);
+		parent = child_of(request, M2M_AVP_M2M_KEY, m2m_span(NULL, 0), key);
 	rc = m2m_fault_set(codec, fault, head->result, which,
-			   parent ? child_of(parent, which, head->failed.value.p, 1) : NULL, "refused");
+			   parent ? child_of(parent, which, head->failed.value, 1) : NULL, "refused");
 	if (rc == M2M_EINVAL && key > 0)
 		rc = m2m_fault_nest(codec, fault, M2M_AVP_M2M_KEY);
 	return rc == M2M_EINVAL ? M2M_OK : rc;

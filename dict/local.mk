@@ -3,7 +3,8 @@
 # Neither holds another convenience library, so that an extension can link both beside a core that has libcommon in it.
 noinst_LTLIBRARIES += dict/libm2mmsg.la
 dict_libm2mmsg_la_SOURCES = dict/messages.h dict/peers.h dict/peers.c dict/results.h dict/results.c \
-	dict/guard.c dict/guard.h dict/flow.c dict/flow.h dict/rate.c dict/rate.h
+	dict/guard.c dict/guard.h dict/flow.c dict/flow.h dict/rate.c dict/rate.h \
+	dict/again.c dict/again.h
 # A receiver may be cancelled while it waits: with unwind tables, that needs no setjmp, which AddressSanitizer minds.
 dict_libm2mmsg_la_CFLAGS = $(AM_CFLAGS) -fexceptions
 
@@ -33,5 +34,5 @@ noinst_LTLIBRARIES += dict/libdict.la
 dict_libdict_la_SOURCES = dict/codec.h dict/codec_int.h dict/decode.c dict/encode.c dict/msg.c dict/failed_avp.c dict/fd_dict.c \
 	dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h dict/node.h dict/entry.h \
 	dict/node_int.h dict/node.c dict/links.c dict/serve.c dict/ask.c
-dict_libdict_la_CFLAGS = $(AM_CFLAGS) $(GNUTLS_CFLAGS)
-dict_libdict_la_LIBADD = $(FD_LIBS) $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS)
+dict_libdict_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(GNUTLS_CFLAGS)
+dict_libdict_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS)

@@ -55,6 +55,7 @@ static void destroy(struct dict_node *node)
 	pthread_mutex_destroy(&node->rates_lock);
 	free(node->links);
 	free(node->rates);
+	m2m_again_free(node->again);
 	free(node);
 }
 
@@ -113,7 +114,10 @@ static struct dict_node *alloc(const struct m2m_conf_sections *peers)
 	if (!node)
 		return NULL;
 	node->rates = calloc(peers->n * M2M_CMDS + 1, sizeof(*node->rates));
-	if (!node->rates) {
+	node->again = m2m_again_new(peers->n);
+	if (!node->rates || !node->again) {
+		m2m_again_free(node->again);
+		free(node->rates);
 		free(node);
 		return NULL;
 	}

@@ -3,6 +3,7 @@
 #ifndef DICT_NODE_INT_H
 #define DICT_NODE_INT_H
 
+#include "dict/again.h"
 #include "dict/codec.h"
 #include "dict/node.h"
 #include "dict/rate.h"
@@ -45,6 +46,8 @@ struct dict_node {
 
 	pthread_mutex_t rates_lock;
 	struct m2m_rate *rates; /* M2M_CMDS per peer section */
+
+	struct m2m_again *again; /* one peer per section */
 
 	pthread_mutex_t lock; /* the rest */
 	pthread_cond_t idle;  /* refs or answering changed */

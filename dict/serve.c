@@ -8,7 +8,14 @@
 
 #include "dict/node_int.h"
 
+#include <openssl/evp.h>
+
+#define HEADER 20 /* octets */
+
 struct dict_call {
+	struct m2m_again_waiter waiter; /* first: the table gives it back */
+	struct m2m_again_key key;
+	bool is_first; /* of those with its key: m2m_again_answered is due */
 	struct dict_node *node;
 	enum m2m_cmd cmd;
 	struct msg *request;
@@ -118,7 +125,7 @@ static void call_free(struct dict_call *call)
 	free(call);
 }
 
-void dict_call_answer(struct dict_call *call, const void *content)
+static void call_answer(struct dict_call *call, const void *content)
 {
 	struct refusal why = { .code = DIAMETER_UNABLE_TO_COMPLY };
 	struct m2m_fault fault = { 0 };
@@ -130,10 +137,36 @@ void dict_call_answer(struct dict_call *call, const void *content)
 	call_free(call);
 }
 
+/* Keep the answer of the first, and give it to those that came after it. Content may borrow from the request of the
+ * first, whose own turn is last. */
+static void share(struct dict_call *first, const struct m2m_again_answer *content)
+{
+	struct m2m_again_waiter *next = NULL;
+
+	if (!first->is_first)
+		return;
+	next = m2m_again_answered(first->node->again, &first->key, dict_env.now_us(dict_env.arg), &content->head,
+				  content->status, content->n);
+	while (next) {
+		struct dict_call *call = (struct dict_call *)next;
+
+		next = next->next;
+		call_answer(call, content);
+	}
+}
+
+void dict_call_answer(struct dict_call *call, const void *content)
+{
+	share(call, content);
+	call_answer(call, content);
+}
+
 void dict_call_refuse(struct dict_call *call, uint32_t result, const char *error_message)
 {
 	struct refusal why = { .code = result, .text = error_message };
+	struct m2m_again_answer content = { .head = { .result = result, .error_message = error_message } };
 
+	share(call, &content);
 	refuse(call->node, call->cmd, call->request, &why);
 	call_free(call);
 }
@@ -261,6 +294,53 @@ static uint32_t check_content(const struct served *s, struct dict_call *call, co
 	return 0;
 }
 
+/* --- requests that come again ----------------------------------------------------------------------------------- */
+
+/* Those that change something. Not RPR, whose rounds the handshake tells apart; not SKR and KFR, whose answers hold
+ * keys and which may be answered anew. */
+static bool is_kept(enum m2m_cmd cmd)
+{
+	return cmd == M2M_KPR || cmd == M2M_KRR || cmd == M2M_KNR;
+}
+
+/* False: the request cannot be told from others. */
+static bool find_key(struct dict_call *call)
+{
+	const struct m2m_peer *peers = call->node->peers->v;
+	uint8_t *octets = NULL;
+	size_t n = 0;
+	bool ok;
+
+	if (fd_msg_bufferize(call->request, &octets, &n))
+		return false;
+	call->key.peer = (size_t)(call->peer - peers);
+	call->key.end_to_end = ((const struct m2m_request *)call->decoded)->end_to_end;
+	call->key.cmd = call->cmd;
+	ok = n >= HEADER && EVP_Digest(octets + HEADER, n - HEADER, call->key.digest, NULL, EVP_sha256(), NULL) == 1;
+	m2m_wipe(octets, n);
+	free(octets);
+	return ok;
+}
+
+static void hand_over(const struct served *s, struct dict_call *call)
+{
+	struct m2m_again_answer *known = NULL;
+	enum m2m_again_verdict verdict = M2M_AGAIN_IGNORED;
+
+	if (is_kept(s->cmd) && find_key(call))
+		verdict =
+			m2m_again_ask(s->node->again, &call->key, dict_env.now_us(dict_env.arg), &call->waiter, &known);
+	if (verdict == M2M_AGAIN_WAITS)
+		return; /* and may be answered and gone by now */
+	if (verdict == M2M_AGAIN_KNOWN) {
+		call_answer(call, known);
+		free(known);
+		return;
+	}
+	call->is_first = verdict == M2M_AGAIN_NEW;
+	s->handler(s->arg, call);
+}
+
 static void log_refusal(const struct served *s, const struct dict_call *call, const struct refusal *why)
 {
 	DiamId_t source = NULL;
@@ -299,7 +379,7 @@ static void serve(const struct served *s, struct msg *request)
 	} else {
 		head = call->decoded;
 		head->end_to_end = fd_msg_hdr(request, &hdr) == 0 ? hdr->msg_eteid : 0;
-		s->handler(s->arg, call);
+		hand_over(s, call);
 	}
 	m2m_fault_wipe(&fault);
 }

@@ -33,6 +33,12 @@ tests_unit_check_rate_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_rate_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_rate_LDADD = dict/libm2mmsg.la common/libcommon.la $(CHECK_LIBS)
 
+check_PROGRAMS += tests/unit/check_again
+TESTS += tests/unit/check_again
+tests_unit_check_again_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_again_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_again_LDADD = dict/libm2mmsg.la common/libcommon.la $(AX_PTHREAD_LIBS) $(CHECK_LIBS)
+
 check_PROGRAMS += tests/glue/check_node
 TESTS += tests/glue/check_node
 tests_glue_check_node_SOURCES = tests/glue/check_node.c tests/glue/node_lab.h dict/hooks.c

@@ -132,6 +132,108 @@ START_TEST(test_call_is_refused_or_answered_badly)
 }
 END_TEST
 
+/* --- requests that come again ----------------------------------------------------------------------------------- */
+
+/* A good KPR with that End-to-End-Id. other: its Key-Name is another. */
+static void kpr_again(uint32_t end_to_end, uint8_t flags, bool other)
+{
+	struct msg *msg = kpr_msg("b.example.com", "example.com", "example.com");
+	struct msg_hdr *hdr = NULL;
+
+	if (other)
+		add_text(msg, M2M_AVP_ENROLMENT_KEY_NAME, "another");
+	ck_assert_int_eq(fd_msg_hdr(msg, &hdr), 0);
+	hdr->msg_eteid = end_to_end;
+	hdr->msg_hbhid = (uint32_t)random();
+	hdr->msg_flags |= flags;
+	dispatch(arrived(msg, "b.example.com"));
+}
+
+static void answer_served(struct dict_call *call, uint32_t result)
+{
+	static struct m2m_status_answer answer;
+
+	answer = (struct m2m_status_answer){ .head = { .result = result } };
+	dict_call_answer(call, &answer);
+	served = NULL;
+}
+
+START_TEST(test_again_is_answered_alike)
+{
+	static struct m2m_status_answer answer = {
+		.head = { .result = 5004, .error_message = "refused", .failed = { .avp = M2M_AVP_KEY_NAME, .key = 1 } },
+	};
+
+	connect_as("b.example.com", "b.example.com", M2M_APP_RKM);
+	kpr_again(7, 0, false);
+	ck_assert_ptr_nonnull(served);
+	answer.head.failed.value = ((const struct m2m_kpr *)dict_call_request(served))->key[0].name;
+	dict_call_answer(served, &answer);
+	for (int i = 0; i < 3; i++) { /* the first, and two that no handler sees */
+		struct msg *msg = NULL;
+
+		if (i > 0) {
+			kpr_again(7, i == 2 ? CMD_FLAG_RETRANSMIT : 0, false);
+			ck_assert_ptr_null(served);
+		}
+		msg = sent();
+		ck_assert_uint_eq(number_in(msg, M2M_AVP_RESULT_CODE), 5004);
+		ck_assert(m2m_span_equal(m2m_msg_octets(msg, M2M_AVP_ERROR_MESSAGE), S("refused")));
+		ck_assert_ptr_nonnull(m2m_msg_find(msg, M2M_AVP_FAILED_AVP));
+		fd_msg_free(msg);
+	}
+}
+END_TEST
+
+START_TEST(test_again_with_other_content_is_another)
+{
+	connect_as("b.example.com", "b.example.com", M2M_APP_RKM);
+	kpr_again(7, 0, false);
+	answer_served(served, 2001);
+	expect_answer(2001);
+	kpr_again(7, CMD_FLAG_RETRANSMIT, true);
+	ck_assert_ptr_nonnull(served);
+	answer_served(served, 5012);
+	expect_answer(5012);
+	kpr_again(8, CMD_FLAG_RETRANSMIT, false);
+	ck_assert_ptr_nonnull(served);
+	answer_served(served, 5012);
+	expect_answer(5012);
+	kpr_again(7, 0, false);
+	expect_answer(2001);
+	kpr_again(7, 0, true);
+	expect_answer(5012);
+}
+END_TEST
+
+/* The second comes while the first is being worked on; what says "later" is not kept. */
+START_TEST(test_again_waits)
+{
+	connect_as("b.example.com", "b.example.com", M2M_APP_RKM);
+	for (int refused = 0; refused < 2; refused++) {
+		struct dict_call *first = NULL;
+
+		kpr_again(7, 0, false);
+		first = served;
+		ck_assert_ptr_nonnull(first);
+		kpr_again(7, CMD_FLAG_RETRANSMIT, false);
+		ck_assert_ptr_null(served);
+		kpr_again(7, 0, false);
+		ck_assert_ptr_null(served);
+		if (refused)
+			dict_call_refuse(first, M2M_KEY_STORE_UNAVAILABLE, NULL);
+		else
+			answer_served(first, M2M_KEY_STORE_UNAVAILABLE);
+		for (int i = 0; i < 3; i++) {
+			struct msg *msg = sent();
+
+			ck_assert_ptr_nonnull(m2m_msg_find(msg, M2M_AVP_EXPERIMENTAL_RESULT));
+			fd_msg_free(msg);
+		}
+	}
+}
+END_TEST
+
 START_TEST(test_call_outlives_the_node)
 {
 	connect_as("b.example.com", "b.example.com", M2M_APP_RKM);
@@ -369,6 +471,9 @@ int main(void)
 	tcase_add_test(tc, test_request_is_served);
 	tcase_add_test(tc, test_call_is_refused_or_answered_badly);
 	tcase_add_test(tc, test_answer_names_what_failed);
+	tcase_add_test(tc, test_again_is_answered_alike);
+	tcase_add_test(tc, test_again_with_other_content_is_another);
+	tcase_add_test(tc, test_again_waits);
 	tcase_add_test(tc, test_call_outlives_the_node);
 	tcase_add_test(tc, test_connection_without_identity);
 	tcase_add_test(tc, test_application);

@@ -285,9 +285,8 @@ class Hostile(LabCase):
 
     def test_revocation_overtakes_pushes(self):
         m, rel = self.link("mtf2"), os.urandom(16)
-        push, revoke = self.kpr(m, self.key(m, rel)), self.krr(m, [f"{rel.hex()}@{lablib.MAS}"])
-        for octets in (push, revoke, push, revoke, push):
-            m.send(octets)
+        for push in (1, 0, 1, 0, 1):
+            m.send(self.kpr(m, self.key(m, rel)) if push else self.krr(m, [f"{rel.hex()}@{lablib.MAS}"]))
         self.assertEqual(sorted(m.receive().result for _ in range(5)), [2001, 2001, 2001, 5504, 5504])
 
     def test_resent_requests(self):
@@ -305,14 +304,33 @@ class Hostile(LabCase):
 
         def keys():
             return sum(rel.hex() in json.dumps(k) for k in self.listing("key", "mas"))
-        again(m, self.kpr(m, self.key(m, rel, TARGET=f"//{SP}/cse2")))
+        def audited():
+            with open(os.path.join(self.lab.mas.path("store"), "audit.log")) as f:
+                return sum('"KPR"' in line and m.host in line for line in f)
+        push, mark = self.kpr(m, self.key(m, rel, TARGET=f"//{SP}/cse2")), audited()
+        self.assertEqual(len({a.octets[:4] + a.octets[20:] for a in again(m, push)}), 1)
         self.assertEqual(keys(), 1)
+        self.assertEqual(audited(), mark + 1, "what was done once is told once")
         ki = f"{rel.hex()}.{time.time_ns() // 1000:016x}{os.urandom(8).hex()}@{lablib.MAS}"
         answers = again(c, self.skr(c, [ki]))
         self.assertEqual(len({dict((code, data) for code, _, data in dia.parse(a.get(dia.KEY)))[dia.KEYING_MATERIAL] for a in answers}), 1)
         again(m, self.krr(m, [f"{rel.hex()}@{lablib.MAS}"]))
         self.assertEqual(c.ask(self.skr(c, [ki])).result, 5502)
+        self.assertEqual(m.ask(push).result, 2001, "the answer to that request, though the key was revoked since")
+        self.assertEqual(c.ask(self.skr(c, [ki])).result, 5502)
         self.assertEqual(m.ask(self.kpr(m, self.key(m, rel, TARGET=f"//{SP}/cse2"))).result, 5504)
+
+    def test_resent_over_another_connection(self):
+        rel = os.urandom(16)
+        link = lablib.wait_for("a connection", lambda: self.connect("mtf4"))
+        push, revoke = self.kpr(link, self.key(link, rel)), self.krr(link, [f"{rel.hex()}@{lablib.MAS}"])
+        self.assertEqual(link.settle(lambda: push).result, 2001)
+        link.close()
+        link = lablib.wait_for("another connection", lambda: self.connect("mtf4"))
+        self.assertEqual(link.settle(lambda: revoke).result, 2001)
+        self.assertEqual(link.ask(push).result, 2001)
+        self.assertEqual(link.ask(self.kpr(link, self.key(link, rel))).result, 5504)
+        link.close()
 
     def test_rounds(self):
         c, c3, hello = self.link("csf2"), self.link("csf3"), client_hello()
