@@ -193,7 +193,7 @@ static enum m2m_rc print(struct m2m_audit *a, struct audit_wait *const *batch, s
 	enum m2m_rc rc = M2M_OK;
 
 	m2m_secret_reset(&a->text);
-	opening.time_us = a->env->now_us(a->env->arg);
+	opening.time_us = m2m_now_us(a->env);
 	if (a->announce || n == 0)
 		rc = audit_chain_add(&a->chain, &opening, &a->text, err);
 	for (size_t i = 0; i < n; i++) {
@@ -245,7 +245,7 @@ static void checkpoint(struct m2m_audit *a)
 	struct audit_chain next = { 0 };
 	struct m2m_err err = { 0 };
 
-	if (audit_chain_checkpoint(&a->chain, a->env, a->env->now_us(a->env->arg), &next, &err) != M2M_OK ||
+	if (audit_chain_checkpoint(&a->chain, a->env, m2m_now_us(a->env), &next, &err) != M2M_OK ||
 	    save(a, &next, &err) != M2M_OK) {
 		keep_failed(a, &err);
 		audit_chain_wipe(&next);
@@ -359,7 +359,7 @@ void m2m_audit_write(struct m2m_audit *a, const struct m2m_audit_record *r, size
 		     m2m_audit_done *done, void *arg)
 {
 	struct audit_wait *w = calloc(1, sizeof(*w) + n * sizeof(w->line[0]));
-	int64_t now = a->env->now_us(a->env->arg);
+	int64_t now = m2m_now_us(a->env);
 	bool good = w != NULL;
 
 	for (size_t i = 0; good && i < n; i++)

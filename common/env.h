@@ -22,9 +22,34 @@ struct m2m_env {
 /* The real clock and RAND_priv_bytes; log: text to stderr. */
 extern const struct m2m_env m2m_env_system;
 
-static inline int64_t m2m_now(const struct m2m_env *env) /* seconds since the epoch, UTC */
+/* Microseconds since the epoch, UTC. A clock that stands before the second second of 1970 is taken to stand there: no
+ * record has an earlier time, and what must work always, as a revocation, works then too. */
+static inline int64_t m2m_now_us(const struct m2m_env *env)
 {
-	return env->now_us(env->arg) / 1000000;
+	int64_t us = env->now_us(env->arg);
+
+	return us > 1000000 ? us : 1000000;
+}
+
+static inline int64_t m2m_now(const struct m2m_env *env) /* seconds */
+{
+	return m2m_now_us(env) / 1000000;
+}
+
+/* For times to wait, where the clock may be set: what it has gone forward, in sum, since the first look. It never goes
+ * back, so a clock that is set back prolongs nothing; one that is set forward shortens. Zeros are a new one. Not
+ * thread-safe. */
+struct m2m_ticks {
+	int64_t sum, last; /* us */
+};
+static inline int64_t m2m_ticks(struct m2m_ticks *t, const struct m2m_env *env) /* microseconds */
+{
+	int64_t now = m2m_now_us(env);
+
+	if (now > t->last && t->last != 0)
+		t->sum += now - t->last;
+	t->last = now;
+	return t->sum;
 }
 
 /* Format and log. Texts over 1,023 octets are cut. */

@@ -27,22 +27,15 @@ struct csf_keycache {
 	pthread_mutex_t lock;
 	size_t max, live, flights;
 	struct csf_key *newest, *oldest;
-	int64_t clock, last; /* us; see tick() */
+	struct m2m_ticks ticks;
 	uint64_t seed;
 	size_t mask;
 	struct csf_key **bucket;
 };
 
-/* The cache's clock: what the environment's clock has gone forward, in sum. It never goes back, and a clock that
- * is set back does not prolong a key's life; one that is set forward shortens it. */
 static int64_t tick(struct csf_keycache *cache)
 {
-	int64_t now = cache->env->now_us(cache->env->arg);
-
-	if (now > cache->last)
-		cache->clock += now - cache->last;
-	cache->last = now;
-	return cache->clock;
+	return m2m_ticks(&cache->ticks, cache->env);
 }
 
 static uint32_t rest(const struct csf_key *key, int64_t now)
@@ -132,7 +125,6 @@ enum m2m_rc csf_keycache_new(size_t max, const struct m2m_env *env, struct csf_k
 			.env = env, .max = max, .mask = n - 1, .lock = PTHREAD_MUTEX_INITIALIZER
 		};
 		cache->bucket = calloc(n, sizeof(struct csf_key *));
-		cache->last = env->now_us(env->arg);
 	}
 	if (cache && cache->bucket)
 		rc = env->random(env->arg, &cache->seed, sizeof(cache->seed));

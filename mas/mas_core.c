@@ -82,7 +82,7 @@ static struct batch *batch_new(struct mas *mas, const struct m2m_peer *peer, siz
 	b->mas = mas;
 	b->peer = peer;
 	m2m_fqdn_parse(m2m_span_str(peer->host), &b->mtf, NULL); /* the configuration took it as an FQDN */
-	b->began_us = mas->env->now_us(mas->env->arg);
+	b->began_us = m2m_now_us(mas->env);
 	b->now = b->began_us / 1000000;
 	b->n = n;
 	if (with_keys) {
@@ -144,7 +144,7 @@ static void batch_answer(void *arg, bool written)
 static void batch_end(struct batch *b)
 {
 	struct m2m_audit_record *r = NULL;
-	int64_t took = b->mas->env->now_us(b->mas->env->arg) - b->began_us;
+	int64_t took = m2m_now_us(b->mas->env) - b->began_us;
 
 	if (!b->mas->audit) {
 		batch_answer(b, true);
@@ -418,7 +418,8 @@ static enum m2m_rc push_again(const struct item *it, const struct rootkey *there
 	return same ? M2M_OK : m2m_fail(err, M2M_EEXIST, "this root key exists with other content");
 }
 
-/* The older root key of the enrolee gets its grace, if it was in use until now. */
+/* The older root key of the enrolee gets its grace. One that has expired too: the clock may be wrong, and then that key
+ * would be in use beside the new one as soon as it is right again. */
 static enum m2m_rc supersede(struct item *it, struct store_txn *t, const uint8_t old[M2M_REL_LEN], struct m2m_err *err)
 {
 	const struct batch *b = it->batch;
@@ -431,7 +432,7 @@ static enum m2m_rc supersede(struct item *it, struct store_txn *t, const uint8_t
 		rc = M2M_OK; /* pruned */
 	} else if (rc == M2M_OK && !m2m_span_equal(rk.enrolee, it->rk->enrolee)) {
 		rc = m2m_fail(err, M2M_ECORRUPT, "table enrolee names the root key of another enrolee");
-	} else if (rc == M2M_OK && rk.state == ROOTKEY_ACTIVE && rk.expiry > b->now) {
+	} else if (rc == M2M_OK && rk.state == ROOTKEY_ACTIVE) {
 		rk.state = ROOTKEY_SUPERSEDED;
 		rk.reason = M2M_REASON_SUPERSEDED;
 		rk.ended = b->now;

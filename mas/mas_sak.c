@@ -224,7 +224,7 @@ static void sak_answer(void *arg, bool written)
 static void sak_record(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req, struct sak *sak)
 {
 	struct m2m_audit_record r[M2M_BULK_MAX];
-	int64_t took = mas->env->now_us(mas->env->arg) - sak->began_us;
+	int64_t took = m2m_now_us(mas->env) - sak->began_us;
 
 	if (!mas->audit) {
 		sak_answer(sak, true);
@@ -252,7 +252,7 @@ void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const st
 		done(arg, &(const struct m2m_ska){ .head.result = M2M_KEY_STORE_UNAVAILABLE });
 		return;
 	}
-	*sak = (struct sak){ .n = n, .done = done, .arg = arg, .began_us = mas->env->now_us(mas->env->arg) };
+	*sak = (struct sak){ .n = n, .done = done, .arg = arg, .began_us = m2m_now_us(mas->env) };
 	check_request(peer, req, &sak->refusal);
 	if (sak->refusal.result == 0)
 		parse_names(sak, req);

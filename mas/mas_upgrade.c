@@ -139,7 +139,7 @@ static enum m2m_rc look(struct mas *mas, struct mas_keys_conf *kc, struct mas_up
 
 enum m2m_rc mas_upgrade_keys(struct mas *mas, bool dry, struct mas_upgrade *out, struct m2m_err *err)
 {
-	int64_t began = mas->env->now_us(mas->env->arg);
+	int64_t began = m2m_now_us(mas->env);
 	struct mas_keys_conf kc;
 	enum m2m_rc rc = mas_keys_conf(mas->conf, &kc, err);
 
@@ -147,7 +147,7 @@ enum m2m_rc mas_upgrade_keys(struct mas *mas, bool dry, struct mas_upgrade *out,
 		rc = look(mas, &kc, out, err);
 	if (rc == M2M_OK && !dry && out->from != out->to)
 		rc = upgrade(mas, &kc.sc, out, err);
-	out->took_us = mas->env->now_us(mas->env->arg) - began;
+	out->took_us = m2m_now_us(mas->env) - began;
 	return rc;
 }
 

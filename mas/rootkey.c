@@ -157,7 +157,9 @@ bool rootkey_same(const struct rootkey *a, const struct rootkey *b)
 
 enum m2m_rc rootkey_usable(const struct rootkey *rk, int64_t now)
 {
-	if (rk->state == ROOTKEY_REVOKED || (rk->state == ROOTKEY_SUPERSEDED && now >= rk->grace_end))
+	bool grace_ends = rk->state == ROOTKEY_SUPERSEDED && rk->grace_end < rk->expiry;
+
+	if (rk->state == ROOTKEY_REVOKED || (grace_ends && now >= rk->grace_end))
 		return M2M_EREVOKED;
 	return now >= rk->expiry ? M2M_EEXPIRED : M2M_OK;
 }

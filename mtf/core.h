@@ -28,9 +28,10 @@ struct mtf {
 
 	pthread_mutex_t lock;
 	struct hs_table table;
-	size_t outstanding; /* pushes without an answer; they may outlive mtf_close */
-	bool closing;	    /* no new rounds */
-	bool closed;	    /* the last outstanding push frees it */
+	struct m2m_ticks ticks; /* what the table's times are */
+	size_t outstanding;	/* pushes without an answer; they may outlive mtf_close */
+	bool closing;		/* no new rounds */
+	bool closed;		/* the last outstanding push frees it */
 };
 
 /* Let a worker go on with h, for ev. Any thread, with the lock held. */

@@ -155,7 +155,7 @@ struct handshake *hs_due(const struct hs_table *t, int64_t now)
 {
 	struct handshake *h = NULL;
 
-	/* both lists are in the order of `until`, or near enough: a clock that was set back makes some wait longer */
+	/* both lists are in the order of `until`, or near enough */
 	TAILQ_FOREACH (h, &t->live, order) {
 		if (h->until > now)
 			break;

@@ -163,11 +163,17 @@ static void unref(struct mtf *mtf, struct hs_reply *r)
 	pthread_mutex_unlock(&mtf->lock);
 }
 
+/* The time that handshakes live by. lock is held. */
+static int64_t hs_now(struct mtf *mtf)
+{
+	return m2m_ticks(&mtf->ticks, mtf->env) / 1000000;
+}
+
 /* Put r in place as the last answer and take who waits for it. lock is held. */
 static size_t settle(struct mtf *mtf, struct handshake *h, struct hs_reply *r, bool goes_on, struct hs_waiter *who)
 {
 	size_t n = h->nwaiters;
-	int64_t now = m2m_now(mtf->env);
+	int64_t now = hs_now(mtf);
 
 	memcpy(who, h->waiter, sizeof(h->waiter));
 	h->nwaiters = 0;
@@ -287,14 +293,14 @@ static struct decision drop(struct mtf *mtf, struct handshake *h, uint32_t resul
 	h->reply = NULL;
 	h->nwaiters = 0;
 	h->in_work = false;
-	hs_keep(&mtf->table, h, m2m_now(mtf->env));
+	hs_keep(&mtf->table, h, hs_now(mtf));
 	return say(result, text);
 }
 
 static struct decision go_on(struct mtf *mtf, struct handshake *h, const struct m2m_rpr *req, mtf_answered *done,
 			     void *arg)
 {
-	if (h->until <= m2m_now(mtf->env))
+	if (h->until <= hs_now(mtf))
 		return say(DIAMETER_UNKNOWN_SESSION_ID, NULL); /* mtf_expire finds it */
 	if (req->round > M2M_ROUNDS_MAX)
 		return drop(mtf, h, DIAMETER_UNABLE_TO_COMPLY, "too many rounds");
@@ -315,7 +321,7 @@ static struct decision first(struct mtf *mtf, const struct m2m_peer *peer, const
 	if (req->payload.n > M2M_TLS_PAYLOAD_MAX)
 		return say(DIAMETER_INVALID_AVP_VALUE, "TLS-Payload is too long");
 	rc = hs_add(&mtf->table, origin, req->head.session_id, (size_t)peer->max_handshakes,
-		    m2m_now(mtf->env) + mtf->conf->handshake_timeout, &h, NULL);
+		    hs_now(mtf) + mtf->conf->handshake_timeout, &h, NULL);
 	if (rc == M2M_EINVAL)
 		return say(DIAMETER_INVALID_AVP_VALUE, "Session-Id is empty or too long");
 	if (rc != M2M_OK)
@@ -370,12 +376,13 @@ void mtf_provision(struct mtf *mtf, const struct m2m_peer *peer, const struct m2
 
 void mtf_expire(struct mtf *mtf)
 {
-	int64_t now = m2m_now(mtf->env);
 	struct handshake *h = NULL;
+	int64_t now = 0;
 
 	if (!mtf->workers)
 		return;
 	pthread_mutex_lock(&mtf->lock);
+	now = hs_now(mtf);
 	while ((h = hs_due(&mtf->table, now))) {
 		enrolment_free(h);
 		hs_remove(&mtf->table, h);

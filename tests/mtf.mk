@@ -39,3 +39,10 @@ tests_unit_check_mtf_admin_SOURCES = tests/unit/check_mtf_admin.c $(MTF_RIG)
 tests_unit_check_mtf_admin_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_mtf_admin_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
 tests_unit_check_mtf_admin_LDADD = $(MTF_RIG_LIBS)
+
+check_PROGRAMS += tests/unit/check_mtf_clock
+TESTS += tests/unit/check_mtf_clock
+tests_unit_check_mtf_clock_SOURCES = tests/unit/check_mtf_clock.c tests/unit/check_clock.h $(MTF_RIG)
+tests_unit_check_mtf_clock_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_clock_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_clock_LDADD = $(MTF_RIG_LIBS)

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "tests/unit/audit_fixture.h"
+#include "tests/unit/check_clock.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -244,6 +245,37 @@ START_TEST(what_does_not_fit_a_line_is_refused)
 }
 END_TEST
 
+static _Atomic int64_t clock_offset; /* us */
+
+static int64_t set_clock(void *arg)
+{
+	return m2m_env_system.now_us(arg) + atomic_load(&clock_offset);
+}
+
+/* Each request is written, with the time that the clock says, and the chain holds: its order is that of `seq`. */
+START_TEST(a_clock_that_is_set_stops_no_request)
+{
+	struct m2m_audit *a = NULL;
+	int64_t now = m2m_now(&env);
+
+	env.now_us = set_clock;
+	a = open_log();
+	write_good(a, 2);
+	for (int i = 0; i < CLOCK_JUMPS; i++) {
+		atomic_store(&clock_offset, (clock_jump(i, now) - now) * 1000000);
+		write_good(a, 2);
+		m2m_audit_close(a);
+		a = open_log();
+		write_good(a, 2);
+		atomic_store(&clock_offset, 0);
+		write_good(a, 2);
+	}
+	m2m_audit_close(a);
+	assert_good(3 + 9 * CLOCK_JUMPS, 0);
+	ck_assert_int_eq(complaints, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("audit-log");
@@ -259,6 +291,7 @@ int main(void)
 	tcase_add_test(tc, many_threads_write_one_chain);
 	tcase_add_test(tc, an_unsafe_file_is_refused);
 	tcase_add_test(tc, what_does_not_fit_a_line_is_refused);
+	tcase_add_test(tc, a_clock_that_is_set_stops_no_request);
 	suite_add_tcase(s, tc);
 	return check_run(s);
 }

@@ -70,5 +70,6 @@ Suite *sak_suite(void);
 Suite *view_suite(void);
 Suite *audit_suite(void);
 Suite *upgrade_suite(void);
+Suite *clock_suite(void);
 
 #endif

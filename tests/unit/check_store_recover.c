@@ -2,6 +2,7 @@
 /* The store when its disk fails, and how it comes back without a restart. */
 #include "config.h"
 
+#include "check_clock.h"
 #include "store_hooks.h"
 
 static void set(int *fault, int n)
@@ -33,6 +34,41 @@ START_TEST(test_error_once)
 	ck_assert_int_eq(fx_put(st, "k", "newer"), M2M_OK);
 	ck_assert_uint_eq(hooks_logged(M2M_ERROR, "read-only, was healthy"), 1);
 	ck_assert_uint_eq(hooks_logged(M2M_NOTICE, "healthy, was read-only"), 1);
+	store_close(st);
+	st = fx_open();
+	ck_assert(fx_has(st, "k", "newer"));
+	store_close(st);
+}
+END_TEST
+
+static int64_t clock_offset; /* us */
+
+static int64_t set_clock(void *arg)
+{
+	return m2m_env_system.now_us(arg) + __atomic_load_n(&clock_offset, __ATOMIC_SEQ_CST);
+}
+
+/* It comes back as soon, wherever the clock is set meanwhile. */
+START_TEST(test_clock_is_set)
+{
+	struct m2m_env env = m2m_env_system;
+	struct store *st = NULL;
+	int64_t now = m2m_now(&env);
+
+	env.now_us = set_clock;
+	env.log = hooks_log_line;
+	ck_assert_int_eq(store_open(&fx_conf, &env, &st, NULL), M2M_OK);
+	ck_assert_int_eq(fx_put(st, "k", "old"), M2M_OK);
+	faults.sync = 1;
+	ck_assert_int_eq(fx_put(st, "k", "new"), M2M_EIO);
+	__atomic_store_n(&clock_offset, (clock_jump(_i, now) - now) * 1000000, __ATOMIC_SEQ_CST);
+	hooks_until(st, STORE_HEALTHY);
+	ck_assert(fx_has(st, "k", "old"));
+	ck_assert_int_eq(fx_put(st, "k", "newer"), M2M_OK);
+	faults.sync = 1;
+	ck_assert_int_eq(fx_put(st, "k", "lost"), M2M_EIO);
+	__atomic_store_n(&clock_offset, 0, __ATOMIC_SEQ_CST);
+	hooks_until(st, STORE_HEALTHY);
 	store_close(st);
 	st = fx_open();
 	ck_assert(fx_has(st, "k", "newer"));
@@ -350,6 +386,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, hooks_setup, fx_teardown);
 	tcase_add_loop_test(tc, test_error_once, 0, sizeof(errors) / sizeof(errors[0]));
+	tcase_add_loop_test(tc, test_clock_is_set, 0, CLOCK_JUMPS);
 	tcase_add_test(tc, test_jobs_in_the_queue);
 	tcase_add_test(tc, test_disk_stays_broken);
 	tcase_add_test(tc, test_closed_while_broken);
