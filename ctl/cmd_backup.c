@@ -221,6 +221,9 @@ enum m2m_rc ctl_backup(const struct ctl_args *args, struct m2m_err *err)
 	 */
 	if (rc == M2M_OK && with)
 		rc = file_copy(p.keyring, p.kept_keyring, keyring_sum, err);
+	/* What it names is there to stay before the manifest is. */
+	if (rc == M2M_OK)
+		rc = folder_sync(args->operand, err);
 	if (rc == M2M_OK)
 		rc = manifest_write(&p, with ? keyring_sum : NULL, err);
 	if (rc == M2M_OK)

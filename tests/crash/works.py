@@ -176,9 +176,13 @@ class Work:
         except (OSError, ValueError):
             return []
         for name, digest in manifest["sha256"].items():
-            with open(os.path.join(folder, name), "rb") as f:
-                if hashlib.sha256(f.read()).hexdigest() != digest:
-                    raise Trouble(f"a backup with a manifest, and another {name}")
+            try:
+                with open(os.path.join(folder, name), "rb") as f:
+                    found = hashlib.sha256(f.read()).hexdigest()
+            except FileNotFoundError:
+                found = None
+            if found != digest:
+                raise Trouble(f"a backup with a manifest, and {'another' if found else 'no'} {name}")
         return ["a backup"]
 
     def judge(self, ended_well):
