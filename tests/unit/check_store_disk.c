@@ -184,6 +184,35 @@ START_TEST(test_disk_full_is_seen)
 }
 END_TEST
 
+/* Of an opening that fails, the 1st, 2nd, ... call for room; then there is room again. */
+START_TEST(test_open_on_a_full_disk)
+{
+	static int *const calls[] = { &faults.length, &faults.page, &faults.meta, &faults.sync };
+	struct m2m_err err = { 0 };
+	struct store *st = fx_open();
+
+	ck_assert_int_eq(fx_put(st, "k", "kept"), M2M_OK);
+	store_close(st);
+	st = NULL;
+	ck_assert_int_eq(unlink(fx_path("lock.mdb")), 0); /* it is made anew, and must have a length too */
+	faults.error = ENOSPC;
+	*calls[_i] = -1;
+	if (store_open(&fx_conf, &m2m_env_system, &st, &err) != M2M_OK) {
+		ck_assert_int_eq(err.rc, M2M_EFULL);
+		ck_assert_ptr_nonnull(strstr(err.text, fx_dir));
+		ck_assert_ptr_null(st);
+	} else { /* for reading at least */
+		ck_assert(_i > 0 && fx_has(st, "k", "kept"));
+		store_close(st);
+	}
+	*calls[_i] = 0;
+	st = fx_open();
+	ck_assert(fx_has(st, "k", "kept"));
+	ck_assert_int_eq(fx_put(st, "k2", "new"), M2M_OK);
+	store_close(st);
+}
+END_TEST
+
 static const struct {
 	int error;
 	bool page;
@@ -253,6 +282,7 @@ int main(void)
 	tcase_add_test(tc, test_no_thresholds);
 	tcase_add_test(tc, test_disk_full);
 	tcase_add_test(tc, test_disk_full_is_seen);
+	tcase_add_loop_test(tc, test_open_on_a_full_disk, 0, 4);
 	tcase_add_loop_test(tc, test_no_room_is_not_acknowledged, 0, sizeof(no_room) / sizeof(no_room[0]));
 	tcase_add_test(tc, test_failed_batch_is_tried_job_by_job);
 	suite_add_tcase(s, tc);

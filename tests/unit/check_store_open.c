@@ -285,6 +285,26 @@ START_TEST(test_made_but_empty_environment_is_new)
 }
 END_TEST
 
+/* Killed while the first two pages were written. */
+START_TEST(test_half_made_environment_is_made_anew)
+{
+	static const off_t ends[] = { 4096, 4097, 6000, 8191 };
+	MDB_env *env = NULL;
+
+	ck_assert_int_eq(mdb_env_create(&env), 0);
+	ck_assert_int_eq(mdb_env_open(env, fx_dir, 0, 0600), 0);
+	mdb_env_close(env);
+	ck_assert_int_eq(truncate(fx_path("data.mdb"), ends[_i]), 0);
+	fx_conf.create = false;
+	fx_refused(M2M_ECORRUPT, "truncated"); /* who is not to make one touches nothing */
+	fx_conf.create = true;
+	make(1);
+	/* one that held something is no such file, however short */
+	ck_assert_int_eq(truncate(fx_path("data.mdb"), ends[_i]), 0);
+	fx_refused(M2M_ECORRUPT, "truncated");
+}
+END_TEST
+
 START_TEST(test_empty_file)
 {
 	int fd = open(fx_path("data.mdb"), O_RDWR | O_CREAT, 0600);
@@ -502,6 +522,7 @@ int main(void)
 	tcase_add_test(tc, test_older_schema_untouched);
 	tcase_add_loop_test(tc, test_foreign_environment, 0, sizeof(foreign) / sizeof(foreign[0]));
 	tcase_add_test(tc, test_made_but_empty_environment_is_new);
+	tcase_add_loop_test(tc, test_half_made_environment_is_made_anew, 0, 4);
 	tcase_add_test(tc, test_empty_file);
 	tcase_add_test(tc, test_truncated);
 	tcase_add_test(tc, test_compact_length_is_taken);

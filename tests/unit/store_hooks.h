@@ -16,7 +16,7 @@
 
 /* What fails next, and how often (negative: always). */
 static struct {
-	int sync, meta, page, error;
+	int sync, meta, page, length, error;
 	bool disk_full;
 	void (*dropped)(void); /* called when the store, closed, has its file dropped from memory */
 } faults;
@@ -48,6 +48,11 @@ ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 ssize_t writev(int fd, const struct iovec *v, int n)
 {
 	return strikes(&faults.page) ? -1 : syscall(SYS_writev, fd, v, n);
+}
+
+int ftruncate(int fd, off_t n)
+{
+	return strikes(&faults.length) ? -1 : (int)syscall(SYS_ftruncate, fd, n);
 }
 
 int statvfs(const char *path, struct statvfs *out)
