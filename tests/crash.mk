@@ -16,6 +16,10 @@ check_LTLIBRARIES += tests/crash/memshim.la
 tests_crash_memshim_la_SOURCES = tests/crash/memshim.c
 tests_crash_memshim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath $(abs_top_builddir)/tests/crash
 
+check_LTLIBRARIES += tests/crash/clockshim.la
+tests_crash_clockshim_la_SOURCES = tests/crash/clockshim.c
+tests_crash_clockshim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath $(abs_top_builddir)/tests/crash
+
 check_PROGRAMS += tests/crash/crash_mas
 tests_crash_crash_mas_SOURCES = tests/crash/crash_mas.c
 tests_crash_crash_mas_LDADD = mas/libmas.la store/libstore.la common/libcommon.la $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)

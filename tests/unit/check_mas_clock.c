@@ -92,7 +92,7 @@ static void after(int64_t wrong)
 	in_use();
 	ck_assert_int_eq(state_of(3, NULL), MAS_KEY_REVOKED);
 	ck_assert_uint_eq(ask(ki_of(3, 5, 1), NULL), M2M_KEY_REVOKED);
-	ck_assert_int_eq(state_of(4, NULL), wrong + DAY <= 1    ? 0
+	ck_assert_int_eq(state_of(4, NULL), wrong + DAY <= 1	? 0
 					    : wrong + DAY > NOW ? MAS_KEY_ACTIVE
 								: MAS_KEY_EXPIRED);
 }
@@ -121,7 +121,8 @@ START_TEST(test_superseded_while_wrong)
 
 	ck_assert_uint_eq(push_for(1, ENROLEE, 30 * DAY), DIAMETER_SUCCESS);
 	w.now = wrong;
-	ck_assert_uint_eq(push_for(2, ENROLEE, 30 * DAY), w.now + 30 * DAY > 1 ? DIAMETER_SUCCESS : DIAMETER_INVALID_AVP_VALUE);
+	ck_assert_uint_eq(push_for(2, ENROLEE, 30 * DAY),
+			  w.now + 30 * DAY > 1 ? DIAMETER_SUCCESS : DIAMETER_INVALID_AVP_VALUE);
 	assert_undamaged();
 	w.now = NOW;
 	assert_undamaged();
