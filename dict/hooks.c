@@ -11,6 +11,7 @@
 #include "dict/codec_int.h"
 #include "dict/flow.h"
 #include "dict/guard.h"
+#include "dict/mend.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -194,40 +195,13 @@ static void on_trouble(enum fd_hook_type type, struct msg *msg, struct peer_hdr 
 
 /* --- answers ---------------------------------------------------------------------------------------------------- */
 
-static void add_number(struct dict_object *model, uint32_t number, struct msg *msg)
-{
-	union avp_value value = { .u32 = number };
-	struct avp *session = m2m_msg_find(msg, M2M_AVP_SESSION_ID), *avp = NULL;
-
-	if (fd_msg_avp_new(model, 0, &avp))
-		return;
-	if (fd_msg_avp_setvalue(avp, &value) || fd_msg_avp_add(session ? (msg_or_avp *)session : (msg_or_avp *)msg,
-							       session ? MSG_BRW_NEXT : MSG_BRW_FIRST_CHILD, avp))
-		fd_msg_free(avp);
-}
-
-/* Answers that the host itself makes: it takes the P bit from the dictionary (RFC 6733 6.2 wants the request's), and
- * leaves out what every answer of our applications has. */
 static void on_sending(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
 		       struct fd_hook_permsgdata *pmd, void *regdata)
 {
 	const struct m2m_hooks *hooks = regdata;
-	struct msg_hdr *hdr = NULL, *asked = NULL;
-	struct msg *query = NULL;
-	DiamId_t source = NULL;
 
 	(void)type, (void)peer, (void)other, (void)pmd;
-	if (fd_msg_hdr(msg, &hdr) || hdr->msg_flags & CMD_FLAG_REQUEST || fd_msg_source_get(msg, &source, NULL) ||
-	    source)
-		return;
-	if (fd_msg_answ_getq(msg, &query) || !query || fd_msg_hdr(query, &asked))
-		return;
-	hdr->msg_flags = (uint8_t)((hdr->msg_flags & ~CMD_FLAG_PROXIABLE) | (asked->msg_flags & CMD_FLAG_PROXIABLE));
-	if (hdr->msg_flags & CMD_FLAG_ERROR || hdr->msg_appl < M2M_APP_RP || hdr->msg_appl >= M2M_APP_RP + M2M_APPS ||
-	    m2m_msg_find(msg, M2M_AVP_AUTH_APPLICATION_ID))
-		return;
-	add_number(hooks->dict.avp[M2M_AVP_AUTH_SESSION_STATE], 1, msg);
-	add_number(hooks->dict.avp[M2M_AVP_AUTH_APPLICATION_ID], hdr->msg_appl, msg);
+	m2m_mend_answer(&hooks->dict, msg);
 }
 
 /* The host frees an answer that was sent without wiping it. Requests are kept until they are answered: their asker

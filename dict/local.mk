@@ -4,13 +4,13 @@
 noinst_LTLIBRARIES += dict/libm2mmsg.la
 dict_libm2mmsg_la_SOURCES = dict/messages.h dict/peers.h dict/peers.c dict/results.h dict/results.c \
 	dict/guard.c dict/guard.h dict/flow.c dict/flow.h dict/rate.c dict/rate.h \
-	dict/again.c dict/again.h
+	dict/again.c dict/again.h dict/offender.c dict/offender.h
 # A receiver may be cancelled while it waits: with unwind tables, that needs no setjmp, which AddressSanitizer minds.
 dict_libm2mmsg_la_CFLAGS = $(AM_CFLAGS) -fexceptions
 
 extension_LTLIBRARIES += dict/dict_m2m.la
 dict_dict_m2m_la_SOURCES = dict/dict_fd.c dict/entry.h dict/fd_dict.c dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h \
-	dict/flow.c dict/flow.h dict/guard.c dict/guard.h dict/hooks.c dict/hooks.h dict/msg.c common/err.c common/err.h common/secret.c common/secret.h
+	dict/flow.c dict/flow.h dict/guard.c dict/guard.h dict/hooks.c dict/hooks.h dict/mend.c dict/mend.h dict/msg.c dict/offender.c dict/offender.h common/err.c common/err.h common/secret.c common/secret.h
 dict_dict_m2m_la_CFLAGS = $(AM_CFLAGS) -fexceptions $(CRYPTO_CFLAGS)
 dict_dict_m2m_la_LDFLAGS = $(EXTENSION_LDFLAGS) -Wl,-z,nodelete
 dict_dict_m2m_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(AX_PTHREAD_LIBS)

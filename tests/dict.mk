@@ -39,9 +39,15 @@ tests_unit_check_again_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_again_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_again_LDADD = dict/libm2mmsg.la common/libcommon.la $(AX_PTHREAD_LIBS) $(CHECK_LIBS)
 
+check_PROGRAMS += tests/unit/check_offender
+TESTS += tests/unit/check_offender
+tests_unit_check_offender_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_offender_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_offender_LDADD = dict/libm2mmsg.la common/libcommon.la $(CHECK_LIBS)
+
 check_PROGRAMS += tests/glue/check_node
 TESTS += tests/glue/check_node
-tests_glue_check_node_SOURCES = tests/glue/check_node.c tests/glue/node_lab.h dict/hooks.c
+tests_glue_check_node_SOURCES = tests/glue/check_node.c tests/glue/node_lab.h dict/hooks.c dict/mend.c
 tests_glue_check_node_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_glue_check_node_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
 tests_glue_check_node_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(CHECK_LIBS)

@@ -260,6 +260,31 @@ class Hostile(LabCase):
             ("command of another application", dia.message(dia.KPR, dia.SAK, [*self.head(m, dia.SAK, lablib.MAS), self.key(m)]), 3001),
         ])
 
+    def test_failed_avp(self):
+        """RFC 6733 7.5: the AVP itself, alone in its group; nothing but zeros of a key."""
+        m = self.link("mtf2")
+        unknown, short, vendors = dia.avp(9999, "what is this?"), dia.avp(dia.REASON, b"abc"), dia.avp(9, "x", 77)
+        zeros = dia.avp(dia.KEYING_MATERIAL, bytes(32))
+        twice = [dia.avp(dia.KE_NAME, f"{i:032}@mtf.example.com") for i in (1, 2)]
+        key = self.key(m)[12:]
+        for name, avps, result, failed in (
+                ("unknown", [unknown], 5001, unknown), ("unknown, of a vendor", [vendors, unknown], 5001, vendors),
+                ("unknown, in the key", [dia.avp(dia.KEY, [key, unknown])], 5001, dia.avp(dia.KEY, unknown)),
+                ("unknown, behind one in a group that may be ignored", [dia.avp(dia.KEY, [key, unknown], flags=0x80), unknown], 5001, unknown),
+                ("wrong length", [short], 5014, short),
+                ("wrong length, in the key", [dia.avp(dia.KEY, [dia.avp(dia.SUID, b"abcde"), key])], 5014, dia.avp(dia.KEY, dia.avp(dia.SUID, b"abcde"))),
+                ("twice in the key", [dia.avp(dia.KEY, [*twice, dia.avp(dia.KEY_NAME, b"x" * 32 + b"@a")])], 5009, dia.avp(dia.KEY, twice[1])),
+                ("missing in the key", [dia.avp(dia.KEY, dia.avp(dia.KEY_NAME, b"0" * 32 + b"@a.b"))], 5005, dia.avp(dia.KEY, dia.avp(dia.SUID, 0))),
+                ("no key at all", [], 5005, dia.avp(dia.KEY)),
+                ("a key of zeros", [self.key(m, KEYING_MATERIAL=bytes(32))], 5004, dia.avp(dia.KEY, zeros)),
+                ("a short key", [self.key(m, KEYING_MATERIAL=b"x" * 31)], 5004, None)):
+            with self.subTest(name):
+                answer = m.ask(self.kpr(m, *avps))
+                self.assertEqual(answer.result, result)
+                self.assertEqual([v for c, _, v in answer.avps if c == dia.FAILED_AVP], [failed] if failed else [answer.get(dia.FAILED_AVP)])
+                self.assertNotIn(b"x" * 31, answer.octets)
+                self.assertNotIn(b"0123456789abcdef", answer.octets)
+
     def test_roles(self):
         m, m3, c, km = self.link("mtf2"), self.link("mtf3"), self.link("cse2"), self.node_keys("honest")["keys"][0]["kmId"]
         ki, _ = self.derive("honest")

@@ -137,7 +137,7 @@ push_unknown_avp(Env) ->
 
 push_unknown_inside(Env) ->
     K = new_key(Env, "inside"),
-    refused(5001, 9999, kpr(Env, [K#{'AVP' => [unknown(true)]}])),  % the host's answer; RFC 6733 7.5 lets it leave the group out
+    refused(5001, {1106, 9999}, kpr(Env, [K#{'AVP' => [unknown(true)]}])),
     success(kpr(Env, [K#{'AVP' => [unknown(false)]}])).
 
 push_wrong_length(Env) ->
