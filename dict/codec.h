@@ -17,7 +17,7 @@ struct m2m_codec {
 /* What is wrong with a message, as an answer says it (RFC 6733 7.1.5, 7.5). */
 struct m2m_fault {
 	uint32_t code;	    /* 5004 5005 5007 5009 5014; 0: nothing */
-	struct avp *failed; /* the content of Failed-AVP, owned; NULL: none. Never holds a secret. */
+	struct avp *failed; /* the content of Failed-AVP, owned; NULL: none. Of a secret only its length. */
 	char text[128];	    /* names the AVP and the rule */
 };
 

@@ -51,6 +51,22 @@ static struct avp *copy_unknown(struct avp *from, struct avp_hdr *hdr)
 	return ret ? NULL : avp;
 }
 
+/* As long as it was. */
+static struct avp *copy_secret(const struct m2m_codec *codec, enum m2m_avp which, const struct avp_hdr *hdr)
+{
+	size_t n = hdr->avp_value ? hdr->avp_value->os.len : 0;
+	uint8_t *zeros = calloc(1, n + 1);
+	union avp_value value = { .os = { .data = zeros, .len = n } };
+	struct avp *avp = NULL;
+
+	if (zeros && fd_msg_avp_new(codec->dict.avp[which], 0, &avp) == 0 && fd_msg_avp_setvalue(avp, &value)) {
+		fd_msg_free(avp);
+		avp = NULL;
+	}
+	free(zeros);
+	return avp;
+}
+
 static struct avp *copy(const struct m2m_codec *codec, struct avp *from);
 
 static bool copy_children(const struct m2m_codec *codec, struct avp *from, struct avp *to)
@@ -73,7 +89,7 @@ static bool copy_children(const struct m2m_codec *codec, struct avp *from, struc
 static struct avp *copy(const struct m2m_codec *codec, struct avp *from)
 {
 	struct dict_object *model = NULL;
-	struct avp_hdr *hdr = NULL;
+	struct avp_hdr *hdr = NULL, *to = NULL;
 	struct avp *avp = NULL;
 	enum m2m_avp which;
 
@@ -81,7 +97,7 @@ static struct avp *copy(const struct m2m_codec *codec, struct avp *from)
 		return NULL;
 	which = m2m_avp_kind(hdr);
 	if (which < M2M_AVPS && m2m_avps[which].secret)
-		return example(codec, which);
+		return copy_secret(codec, which, hdr);
 	if (fd_msg_model(from, &model) || !model)
 		return copy_unknown(from, hdr);
 	if (fd_msg_avp_new(model, 0, &avp))
@@ -90,6 +106,8 @@ static struct avp *copy(const struct m2m_codec *codec, struct avp *from)
 		fd_msg_free(avp);
 		return NULL;
 	}
+	if (fd_msg_avp_hdr(avp, &to) == 0)
+		to->avp_flags = hdr->avp_flags;
 	return avp;
 }
 

@@ -40,8 +40,8 @@ static struct avp *avp_of(const struct m2m_fd_dict *dict, uint8_t *octets)
 	hdr->avp_code = (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 | octets[3];
 	hdr->avp_flags = octets[4];
 	if (header == 12)
-		hdr->avp_vendor = (uint32_t)octets[8] << 24 | (uint32_t)octets[9] << 16 | (uint32_t)octets[10] << 8 |
-				  octets[11];
+		hdr->avp_vendor =
+			(uint32_t)octets[8] << 24 | (uint32_t)octets[9] << 16 | (uint32_t)octets[10] << 8 | octets[11];
 	return avp;
 }
 
@@ -85,7 +85,8 @@ static void mend_failed(const struct m2m_fd_dict *dict, struct msg *answer, stru
 	uint8_t *octets = NULL, *out = NULL;
 	size_t n = 0;
 
-	if (!shown || fd_msg_avp_hdr(shown, &hdr) || (!want.is_unknown && result_of(answer) != DIAMETER_INVALID_AVP_LENGTH))
+	if (!shown || fd_msg_avp_hdr(shown, &hdr) ||
+	    (!want.is_unknown && result_of(answer) != DIAMETER_INVALID_AVP_LENGTH))
 		return;
 	want.code = hdr->avp_code;
 	want.vendor = hdr->avp_flags & AVP_FLAG_VENDOR ? hdr->avp_vendor : 0;
@@ -109,8 +110,8 @@ void m2m_mend_answer(const struct m2m_fd_dict *dict, struct msg *answer)
 	struct msg *request = NULL;
 	DiamId_t source = NULL;
 
-	if (fd_msg_hdr(answer, &hdr) || hdr->msg_flags & CMD_FLAG_REQUEST ||
-	    fd_msg_source_get(answer, &source, NULL) || source)
+	if (fd_msg_hdr(answer, &hdr) || hdr->msg_flags & CMD_FLAG_REQUEST || fd_msg_source_get(answer, &source, NULL) ||
+	    source)
 		return;
 	if (fd_msg_answ_getq(answer, &request) || !request || fd_msg_hdr(request, &asked))
 		return;

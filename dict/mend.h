@@ -7,7 +7,8 @@
 
 /* Give an answer that is about to be sent the P bit of its request (RFC 6733 6.2; the host takes it from the
  * dictionary), a Failed-AVP with what was refused (7.5), and what every answer of our applications has. Answers of ours
- * and answers that are only passed on are left as they are, but for the P bit. Out of memory: as much as was possible. */
+ * and answers that are only passed on are left as they are, but for the P bit. Out of memory: as much as was possible.
+ */
 void m2m_mend_answer(const struct m2m_fd_dict *dict, struct msg *answer);
 
 #endif

@@ -6,11 +6,11 @@
 
 #include <string.h>
 
-#define MSG_HEADER     20
-#define AVP_HEADER     8
-#define FLAG_VENDOR    0x80
+#define MSG_HEADER 20
+#define AVP_HEADER 8
+#define FLAG_VENDOR 0x80
 #define FLAG_MANDATORY 0x40
-#define DEPTH_MAX      8
+#define DEPTH_MAX 8
 
 struct at {
 	const uint8_t *p;

@@ -241,6 +241,7 @@ START_TEST(test_no_key_in_failed_avp)
 	static struct m2m_kpr out;
 	struct msg *msg;
 	struct avp *avp;
+	struct avp_hdr *hdr = NULL;
 	size_t at;
 
 	raw_head(M2M_KPR, true, M2M_AVPS);
@@ -256,7 +257,9 @@ START_TEST(test_no_key_in_failed_avp)
 	ck_assert_uint_eq(fault.code, 5009);
 	avp = child(fault.failed);
 	ck_assert_uint_eq(code_of(avp), 583);
-	ck_assert_uint_eq(octets_of(avp), 1);
+	ck_assert_uint_eq(octets_of(avp), 32);
+	ck_assert_int_eq(fd_msg_avp_hdr(avp, &hdr), 0);
+	ck_assert(m2m_secret_is_zero(hdr->avp_value->os.data, 32));
 	m2m_fault_wipe(&fault);
 	fd_msg_free(msg);
 }

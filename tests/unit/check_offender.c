@@ -175,7 +175,7 @@ START_TEST(what_does_not_fit)
 	avp(9999, M, 0, "value");
 	ck_assert_uint_eq(m2m_offender_find(msg, len, &want, look, NULL, out, 15), 0);
 	ck_assert_uint_eq(m2m_offender_find(msg, len, &want, look, NULL, out, 16), 16);
-	ck_assert_uint_eq(m2m_offender_find(msg, len - 4, &want, look, NULL, out, 16), 0); /* cut */
+	ck_assert_uint_eq(m2m_offender_find(msg, len - 4, &want, look, NULL, out, 16), 0);  /* cut */
 	ck_assert_uint_eq(m2m_offender_find(msg, len - 3, &want, look, NULL, out, 16), 16); /* without its padding */
 	set_up();
 	for (int i = 0; i < 10; i++)
