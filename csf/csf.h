@@ -29,6 +29,7 @@ struct csf_conf {
 	int64_t key_timeout;	      /* s, for an SKA */
 	int64_t cache_max;	      /* association keys held at once */
 	struct m2m_conf_sections mas; /* struct csf_mas */
+	char *crl;		      /* revocation list of peers' CA; NULL: none */
 	struct m2m_conf_sections peers; /* struct m2m_peer */
 };
 extern const struct m2m_conf_item csf_conf_items[];

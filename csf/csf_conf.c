@@ -115,6 +115,13 @@ const struct m2m_conf_item csf_conf_items[] = {
 	  .sub_size = sizeof(struct csf_mas),
 	  .help = "A MAS that may be asked for association keys; the title is its MAS-ID. It needs a peer section "
 		  "with role mas." },
+	{ .name = "crl",
+	  .type = M2M_CONF_STRING,
+	  .offset = offsetof(struct csf_conf, crl),
+	  .file = true,
+	  .help = "Revocation list (PEM) of the CA of Diameter peers. Read again when the file has changed: a peer "
+		  "whose "
+		  "certificate is on it is refused and its connection dropped, without a restart. Default: none." },
 	{ .name = "peer",
 	  .type = M2M_CONF_SECTIONS,
 	  .offset = offsetof(struct csf_conf, peers),

@@ -84,6 +84,8 @@ static enum m2m_rc start(struct glue *g, const char *conffile, struct m2m_err *e
 		rc = m2m_secret_process(err);
 	if (rc == M2M_OK)
 		rc = dict_node_new(&g->conf.peers, &g->node, err);
+	if (rc == M2M_OK)
+		rc = dict_node_revocations(g->node, g->conf.crl, err);
 	if (rc == M2M_OK && g->conf.relay_listen)
 		rc = dict_client_of(g->node, M2M_RPR, err);
 	if (rc == M2M_OK && g->conf.resolver_socket)

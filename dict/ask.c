@@ -197,8 +197,8 @@ static enum m2m_rc check_who(struct dict_node *node, const struct question *q, s
 	const struct m2m_peer *source = dict_link_source(node, msg, &link), *who;
 
 	if (!source)
-		return m2m_fail(err, M2M_EPEER, "%s-Answer: from a connection whose certificate does not name its peer",
-				name);
+		return m2m_fail(err, M2M_EPEER,
+				"%s-Answer: from a connection whose certificate is not good for its peer", name);
 	who = m2m_peer_find(node->peers, origin);
 	if (!who || (who != source && !(source->roles & M2M_ROLE_RELAY)))
 		return m2m_fail(err, M2M_EPEER, "%s-Answer: from %s, but with another Origin-Host", name, source->host);

@@ -9,38 +9,43 @@
 
 #include "dict/node_int.h"
 
-#include <gnutls/x509.h>
+#include "dict/cert.h"
 
-/* One dNSName of the subjectAltName extension equal to host? No wildcards, no common name. */
-static bool cert_names(gnutls_x509_crt_t crt, struct m2m_span host)
-{
-	for (unsigned i = 0;; i++) {
-		char name[256];
-		size_t n = sizeof(name);
-		int kind = gnutls_x509_crt_get_subject_alt_name(crt, i, name, &n, NULL);
+/* The host's, not in its headers: ask it to close a peer's connection, by a DPR with that Disconnect-Cause. */
+struct fd_peer;
+int fd_psm_terminate(struct fd_peer *peer, char *cause);
 
-		if (kind == GNUTLS_E_SHORT_MEMORY_BUFFER)
-			continue; /* longer than any host's name */
-		if (kind < 0)
-			return false;
-		if (kind == GNUTLS_SAN_DNSNAME && m2m_fqdn_equal(m2m_span(name, n), host))
-			return true;
-	}
-}
-
-static bool cert_is_of(const struct peer_info *info)
+/* What the peer showed; NULL: nothing that is a certificate. Owned. */
+static gnutls_x509_crt_t shown(const struct peer_info *info)
 {
 	gnutls_x509_crt_t crt = NULL;
-	bool ok = false;
 
-	if (!info->runtime.pir_cert_list || info->runtime.pir_cert_list_size == 0)
-		return false;
-	if (gnutls_x509_crt_init(&crt) < 0)
-		return false;
+	if (!info->runtime.pir_cert_list || info->runtime.pir_cert_list_size == 0 || gnutls_x509_crt_init(&crt) < 0)
+		return NULL;
 	if (gnutls_x509_crt_import(crt, &info->runtime.pir_cert_list[0], GNUTLS_X509_FMT_DER) >= 0)
-		ok = cert_names(crt, m2m_span(info->pi_diamid, info->pi_diamidlen));
+		return crt;
 	gnutls_x509_crt_deinit(crt);
-	return ok;
+	return NULL;
+}
+
+/* Why is the certificate not good for the peer? Static text; NULL: it is. section: may be NULL. */
+static const char *objection(struct dict_node *node, const struct m2m_peer *section, const struct peer_info *info,
+			     gnutls_x509_crt_t crt)
+{
+	if (!crt)
+		return "it shows no certificate";
+	if (!m2m_cert_names(crt, m2m_span(info->pi_diamid, info->pi_diamidlen)))
+		return "its certificate has no such dNSName";
+	if (section && !m2m_cert_is_pinned(crt, section))
+		return "its certificate's key is none of its pins";
+	if (node->crl && m2m_crl_revokes(node->crl, crt))
+		return "its certificate is revoked";
+	return NULL;
+}
+
+static bool realm_is_good(const struct m2m_peer *section, struct m2m_span realm)
+{
+	return !section->realm || m2m_fqdn_equal(m2m_span_str(section->realm), realm);
 }
 
 static const struct m2m_peer *section_of(struct dict_node *node, const struct peer_info *info)
@@ -48,23 +53,59 @@ static const struct m2m_peer *section_of(struct dict_node *node, const struct pe
 	return m2m_peer_find(node->peers, m2m_span(info->pi_diamid, info->pi_diamidlen));
 }
 
+static struct link *link_of(struct dict_node *node, const struct m2m_peer *section)
+{
+	return &node->links[section - (const struct m2m_peer *)node->peers->v];
+}
+
+/* Has the revocation list changed? Then connections that are open are judged by it again. */
+static void refresh(struct dict_node *node)
+{
+	if (!node->crl || !m2m_crl_look(node->crl))
+		return;
+	pthread_rwlock_wrlock(&node->links_lock);
+	for (size_t i = 0; i < node->peers->n; i++) {
+		struct link *link = &node->links[i];
+
+		if (!link->crt || !link->bound || !m2m_crl_revokes(node->crl, link->crt))
+			continue;
+		link->bound = false;
+		link->why = "its certificate is revoked";
+		m2m_log(&dict_env, M2M_NOTICE, "peer %s is refused from now on: %s",
+			((const struct m2m_peer *)node->peers->v)[i].host, link->why);
+	}
+	pthread_rwlock_unlock(&node->links_lock);
+}
+
 /* The host asks about a peer that dials in. No opinion on peers without a section: another extension may know them. */
 static int validate(struct peer_info *info, int *auth, int (**after_tls)(struct peer_info *))
 {
 	struct dict_node *node = dict_node_self();
+	const struct m2m_peer *section = NULL;
+	gnutls_x509_crt_t crt = NULL;
+	const char *why = NULL;
 
 	(void)after_tls;
 	*auth = 0;
 	if (!node)
 		return 0;
-	if (!cert_is_of(info)) {
-		m2m_log(&dict_env, M2M_NOTICE, "peer %s refused: its certificate has no such dNSName", info->pi_diamid);
+	refresh(node);
+	section = section_of(node, info);
+	crt = shown(info);
+	why = objection(node, section, info, crt);
+	if (!why && section && info->runtime.pir_realm &&
+	    !realm_is_good(section, m2m_span(info->runtime.pir_realm, info->runtime.pir_realmlen)))
+		why = "its realm is not the one that is configured";
+	if (why) {
+		m2m_log(&dict_env, M2M_NOTICE, "peer %s refused: %s", info->pi_diamid, why);
 		*auth = -1;
-	} else if (section_of(node, info)) {
+	} else if (section) {
 		/* Else the host forgets it after an hour without requests, watchdogs or not. */
 		info->config.pic_flags.exp = PI_EXP_NONE;
 		*auth = 1;
 	}
+	if (crt)
+		gnutls_x509_crt_deinit(crt);
 	dict_node_unref(node);
 	return 0;
 }
@@ -83,37 +124,71 @@ static unsigned apps_of(struct peer_info *info)
 	return apps;
 }
 
-static struct link *link_of(struct dict_node *node, const struct m2m_peer *section)
+/* The certificate of a link, and what is to be said of it. Takes crt over; the lock is held for writing. */
+static void link_judge(struct dict_node *node, struct link *link, const struct m2m_peer *section,
+		       const struct peer_info *info, gnutls_x509_crt_t crt)
 {
-	return &node->links[section - (const struct m2m_peer *)node->peers->v];
+	if (link->crt)
+		gnutls_x509_crt_deinit(link->crt);
+	link->crt = crt;
+	link->why = objection(node, section, info, crt);
+	link->expires = crt ? gnutls_x509_crt_get_expiration_time(crt) : 0;
 }
 
 /* The answer to our own CER: the host still shows the certificate of the peer that we dialled, and no longer in
  * connected(). */
 static void answered_cer(struct dict_node *node, const struct m2m_peer *section, const struct peer_info *info)
 {
-	bool ok = cert_is_of(info);
+	gnutls_x509_crt_t crt = shown(info);
+	struct link *link = link_of(node, section);
 
 	pthread_rwlock_wrlock(&node->links_lock);
-	link_of(node, section)->dialled = ok;
+	link->bound = false;
+	link->dialled = link->answered = true;
+	link_judge(node, link, section, info, crt);
 	pthread_rwlock_unlock(&node->links_lock);
 }
 
 static void connected(struct dict_node *node, const struct m2m_peer *section, struct peer_info *info)
 {
-	struct link link = { .apps = apps_of(info) };
-	bool accepted = cert_is_of(info);
+	gnutls_x509_crt_t crt = shown(info);
+	struct link *link = link_of(node, section);
+	const char *why;
 
 	pthread_rwlock_wrlock(&node->links_lock);
-	if (!info->runtime.pir_cert_list)
-		accepted = link_of(node, section)->dialled;
-	link.bound = accepted && info->runtime.pir_realm &&
-		     !m2m_fqdn_parse(m2m_span(info->runtime.pir_realm, info->runtime.pir_realmlen), &link.realm, NULL);
-	*link_of(node, section) = link;
+	if (crt || !link->answered) {
+		link_judge(node, link, section, info, crt);
+		link->dialled = false;
+	}
+	link->answered = link->dropped = false;
+	link->apps = apps_of(info);
+	if (!link->why &&
+	    (!info->runtime.pir_realm ||
+	     m2m_fqdn_parse(m2m_span(info->runtime.pir_realm, info->runtime.pir_realmlen), &link->realm, NULL) ||
+	     !realm_is_good(section, m2m_id_span(&link->realm))))
+		link->why = "its realm is not the one that is configured";
+	why = link->why;
+	link->bound = !why;
 	pthread_rwlock_unlock(&node->links_lock);
-	m2m_log(&dict_env, M2M_NOTICE, "peer %s connected, %s", section->host,
-		link.bound ? "its certificate names it"
-			   : "but its certificate does not name it: its requests are refused");
+	m2m_log(&dict_env, M2M_NOTICE, "peer %s connected, %s%s", section->host,
+		why ? "but its requests are refused: " : "its certificate names it", why ? why : "");
+}
+
+/* A peer that dialled in, and whose certificate was revoked since, is hung up on with the next that it sends. One that
+ * we dialled is left alone: the host would not dial it again, and nothing goes to it or is taken from it. */
+static void drop_revoked(struct dict_node *node, const struct m2m_peer *section, struct peer_hdr *peer)
+{
+	struct link *link = link_of(node, section);
+	bool drop;
+
+	if (!node->crl)
+		return;
+	pthread_rwlock_wrlock(&node->links_lock);
+	drop = !link->bound && link->crt && !link->dialled && !link->dropped && m2m_crl_revokes(node->crl, link->crt);
+	link->dropped = link->dropped || drop;
+	pthread_rwlock_unlock(&node->links_lock);
+	if (drop)
+		(void)fd_psm_terminate((struct fd_peer *)peer, (char *)(uintptr_t) "DO_NOT_WANT_TO_TALK_TO_YOU");
 }
 
 /* The host gives an answer to whoever has the asker's name by now. Its keys are for the asker alone. */
@@ -137,16 +212,19 @@ static void on_hook(enum fd_hook_type type, struct msg *msg, struct peer_hdr *pe
 	(void)other, (void)pmd;
 	if (!peer)
 		return;
-	if (type == HOOK_MESSAGE_RECEIVED &&
-	    (fd_msg_hdr(msg, &hdr) || hdr->msg_code != CC_CAPABILITIES_EXCHANGE || hdr->msg_flags & CMD_FLAG_REQUEST))
-		return;
+	refresh(node);
 	section = section_of(node, &peer->info);
-	if (section && type == HOOK_MESSAGE_RECEIVED)
-		answered_cer(node, section, &peer->info);
-	else if (section && type == HOOK_MESSAGE_SENDING)
-		sending(node, section, msg);
-	else if (section)
+	if (!section)
+		return;
+	if (type == HOOK_PEER_CONNECT_SUCCESS)
 		connected(node, section, &peer->info);
+	else if (type == HOOK_MESSAGE_SENDING)
+		sending(node, section, msg);
+	else if (fd_msg_hdr(msg, &hdr) == 0 && hdr->msg_code == CC_CAPABILITIES_EXCHANGE &&
+		 !(hdr->msg_flags & CMD_FLAG_REQUEST))
+		answered_cer(node, section, &peer->info);
+	else
+		drop_revoked(node, section, peer);
 }
 
 bool dict_link_get(struct dict_node *node, const struct m2m_peer *peer, struct link *out)
@@ -154,6 +232,8 @@ bool dict_link_get(struct dict_node *node, const struct m2m_peer *peer, struct l
 	pthread_rwlock_rdlock(&node->links_lock);
 	*out = *link_of(node, peer);
 	pthread_rwlock_unlock(&node->links_lock);
+	out->crt = NULL;
+	out->bound = out->bound && m2m_now(&dict_env) < out->expires;
 	return out->bound;
 }
 
@@ -180,6 +260,54 @@ enum m2m_rc dict_links_open(struct dict_node *node, struct m2m_err *err)
 	if (fd_peer_validate_register(validate))
 		return m2m_fail(err, M2M_ENOMEM, "peers: the host takes no validator");
 	return M2M_OK;
+}
+
+/* Copies of the CAs that the host trusts. */
+static enum m2m_rc take_cas(struct dict_node *node, struct m2m_err *err)
+{
+	gnutls_x509_trust_list_t trusted = NULL;
+	gnutls_x509_trust_list_iter_t at = NULL;
+	gnutls_x509_crt_t ca = NULL, *more;
+
+	gnutls_certificate_get_trust_list(fd_g_config->cnf_sec_data.credentials, &trusted);
+	while (trusted && gnutls_x509_trust_list_iter_get_ca(trusted, &at, &ca) == 0) {
+		more = realloc(node->cas, (node->ncas + 1) * sizeof(*more));
+		if (!more) {
+			gnutls_x509_crt_deinit(ca);
+			gnutls_x509_trust_list_iter_deinit(at);
+			return m2m_fail(err, M2M_ENOMEM, "crl: out of memory");
+		}
+		node->cas = more;
+		node->cas[node->ncas++] = ca;
+	}
+	return M2M_OK;
+}
+
+enum m2m_rc dict_node_revocations(struct dict_node *node, const char *path, struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+
+	if (!path)
+		return M2M_OK;
+	rc = take_cas(node, err);
+	if (!rc)
+		rc = m2m_crl_open(path, node->cas, node->ncas, &dict_env, &node->crl, err);
+	if (rc)
+		m2m_err_prefix(err, "crl");
+	return rc;
+}
+
+void dict_links_free(struct dict_node *node)
+{
+	for (size_t i = 0; node->links && i < node->peers->n; i++) {
+		if (node->links[i].crt)
+			gnutls_x509_crt_deinit(node->links[i].crt);
+	}
+	free(node->links);
+	m2m_crl_close(node->crl);
+	for (unsigned i = 0; i < node->ncas; i++)
+		gnutls_x509_crt_deinit(node->cas[i]);
+	free(node->cas);
 }
 
 void dict_links_close(struct dict_node *node)

@@ -33,6 +33,6 @@ $(nodist_erlang_DATA): dict/dictgen$(EXEEXT)
 noinst_LTLIBRARIES += dict/libdict.la
 dict_libdict_la_SOURCES = dict/codec.h dict/codec_int.h dict/decode.c dict/encode.c dict/msg.c dict/failed_avp.c dict/fd_dict.c \
 	dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h dict/node.h dict/entry.h \
-	dict/node_int.h dict/node.c dict/links.c dict/serve.c dict/ask.c
+	dict/node_int.h dict/node.c dict/links.c dict/serve.c dict/ask.c dict/cert.c dict/cert.h dict/crl.c dict/crl.h
 dict_libdict_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(GNUTLS_CFLAGS)
 dict_libdict_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS)

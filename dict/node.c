@@ -49,11 +49,11 @@ void dict_node_ref(struct dict_node *node)
 
 static void destroy(struct dict_node *node)
 {
+	dict_links_free(node);
 	pthread_rwlock_destroy(&node->links_lock);
 	pthread_cond_destroy(&node->idle);
 	pthread_mutex_destroy(&node->lock);
 	pthread_mutex_destroy(&node->rates_lock);
-	free(node->links);
 	free(node->rates);
 	m2m_again_free(node->again);
 	free(node);

@@ -27,6 +27,11 @@ enum m2m_rc dict_node_new(const struct m2m_conf_sections *peers, struct dict_nod
  * returns. Calls that are not answered yet may still be, afterwards. */
 void dict_node_free(struct dict_node *node);
 
+/* Refuse certificates that the revocation list in file `path` names: at each new connection, and, when the file has
+ * changed, on connections that are open. Call in init; path: borrowed until dict_node_free, NULL: no list. M2M_ECONF,
+ * M2M_ENOMEM: m2m_crl_open's. A file that turns bad later leaves the list in force as it was, and is logged. */
+enum m2m_rc dict_node_revocations(struct dict_node *node, const char *path, struct m2m_err *err);
+
 /* Of the host, lower case, NUL-terminated, borrowed. */
 const char *dict_node_identity(const struct dict_node *node);
 const char *dict_node_realm(const struct dict_node *node);

@@ -5,6 +5,7 @@
 
 #include "dict/again.h"
 #include "dict/codec.h"
+#include "dict/crl.h"
 #include "dict/node.h"
 #include "dict/rate.h"
 
@@ -25,9 +26,14 @@ struct served {
 
 /* What is known of a peer's connection; see links.c. */
 struct link {
-	bool bound;    /* the certificate names the peer */
-	bool dialled;  /* our CER was answered, and that certificate names the peer */
-	unsigned apps; /* bit i: advertised m2m_apps[i] */
+	bool bound;	 /* the certificate is good for the peer */
+	bool dialled;	 /* by us */
+	bool answered;	 /* our CER was, and the connection is not established yet: `why` and `crt` are of the answer */
+	bool dropped;	 /* the host was asked to close it */
+	const char *why; /* it is not bound, static text */
+	int64_t expires; /* s, the certificate */
+	gnutls_x509_crt_t crt; /* NULL: it showed none; links.c's alone */
+	unsigned apps;	       /* bit i: advertised m2m_apps[i] */
 	struct m2m_id realm;
 };
 
@@ -42,7 +48,10 @@ struct dict_node {
 	struct fd_rt_out_hdl *route;
 
 	pthread_rwlock_t links_lock;
-	struct link *links; /* one per peer section */
+	struct link *links;	/* one per peer section */
+	struct m2m_crl *crl;	/* NULL: none is configured */
+	gnutls_x509_crt_t *cas; /* who may sign it */
+	unsigned ncas;
 
 	pthread_mutex_t rates_lock;
 	struct m2m_rate *rates; /* M2M_CMDS per peer section */
@@ -72,7 +81,8 @@ enum m2m_rc dict_node_advertise(struct dict_node *node, enum m2m_cmd cmd, struct
 
 /* links.c */
 enum m2m_rc dict_links_open(struct dict_node *node, struct m2m_err *err);
-void dict_links_close(struct dict_node *node);
+void dict_links_close(struct dict_node *node); /* no callback of the host comes after it */
+void dict_links_free(struct dict_node *node);
 /* The connection of a peer (one of node->peers); false: not connected, or its certificate does not name it. */
 bool dict_link_get(struct dict_node *node, const struct m2m_peer *peer, struct link *out);
 /* Does the peer at the other end of the message's connection have a section, and does its certificate name it? NULL:

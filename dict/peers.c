@@ -2,6 +2,7 @@
 /* The `peer` sections: their table, and look-ups in what was read. Reads only: thread-safe. */
 #include "dict/peers.h"
 
+#include "common/hex.h"
 #include "common/ident.h"
 
 static const char *const role_words[] = { "mtf", "mas", "csf", "cse", "relay", NULL };
@@ -14,6 +15,24 @@ static const char *const role_words[] = { "mtf", "mas", "csf", "cse", "relay", N
 			     "is 4183. 0: any number.",                                                            \
 	}
 
+#define PIN_WORD "sha256:"
+
+static bool pin_parse(const char *text, uint8_t out[M2M_PIN_LEN])
+{
+	struct m2m_span s = m2m_span_str(text);
+	size_t n = sizeof(PIN_WORD) - 1;
+
+	return s.n > n && memcmp(s.p, PIN_WORD, n) == 0 && m2m_unhex(m2m_span(s.p + n, s.n - n), out, M2M_PIN_LEN);
+}
+
+static const char *is_pin(const char *value, char *buf, size_t size)
+{
+	uint8_t pin[M2M_PIN_LEN];
+
+	(void)buf, (void)size;
+	return pin_parse(value, pin) ? NULL : "must be sha256: and 64 hex digits";
+}
+
 const struct m2m_conf_item m2m_peer_conf_items[] = {
 	{ .name = "roles",
 	  .type = M2M_CONF_WORDS,
@@ -23,6 +42,17 @@ const struct m2m_conf_item m2m_peer_conf_items[] = {
 	  .help = "What this peer may be to us: mtf (pushes root keys), mas (keeps root keys), csf (relays "
 		  "enrolments), cse "
 		  "(asks for association keys), relay (a Diameter agent that may stand between)." },
+	{ .name = "realm",
+	  .type = M2M_CONF_STRING,
+	  .offset = offsetof(struct m2m_peer, realm),
+	  .check = m2m_conf_is_fqdn,
+	  .help = "Its Diameter realm: a connection of another one is refused. Default: any." },
+	{ .name = "pins",
+	  .type = M2M_CONF_LIST,
+	  .offset = offsetof(struct m2m_peer, pins),
+	  .check = is_pin,
+	  .help = "The keys that it may have: \"sha256:\" and the SHA-256 of a certificate's SubjectPublicKeyInfo in "
+		  "hex. None: any key that the CA has certified for its name." },
 	{ .name = "service-providers",
 	  .type = M2M_CONF_LIST,
 	  .offset = offsetof(struct m2m_peer, service_providers),
@@ -79,4 +109,15 @@ bool m2m_peer_is_target(const struct m2m_peer *peer, struct m2m_span target)
 			return true;
 	}
 	return false;
+}
+
+bool m2m_peer_is_pinned(const struct m2m_peer *peer, const uint8_t spki[M2M_PIN_LEN])
+{
+	for (size_t i = 0; i < peer->pins.n; i++) {
+		uint8_t pin[M2M_PIN_LEN];
+
+		if (pin_parse(peer->pins.v[i], pin) && memcmp(pin, spki, M2M_PIN_LEN) == 0)
+			return true;
+	}
+	return peer->pins.n == 0;
 }

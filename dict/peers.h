@@ -19,6 +19,8 @@ enum m2m_role {
 struct m2m_peer {
 	char *host; /* the section's title: the Diameter identity; matches the certificate's dNSName */
 	unsigned roles;
+	char *realm;				   /* its Origin-Realm; NULL: any */
+	struct m2m_conf_strings pins;		   /* "sha256:" and hex; none: any key that its CA certified */
 	struct m2m_conf_strings service_providers; /* role mtf: SP-FQDNs whose enrolees it may provision */
 	struct m2m_conf_strings cse_ids;	   /* role cse: the Association-Target-Ids that it is */
 	int64_t max_handshakes;			   /* role csf: enrolments at once */
@@ -33,5 +35,9 @@ const struct m2m_peer *m2m_peer_find(const struct m2m_conf_sections *peers, stru
 /* Is the service provider / the target among the peer's? */
 bool m2m_peer_serves(const struct m2m_peer *peer, struct m2m_span sp);
 bool m2m_peer_is_target(const struct m2m_peer *peer, struct m2m_span target);
+
+#define M2M_PIN_LEN 32
+/* May its key have that SHA-256 of the SubjectPublicKeyInfo? True where the peer has no pins. */
+bool m2m_peer_is_pinned(const struct m2m_peer *peer, const uint8_t spki[M2M_PIN_LEN]);
 
 #endif

@@ -199,7 +199,7 @@ static uint32_t check_link(const struct served *s, struct dict_call *call, struc
 	call->peer = dict_link_source(s->node, call->request, link);
 	if (!call->peer)
 		return deny(why, DIAMETER_AUTHORIZATION_REJECTED,
-			    "this connection's certificate does not name its peer");
+			    "this connection's certificate is not good for its peer");
 	if (fd_msg_hdr(call->request, &hdr) || hdr->msg_appl != def->app)
 		return deny(why, DIAMETER_COMMAND_UNSUPPORTED, "the command belongs to another application");
 	if (!(link->apps & 1U << (def->app - M2M_APP_RP)))

@@ -26,6 +26,7 @@ struct mas_conf {
 	int64_t association_life;	    /* s, the most that an association key lives */
 	int64_t root_key_life_max;	    /* s, a push of a key that lives longer is refused */
 	int64_t supersede_grace;	    /* s, how long an older root key of an enrolee stays usable */
+	char *crl;			    /* revocation list of peers' CA; NULL: none */
 	struct m2m_conf_sections peers;	    /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */

@@ -98,6 +98,13 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  .min = 0,
 	  .max = 31536000,
 	  .help = "How long an older root key stays usable after its enrolee got a new one." },
+	{ .name = "crl",
+	  .type = M2M_CONF_STRING,
+	  AT(crl),
+	  .file = true,
+	  .help = "Revocation list (PEM) of the CA of Diameter peers. Read again when the file has changed: a peer "
+		  "whose "
+		  "certificate is on it is refused and its connection dropped, without a restart. Default: none." },
 	{ .name = "peer",
 	  .type = M2M_CONF_SECTIONS,
 	  AT(peers),

@@ -86,6 +86,8 @@ static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err
 	if (rc == M2M_OK)
 		rc = dict_node_new(&s->conf.peers, &s->node, err);
 	if (rc == M2M_OK)
+		rc = dict_node_revocations(s->node, s->conf.crl, err);
+	if (rc == M2M_OK)
 		rc = mas_open(&s->conf, dict_node_identity(s->node), true, &dict_env, &s->mas, err);
 	return rc == M2M_OK ? serve(s, err) : rc;
 }

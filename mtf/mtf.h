@@ -39,6 +39,7 @@ struct mtf_conf {
 	int64_t root_key_life;		    /* s, default of an instruction */
 	int64_t workers;		    /* threads that do the TLS arithmetic */
 	struct m2m_conf_sections mas;	    /* struct mtf_mas */
+	char *crl;			    /* revocation list of peers' CA; NULL: none */
 	struct m2m_conf_sections peers;	    /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */

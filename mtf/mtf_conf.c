@@ -150,6 +150,13 @@ const struct m2m_conf_item mtf_conf_items[] = {
 	  .sub = mas_items,
 	  .sub_size = sizeof(struct mtf_mas),
 	  .help = "A MAS that enrolees may be provisioned for; the title is its MAS-ID." },
+	{ .name = "crl",
+	  .type = M2M_CONF_STRING,
+	  AT(crl),
+	  .file = true,
+	  .help = "Revocation list (PEM) of the CA of Diameter peers. Read again when the file has changed: a peer "
+		  "whose "
+		  "certificate is on it is refused and its connection dropped, without a restart. Default: none." },
 	{ .name = "peer",
 	  .type = M2M_CONF_SECTIONS,
 	  AT(peers),

@@ -179,6 +179,8 @@ static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err
 	if (rc == M2M_OK)
 		rc = dict_node_new(&s->conf.peers, &s->node, err);
 	if (rc == M2M_OK)
+		rc = dict_node_revocations(s->node, s->conf.crl, err);
+	if (rc == M2M_OK)
 		rc = dict_client_of(s->node, M2M_KPR, err);
 	return rc == M2M_OK ? begin(s, err) : rc;
 }

@@ -52,6 +52,12 @@ tests_glue_check_node_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_glue_check_node_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
 tests_glue_check_node_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(CHECK_LIBS)
 
+check_PROGRAMS += tests/glue/check_cert
+TESTS += tests/glue/check_cert
+tests_glue_check_cert_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_glue_check_cert_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
+tests_glue_check_cert_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(CHECK_LIBS)
+
 TESTS += tests/glue/exports.sh tests/glue/dictionary.sh
 EXTRA_DIST += tests/glue/exports.sh tests/glue/dictionary.sh
 

@@ -7,6 +7,8 @@
 
 #include "node_lab.h"
 
+#include <unistd.h>
+
 static struct dict_call *served; /* what the handler was given */
 
 static void handler(void *arg, struct dict_call *call)
@@ -265,6 +267,59 @@ START_TEST(test_connection_without_identity)
 	ck_assert_ptr_nonnull(served);
 	dict_call_refuse(served, 5012, NULL);
 	fd_msg_free(sent());
+}
+END_TEST
+
+/* A pin, a realm: each on its own keeps a peer out that its certificate names. */
+START_TEST(test_pins_and_realm)
+{
+	static char *pin =
+		(char *)(uintptr_t) "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+	sections[0].pins = (struct m2m_conf_strings){ 1, &pin };
+	ck_assert_int_eq(fd_peer_validate(peer_new("b.example.com", "b.example.com", NULL, M2M_APP_RKM)), -1);
+	fd_app_empty(&peer.hdr.info.runtime.pir_apps);
+	connect_as("b.example.com", "b.example.com", M2M_APP_RKM);
+	good_kpr();
+	expect_answer(5003);
+	sections[0].pins.n = 0;
+	sections[0].realm = (char *)(uintptr_t) "example.org";
+	ck_assert_int_eq(fd_peer_validate(peer_new("b.example.com", "b.example.com", NULL, M2M_APP_RKM)), -1);
+	fd_app_empty(&peer.hdr.info.runtime.pir_apps);
+	connect_as("b.example.com", "b.example.com", M2M_APP_RKM);
+	good_kpr();
+	expect_answer(5003);
+	sections[0].realm = (char *)(uintptr_t) "EXAMPLE.com";
+	connect_as("b.example.com", "b.example.com", M2M_APP_RKM);
+	good_kpr();
+	ck_assert_ptr_nonnull(served);
+	dict_call_refuse(served, 5012, NULL);
+	fd_msg_free(sent());
+	sections[0].realm = NULL;
+}
+END_TEST
+
+/* A connection ends for us when its certificate does. */
+START_TEST(test_certificate_expires)
+{
+	cert_life = 1;
+	connect_as("b.example.com", "b.example.com", M2M_APP_RKM);
+	cert_life = 3600;
+	for (int i = 0; i < 1000 && time(NULL) < cert_ends; i++)
+		usleep(10000);
+	good_kpr();
+	expect_answer(5003);
+}
+END_TEST
+
+/* No list without its CA: the node does not start, and serves nobody. */
+START_TEST(test_revocation_list_of_nobody)
+{
+	struct m2m_err err = { 0 };
+
+	ck_assert_int_eq(dict_node_revocations(node, NULL, &err), M2M_OK);
+	ck_assert_int_eq(dict_node_revocations(node, "/nonexistent/list", &err), M2M_ECONF);
+	ck_assert_ptr_nonnull(strstr(err.text, "crl: /nonexistent/list"));
 }
 END_TEST
 
@@ -548,6 +603,9 @@ int main(void)
 	tcase_add_test(tc, test_again_waits);
 	tcase_add_test(tc, test_call_outlives_the_node);
 	tcase_add_test(tc, test_connection_without_identity);
+	tcase_add_test(tc, test_pins_and_realm);
+	tcase_add_test(tc, test_certificate_expires);
+	tcase_add_test(tc, test_revocation_list_of_nobody);
 	tcase_add_test(tc, test_application);
 	tcase_add_test(tc, test_origin);
 	tcase_add_test(tc, test_validator);

@@ -38,6 +38,7 @@ static union {
 	uint8_t room[8192];
 } peer;
 static gnutls_datum_t cert;
+static time_t cert_life = 3600, cert_ends; /* of the next; of the last */
 
 static inline void cert_new(const char *dns, const char *cn)
 {
@@ -51,7 +52,8 @@ static inline void cert_new(const char *dns, const char *cn)
 	gnutls_x509_crt_set_version(crt, 3);
 	gnutls_x509_crt_set_serial(crt, "\1", 1);
 	gnutls_x509_crt_set_activation_time(crt, time(NULL) - 60);
-	gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 3600);
+	cert_ends = time(NULL) + cert_life;
+	gnutls_x509_crt_set_expiration_time(crt, cert_ends);
 	if (cn)
 		gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, cn, (unsigned)strlen(cn));
 	if (dns)

@@ -70,7 +70,7 @@ class Pki:
                       "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                       "-out", self.path(name + ".pem"))
 
-    def cert(self, name, ca, san, cn=None, not_after=None):
+    def cert(self, name, ca, san, cn=None, not_after=None, not_before="20200101000000Z"):
         """san: an openssl subjectAltName value, e.g. DNS:mas.example.com; not_after: YYYYMMDDHHMMSSZ."""
         self._key(name)
         csr, ext = self.path(name + ".csr"), self.path(name + ".ext")
@@ -90,9 +90,33 @@ class Pki:
                         "default_md=sha256\npolicy=p\nunique_subject=no\n[p]\ncommonName=supplied\n")
             self._openssl("ca", "-batch", "-notext", "-config", os.path.join(base, "conf"), "-in", csr,
                           "-cert", self.path(ca + ".pem"), "-keyfile", self.path(ca + ".key"), "-extfile", ext,
-                          "-startdate", "20200101000000Z", "-enddate", not_after, "-out", self.path(name + ".pem"))
+                          "-startdate", not_before, "-enddate", not_after, "-out", self.path(name + ".pem"))
         os.unlink(csr)
         os.unlink(ext)
+
+
+    def pin(self, name):
+        """As the `pins` of a peer's section have it."""
+        spki = subprocess.run(f"openssl x509 -in {self.path(name + '.pem')} -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum",
+                              shell=True, check=True, capture_output=True, text=True).stdout
+        return "sha256:" + spki.split()[0]
+
+    def crl(self, name, ca, revoked=(), days=30):
+        """A revocation list; put in place whole. revoked: names of certificates."""
+        base = self.path(name + ".list")
+        os.makedirs(base, exist_ok=True)
+        conf = os.path.join(base, "conf")
+        with open(conf, "w") as f:
+            f.write(f"[ca]\ndefault_ca=d\n[d]\ndatabase={base}/index.txt\ndefault_md=sha256\ncrlnumber={base}/number\n")
+        for file, text in (("index.txt", ""), ("number", "01\n")):
+            with open(os.path.join(base, file), "w") as f:
+                f.write(text)
+        by = ("-config", conf, "-cert", self.path(ca + ".pem"), "-keyfile", self.path(ca + ".key"))
+        for cert in revoked:
+            self._openssl("ca", *by, "-revoke", self.path(cert + ".pem"))
+        self._openssl("ca", *by, "-gencrl", "-crldays", str(days), "-out", self.path(name + ".new"))
+        os.chmod(self.path(name + ".new"), 0o644)
+        os.rename(self.path(name + ".new"), self.path(name))
 
 
 class Daemon:

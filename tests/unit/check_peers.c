@@ -94,7 +94,46 @@ START_TEST(test_unknown_hosts)
 }
 END_TEST
 
+#define HEX "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef"
+
+START_TEST(test_pins_and_realm)
+{
+	static const uint8_t pin[M2M_PIN_LEN] = "\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef"
+						"\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef";
+	uint8_t other[M2M_PIN_LEN];
+	const char *zeros = "0000000000000000000000000000000000000000000000000000000000000000";
+	char text[400];
+
+	snprintf(text, sizeof(text),
+		 "peer \"a.example.com\" { roles = { mtf } pins = { \"sha256:%s\", \"sha256:%s\" } realm = "
+		 "\"example.com\" }\n"
+		 "peer \"b.example.com\" { roles = { mtf } }\n",
+		 zeros, HEX);
+	ck_assert_msg(load(text) == M2M_OK, "%s", err.text);
+	ck_assert_str_eq(find("a.example.com")->realm, "example.com");
+	ck_assert_ptr_null(find("b.example.com")->realm);
+	for (size_t i = 0; i < M2M_PIN_LEN; i++) {
+		memcpy(other, pin, sizeof(other));
+		other[i] ^= 1;
+		ck_assert(!m2m_peer_is_pinned(find("a.example.com"), other));
+		ck_assert(m2m_peer_is_pinned(find("b.example.com"), other));
+	}
+	ck_assert(m2m_peer_is_pinned(find("a.example.com"), pin));
+	m2m_conf_free(items, &conf);
+}
+END_TEST
+
 static const char *const bad[] = {
+	"peer \"a.example.com\" { roles = { mtf } pins = { \"" HEX "\" } }\n",
+	"peer \"a.example.com\" { roles = { mtf } pins = { \"sha256:" HEX "0\" } }\n",
+	"peer \"a.example.com\" { roles = { mtf } pins = { \"sha256:\" } }\n",
+	"peer \"a.example.com\" { roles = { mtf } pins = { \"sha1:" HEX "\" } }\n",
+	"peer \"a.example.com\" { roles = { mtf } pins = { \"SHA256:" HEX "\" } }\n",
+	"peer \"a.example.com\" { roles = { mtf } pins = { "
+	"\"sha256:g123456789abcdef0123456789ABCDEF0123456789abcdef01234567"
+	"89abcdef\" } }\n",
+	"peer \"a.example.com\" { roles = { mtf } realm = \"*\" }\n",
+
 	"peer \"a.example.com\" { }\n",
 	"peer \"a.example.com\" { roles = { \"root\" } }\n",
 	"peer \"*.example.com\" { roles = { \"mtf\" } }\n",
@@ -128,6 +167,7 @@ int main(void)
 	close(fd);
 	tcase_add_test(tc, test_sections);
 	tcase_add_test(tc, test_unknown_hosts);
+	tcase_add_test(tc, test_pins_and_realm);
 	tcase_add_loop_test(tc, test_refused, 0, (int)(sizeof(bad) / sizeof(bad[0])));
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
