@@ -102,6 +102,15 @@ static void dia_words(void)
 		dia_word(m2m_result_name(c), c);
 }
 
+/* The AVPs of other vendors. diameterc does not inherit this: each file needs it. */
+static void dia_vendors(void)
+{
+	for (size_t i = 0; i < M2M_AVPS; i++) {
+		if (m2m_avps[i].vendor && m2m_avps[i].vendor != M2M_VENDOR_ID)
+			printf("\n@avp_vendor_id %u %s\n", m2m_avps[i].vendor, m2m_avps[i].name);
+	}
+}
+
 static void dia_avps(void)
 {
 	printf("@name m2m_avp\n@prefix m2m_avp\n@vendor %u M2M\n@inherits diameter_gen_base_rfc6733\n\n@avp_types\n",
@@ -113,10 +122,7 @@ static void dia_avps(void)
 			printf("  %-30s %5u %-12s %s\n", d->name, d->code, gen_type(d->type),
 			       d->vendor ? (d->mandatory ? "MV" : "V") : (d->mandatory ? "M" : "-"));
 	}
-	for (size_t i = 0; i < M2M_AVPS; i++) {
-		if (m2m_avps[i].vendor && m2m_avps[i].vendor != M2M_VENDOR_ID)
-			printf("\n@avp_vendor_id %u %s\n", m2m_avps[i].vendor, m2m_avps[i].name);
-	}
+	dia_vendors();
 	printf("\n@grouped\n");
 	for (size_t i = 0; i < M2M_AVPS; i++) {
 		const struct m2m_rules *rules = m2m_group_rules((enum m2m_avp)i);
@@ -134,7 +140,9 @@ static void dia_app(size_t app)
 {
 	printf("@id %u\n@name %s\n@prefix %s\n@vendor %u M2M\n", m2m_apps[app].id, app_parts[app], app_parts[app],
 	       M2M_VENDOR_ID);
-	printf("@inherits diameter_gen_base_rfc6733\n@inherits m2m_avp\n\n@messages\n");
+	printf("@inherits diameter_gen_base_rfc6733\n@inherits m2m_avp\n");
+	dia_vendors();
+	printf("\n@messages\n");
 	for (size_t i = 0; i < M2M_CMDS; i++) {
 		const struct m2m_cmd_def *cmd = &m2m_cmds[i];
 
