@@ -209,6 +209,15 @@ static enum m2m_rc check_who(struct dict_node *node, const struct question *q, s
 	return M2M_OK;
 }
 
+/* RFC 6733 8.8: an answer has the Session-Id of its request. */
+static bool is_of_session(struct msg *msg)
+{
+	struct msg *query = NULL;
+
+	return fd_msg_answ_getq(msg, &query) == 0 && query &&
+	       m2m_span_equal(m2m_msg_octets(msg, M2M_AVP_SESSION_ID), m2m_msg_octets(query, M2M_AVP_SESSION_ID));
+}
+
 /* A refusal that a peer's Diameter stack made has no AVPs of our application: its code is all that counts. */
 static enum m2m_rc refusal_only(const struct question *q, uint32_t code, void *out)
 {
@@ -237,6 +246,8 @@ static enum m2m_rc read_answer(struct dict_node *node, const struct question *q,
 		return rc;
 	if (hdr->msg_appl != m2m_cmds[q->cmd].app)
 		return m2m_fail(err, M2M_EPEER, "%s-Answer: of another application", name);
+	if (!is_of_session(msg))
+		return m2m_fail(err, M2M_EPEER, "%s-Answer: of another session", name);
 	rc = m2m_decode(&node->codec, q->cmd, false, msg, out, &fault);
 	if (rc == M2M_EINVAL && code >= 4000)
 		rc = refusal_only(q, code, out);

@@ -38,6 +38,8 @@ static struct msg *ask(int timeout_ms)
 	return sent();
 }
 
+#define OTHER_SESSION 1 /* as a code: 2001 for another session */
+
 /* The answer of `origin`, over the connection of `source`, given to the callback that the host keeps with the request.
  */
 static void reply(struct msg *request, const char *origin, const char *source, uint32_t code)
@@ -50,10 +52,13 @@ static void reply(struct msg *request, const char *origin, const char *source, u
 
 	ck_assert_int_eq(fd_msg_anscb_get(request, &callback, NULL, &data), 0);
 	ck_assert_int_eq(fd_msg_new_answer_from_req(fd_g_config->cnf_dict, &msg, MSGFL_ANSW_NOSID), 0);
-	content.head.result = code ? code : 2001;
+	content.head.result = code > OTHER_SESSION ? code : 2001;
 	peer_codec.host = S(origin);
 	peer_codec.realm = S("example.com");
-	ck_assert_int_eq(m2m_encode(&peer_codec, M2M_KPR, false, &content, S(SID), msg, &err), M2M_OK);
+	ck_assert_int_eq(m2m_encode(&peer_codec, M2M_KPR, false, &content,
+				    code == OTHER_SESSION ? S(SID) : m2m_msg_octets(request, M2M_AVP_SESSION_ID), msg,
+				    &err),
+			 M2M_OK);
 	if (!code)
 		add_text(msg, M2M_AVP_SESSION_ID, "a second one");
 	if (code ==
@@ -101,6 +106,8 @@ START_TEST(test_answers_that_do_not_count)
 	ck_assert(end.n == 1 && end.rc == M2M_EPEER && strstr(end.text, "3002"));
 	reply(ask(10000), "b.example.com", "b.example.com", 0); /* breaks the rules */
 	ck_assert(end.n == 1 && end.rc == M2M_EPEER && strstr(end.text, "Session-Id"));
+	reply(ask(10000), "b.example.com", "b.example.com", OTHER_SESSION);
+	ck_assert(end.n == 1 && end.rc == M2M_EPEER && strstr(end.text, "session"));
 	sections[0].roles = M2M_ROLE_CSE;
 	reply(ask(10000), "b.example.com", "b.example.com", 2001);
 	sections[0].roles = M2M_ROLE_MTF;
