@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct server {
@@ -46,12 +47,27 @@ static void on_rpr(void *arg, struct dict_call *call)
 struct pending {
 	void (*done)(void *arg, uint32_t code);
 	void *arg;
+	struct m2m_id name; /* of the one key that was pushed */
 };
 
-/* The code of the one key that was pushed. */
-static uint32_t code_of(const struct m2m_status_answer *answer)
+/* What the MAS says of the key. 0, which is no answer: it contradicts itself, and may have stored the key or not. */
+static uint32_t code_of(const struct pending *p, const struct m2m_status_answer *answer)
 {
-	return answer->n > 0 && answer->status[0].result != 0 ? answer->status[0].result : answer->head.result;
+	uint32_t code = answer->head.result, own = 0;
+	bool failures = false;
+
+	for (size_t i = 0; i < answer->n; i++) {
+		const struct m2m_key_status *status = &answer->status[i];
+
+		failures = failures || !m2m_result_is_success(status->result);
+		if (m2m_span_equal(status->name, m2m_id_span(&p->name)) && !m2m_result_is_success(status->result))
+			own = status->result;
+	}
+	if (code == DIAMETER_SUCCESS)
+		return failures ? 0 : code;
+	if (m2m_result_is_success(code))
+		return own;
+	return own ? own : code;
 }
 
 static void on_kpa(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
@@ -60,7 +76,7 @@ static void on_kpa(void *arg, enum m2m_rc rc, const void *answer, const struct m
 
 	if (rc != M2M_OK)
 		m2m_log(&dict_env, M2M_NOTICE, "root key push: %s", err ? err->text : m2m_rc_text(rc));
-	p->done(p->arg, rc == M2M_OK ? code_of(answer) : 0);
+	p->done(p->arg, rc == M2M_OK ? code_of(p, answer) : 0);
 	free(p);
 }
 
@@ -72,7 +88,11 @@ static bool push(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, u
 
 	if (!p)
 		return false;
-	*p = (struct pending){ done, arg };
+	*p = (struct pending){ .done = done, .arg = arg };
+	if (req->key[0].name.n <= M2M_ID_MAX) {
+		memcpy(p->name.s, req->key[0].name.p, req->key[0].name.n);
+		p->name.n = req->key[0].name.n;
+	}
 	if (dict_request(s->node, M2M_KPR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kpa, p, &err) ==
 	    M2M_OK)
 		return true;
