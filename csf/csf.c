@@ -7,6 +7,7 @@
 #include "csf/loop.h"
 #include "csf/relay.h"
 #include "csf/resolver.h"
+#include "dict/m2m_table.h"
 
 #include <stdlib.h>
 
@@ -80,7 +81,7 @@ void csf_forget(struct csf *csf, const struct m2m_span *names, size_t n)
 		csf_keycache_forget(csf->cache, names, n);
 }
 
-uint32_t csf_notified(struct csf *csf, const struct m2m_knr *req)
+uint32_t csf_notified(struct csf *csf, const struct m2m_knr *req, struct m2m_failed *failed)
 {
 	struct m2m_key_name root;
 	struct m2m_ki ki;
@@ -92,8 +93,10 @@ uint32_t csf_notified(struct csf *csf, const struct m2m_knr *req)
 			mas = &ki.mas;
 		else if (m2m_key_name_parse(req->name[i], &root, NULL) == M2M_OK)
 			mas = &root.host;
-		else
+		if (!mas) {
+			*failed = (struct m2m_failed){ M2M_AVP_KEY_NAME, 0, req->name[i] };
 			return DIAMETER_INVALID_AVP_VALUE;
+		}
 		if (!m2m_fqdn_equal(m2m_id_span(mas), req->head.origin_host))
 			return DIAMETER_AUTHORIZATION_REJECTED;
 	}

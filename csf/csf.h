@@ -64,8 +64,8 @@ uint16_t csf_relay_port(const struct csf *csf);
 /* KNR: forget the association keys named (a KI, or a KmID for all of its KIs) before this returns. Thread-safe. */
 void csf_forget(struct csf *csf, const struct m2m_span *names, size_t n);
 /* The same from a KNR that has passed the checks of dict/: forgets, and returns the answer's code. 5003, nothing
- * forgotten: a name's MAS is not the sender; 5004: it is no name of a key. Thread-safe. */
-uint32_t csf_notified(struct csf *csf, const struct m2m_knr *req);
+ * forgotten: a name's MAS is not the sender; 5004: it is no name of a key, then *failed tells which. Thread-safe. */
+uint32_t csf_notified(struct csf *csf, const struct m2m_knr *req, struct m2m_failed *failed);
 
 /* --- resolver protocol
  * ------------------------------------------------------------------------------------------------- One JSON object a

@@ -69,8 +69,11 @@ static enum m2m_rc session_id(void *ctx, char *out, size_t size, struct m2m_err 
 
 static void on_knr(void *arg, struct dict_call *call)
 {
+	struct m2m_status_answer answer = { .n = 0 };
+
 	/* The keys are gone before the answer is on its way (protocol 5.2). */
-	dict_call_refuse(call, csf_notified(arg, dict_call_request(call)), NULL);
+	answer.head.result = csf_notified(arg, dict_call_request(call), &answer.head.failed);
+	dict_call_answer(call, &answer);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------- */

@@ -205,6 +205,7 @@ START_TEST(test_notified)
 		{ "mas.example.com", "", DIAMETER_INVALID_AVP_VALUE },
 	};
 	static struct m2m_knr knr;
+	struct m2m_failed failed = { 0 };
 	int fd = fake_client(f);
 
 	fake_say(fd, ASK(K1));
@@ -217,7 +218,8 @@ START_TEST(test_notified)
 	knr.name[1] = m2m_span_str(c[_i].name);
 	if (c[_i].code == DIAMETER_AUTHORIZATION_REJECTED)
 		knr.name[0] = m2m_span_str(FAKE_REL ".00000000000000020102030405060708@mas2.example.net");
-	ck_assert_uint_eq(csf_notified(f->csf, &knr), c[_i].code);
+	ck_assert_uint_eq(csf_notified(f->csf, &knr, &failed), c[_i].code);
+	ck_assert(failed.value.p == (c[_i].code == DIAMETER_INVALID_AVP_VALUE ? knr.name[1].p : NULL));
 	fake_say(fd, ASK(K1));
 	if (c[_i].code == DIAMETER_SUCCESS)
 		fake_expect_skr(f, 1, K1);
