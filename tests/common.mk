@@ -91,3 +91,9 @@ tests_fuzz_fuzz_conf_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fuzz_fuzz_conf_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_conf_LDADD = common/libcommon.la
+
+check_PROGRAMS += tests/unit/check_log_limit
+TESTS += tests/unit/check_log_limit
+tests_unit_check_log_limit_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_log_limit_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_log_limit_LDADD = common/libcommon.la $(AX_PTHREAD_LIBS) $(CHECK_LIBS)
