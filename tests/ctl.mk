@@ -11,3 +11,10 @@ tests_cli_seed_mtf_LDADD = $(MTF_RIG_LIBS)
 
 TESTS += tests/cli/test_m2mctl.py
 EXTRA_DIST += tests/cli/test_m2mctl.py
+
+FUZZ_TARGETS += tests/fuzz/fuzz_host_conf
+tests_fuzz_fuzz_host_conf_SOURCES = tests/fuzz/fuzz_host_conf.c ctl/host_conf.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_host_conf_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_host_conf_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_host_conf_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_host_conf_LDADD = common/libcommon.la

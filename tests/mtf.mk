@@ -14,6 +14,13 @@ tests_fuzz_fuzz_mtf_records_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_mtf_records_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_mtf_records_LDADD = mtf/libmtf.la
 
+FUZZ_TARGETS += tests/fuzz/fuzz_tls
+tests_fuzz_fuzz_tls_SOURCES = tests/fuzz/fuzz_tls.c tests/unit/tls_node.c tests/unit/tls_node.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_tls_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_tls_CFLAGS = $(AM_CFLAGS) $(SSL_CFLAGS)
+tests_fuzz_fuzz_tls_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_tls_LDADD = mtf/libmtf.la $(SSL_LIBS) $(CRYPTO_LIBS)
+
 check_PROGRAMS += tests/unit/check_tls_engine tests/unit/check_mtf tests/unit/check_mtf_rounds tests/unit/check_mtf_admin
 TESTS += tests/unit/check_tls_engine tests/unit/check_mtf tests/unit/check_mtf_rounds tests/unit/check_mtf_admin
 

@@ -2,7 +2,7 @@
 /* For tests: a throw-away PKI, and a node's side of TLS. One thread. */
 #include "tls_node.h"
 
-#include <check.h>
+#include <assert.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
@@ -16,8 +16,8 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 
 	X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
 	ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-	ck_assert_ptr_nonnull(ext);
-	ck_assert_int_eq(X509_add_ext(cert, ext, -1), 1);
+	assert(ext != NULL);
+	assert(X509_add_ext(cert, ext, -1) == 1);
 	X509_EXTENSION_free(ext);
 }
 
@@ -27,7 +27,7 @@ struct pki_cert pki_make(const char *cn, const struct pki_cert *issuer, const ch
 	struct pki_cert c = { EVP_EC_gen("P-256"), X509_new() };
 	X509_NAME *name = X509_NAME_new();
 
-	ck_assert_ptr_nonnull(c.key);
+	assert(c.key != NULL);
 	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0);
 	X509_set_version(c.cert, X509_VERSION_3);
 	ASN1_INTEGER_set(X509_get_serialNumber(c.cert), ++serial);
@@ -40,7 +40,7 @@ struct pki_cert pki_make(const char *cn, const struct pki_cert *issuer, const ch
 		add_extension(c.cert, c.cert, NID_basic_constraints, "critical,CA:TRUE");
 	if (san)
 		add_extension(c.cert, issuer ? issuer->cert : c.cert, NID_subject_alt_name, san);
-	ck_assert_int_gt(X509_sign(c.cert, issuer ? issuer->key : c.key, EVP_sha256()), 0);
+	assert(X509_sign(c.cert, issuer ? issuer->key : c.key, EVP_sha256()) > 0);
 	X509_NAME_free(name);
 	return c;
 }
@@ -56,8 +56,8 @@ void pki_write_cert(const struct pki_cert *c, const char *path)
 {
 	FILE *f = fopen(path, "w");
 
-	ck_assert_ptr_nonnull(f);
-	ck_assert_int_eq(PEM_write_X509(f, c->cert), 1);
+	assert(f != NULL);
+	assert(PEM_write_X509(f, c->cert) == 1);
 	fclose(f);
 }
 
@@ -65,8 +65,8 @@ void pki_write_key(const struct pki_cert *c, const char *path)
 {
 	FILE *f = fopen(path, "w");
 
-	ck_assert_ptr_nonnull(f);
-	ck_assert_int_eq(PEM_write_PrivateKey(f, c->key, NULL, NULL, 0, NULL, NULL), 1);
+	assert(f != NULL);
+	assert(PEM_write_PrivateKey(f, c->key, NULL, NULL, 0, NULL, NULL) == 1);
 	fclose(f);
 }
 
@@ -75,7 +75,7 @@ void pki_fingerprint(const struct pki_cert *c, char out[7 + 64 + 1])
 	unsigned char d[32];
 	unsigned int n = sizeof(d);
 
-	ck_assert_int_eq(X509_digest(c->cert, EVP_sha256(), d, &n), 1);
+	assert(X509_digest(c->cert, EVP_sha256(), d, &n) == 1);
 	memcpy(out, "sha256:", 8);
 	for (unsigned int i = 0; i < n; i++)
 		snprintf(out + 7 + 2 * i, 3, "%02x", d[i]);
@@ -111,8 +111,8 @@ static unsigned int use_psk12(SSL *ssl, const char *hint, char *identity, unsign
 	const struct node *n = SSL_get_app_data(ssl);
 
 	(void)hint;
-	ck_assert_uint_lt(strlen(n->conf.identity), max_id);
-	ck_assert_uint_le(n->conf.psk.n, max_psk);
+	assert(strlen(n->conf.identity) < max_id);
+	assert(n->conf.psk.n <= max_psk);
 	memcpy(identity, n->conf.identity, strlen(n->conf.identity) + 1);
 	memcpy(psk, n->conf.psk.p, n->conf.psk.n);
 	return (unsigned int)n->conf.psk.n;
@@ -149,14 +149,14 @@ void node_init(struct node *n, const struct node_conf *conf)
 	if (conf->no_ems)
 		SSL_CTX_set_options(n->ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
 	if (conf->suites12)
-		ck_assert_int_eq(SSL_CTX_set_cipher_list(n->ctx, conf->suites12), 1);
+		assert(SSL_CTX_set_cipher_list(n->ctx, conf->suites12) == 1);
 	if (conf->identity) {
 		SSL_CTX_set_psk_use_session_callback(n->ctx, use_psk13);
 		SSL_CTX_set_psk_client_callback(n->ctx, use_psk12);
 	}
 	if (conf->own) {
-		ck_assert_int_eq(SSL_CTX_use_certificate(n->ctx, conf->own->cert), 1);
-		ck_assert_int_eq(SSL_CTX_use_PrivateKey(n->ctx, conf->own->key), 1);
+		assert(SSL_CTX_use_certificate(n->ctx, conf->own->cert) == 1);
+		assert(SSL_CTX_use_PrivateKey(n->ctx, conf->own->key) == 1);
 	}
 	n->ssl = SSL_new(n->ctx);
 	n->in = BIO_new(BIO_s_mem());
@@ -180,7 +180,7 @@ bool node_feed(struct node *n, struct m2m_span in)
 	int r = 0;
 
 	if (in.n > 0)
-		ck_assert_int_eq(BIO_write(n->in, in.p, (int)in.n), (int)in.n);
+		assert(BIO_write(n->in, in.p, (int)in.n) == (int)in.n);
 	if (n->done) {
 		(void)SSL_peek(n->ssl, &b, 1); /* an alert may have come */
 		return false;
@@ -205,7 +205,7 @@ void node_export(struct node *n, uint8_t out[48])
 {
 	static const char label[] = "EXPORTER-oneM2M-Bootstrap";
 
-	ck_assert_int_eq(SSL_export_keying_material(n->ssl, out, 48, label, sizeof(label) - 1, NULL, 0, 0), 1);
+	assert(SSL_export_keying_material(n->ssl, out, 48, label, sizeof(label) - 1, NULL, 0, 0) == 1);
 }
 
 size_t node_read(struct node *n, char *out, size_t size, bool *closed)

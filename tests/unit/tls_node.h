@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For tests: a throw-away PKI, and a node's side of TLS on memory BIOs. Everything ck_asserts. */
+/* For tests: a throw-away PKI, and a node's side of TLS on memory BIOs. Everything asserts. */
 #ifndef TLS_NODE_H
 #define TLS_NODE_H
 
