@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct m2m_flow {
@@ -16,6 +17,8 @@ struct m2m_flow {
 	size_t queued;		 /* not parsed yet */
 	size_t messages, octets; /* under way, queued ones too */
 	size_t steps;		 /* that were ever made: parsed, left */
+	struct m2m_id peer;
+	bool ended;
 };
 
 struct m2m_flow *m2m_flow_new(void)
@@ -107,6 +110,52 @@ bool m2m_flow_wait(struct m2m_flow *flow, unsigned patience_ms)
 	room = !is_full(flow);
 	pthread_mutex_unlock(&flow->lock);
 	return room;
+}
+
+size_t m2m_flow_steps(struct m2m_flow *flow)
+{
+	size_t steps;
+
+	pthread_mutex_lock(&flow->lock);
+	steps = flow->steps;
+	pthread_mutex_unlock(&flow->lock);
+	return steps;
+}
+
+void m2m_flow_name(struct m2m_flow *flow, const char *peer)
+{
+	size_t n = strlen(peer);
+
+	pthread_mutex_lock(&flow->lock);
+	if (n < sizeof(flow->peer.s) && flow->peer.n == 0) {
+		memcpy(flow->peer.s, peer, n + 1);
+		flow->peer.n = n;
+	}
+	pthread_mutex_unlock(&flow->lock);
+}
+
+void m2m_flow_peer(struct m2m_flow *flow, struct m2m_id *out)
+{
+	pthread_mutex_lock(&flow->lock);
+	*out = flow->peer;
+	pthread_mutex_unlock(&flow->lock);
+}
+
+void m2m_flow_end(struct m2m_flow *flow)
+{
+	pthread_mutex_lock(&flow->lock);
+	flow->ended = true;
+	pthread_mutex_unlock(&flow->lock);
+}
+
+bool m2m_flow_has_ended(struct m2m_flow *flow)
+{
+	bool ended;
+
+	pthread_mutex_lock(&flow->lock);
+	ended = flow->ended;
+	pthread_mutex_unlock(&flow->lock);
+	return ended;
 }
 
 void m2m_flow_enter(struct m2m_flow *flow, size_t n)

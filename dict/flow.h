@@ -7,6 +7,8 @@
 #ifndef DICT_FLOW_H
 #define DICT_FLOW_H
 
+#include "common/ident.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -26,6 +28,16 @@ void m2m_flow_unref(struct m2m_flow *flow);
 /* Wait until there is room. False: patience_ms went by without one message being done with; the connection should end.
  * A cancellation point, which leaves nothing locked. */
 bool m2m_flow_wait(struct m2m_flow *flow, unsigned patience_ms);
+/* How many were parsed or done with so far. */
+size_t m2m_flow_steps(struct m2m_flow *flow);
+
+/* Whose connection it is: set once that is known; out is empty before. A name that is no m2m_id's stays unknown. */
+void m2m_flow_name(struct m2m_flow *flow, const char *peer);
+void m2m_flow_peer(struct m2m_flow *flow, struct m2m_id *out);
+
+/* The connection is going to end: what still comes over it is of no use. */
+void m2m_flow_end(struct m2m_flow *flow);
+bool m2m_flow_has_ended(struct m2m_flow *flow);
 
 /* A message of n octets is under way: takes a reference. Never waits, whether there is room or not. */
 void m2m_flow_enter(struct m2m_flow *flow, size_t n);

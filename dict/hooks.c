@@ -16,7 +16,9 @@
 #include <pthread.h>
 #include <time.h>
 
-#define LINES_MAX 20 /* a second */
+#define LINES_MAX 20	 /* a second */
+#define ROOM_LOOK_MS 200 /* between two looks at whether a connection that waits for room still is one */
+#define NOBODY "."	 /* no peer's name */
 
 struct m2m_hooks {
 	struct m2m_fd_dict dict;
@@ -96,12 +98,46 @@ static void forget(void *buffer)
 	free(buffer);
 }
 
+/* Does the host still serve that peer's connection? When it takes one down it waits for its receiver, and it frees what
+ * it had received without a word, so that no room would come of it. */
+static bool is_over(const char *peer, size_t n)
+{
+	struct peer_hdr *hdr = NULL;
+	int state;
+
+	if (n == 0)
+		return false;
+	if (fd_peer_getbyid((DiamId_t)(uintptr_t)peer, n, 0, &hdr) || !hdr)
+		return true;
+	state = fd_peer_get_state(hdr);
+	return state == STATE_CLOSED || state == STATE_CLOSING || state == STATE_ZOMBIE;
+}
+
+static bool wait_while_open(struct m2m_flow *flow)
+{
+	size_t steps = m2m_flow_steps(flow), now;
+	struct m2m_id peer;
+
+	for (unsigned waited = 0; waited < M2M_FLOW_PATIENCE_MS; waited += ROOM_LOOK_MS) {
+		if (m2m_flow_wait(flow, ROOM_LOOK_MS))
+			return true;
+		m2m_flow_peer(flow, &peer);
+		if (is_over(peer.s, peer.n))
+			return false;
+		now = m2m_flow_steps(flow);
+		if (now != steps)
+			waited = 0;
+		steps = now;
+	}
+	return false;
+}
+
 static bool wait_for_room(struct m2m_flow *flow, void *buffer)
 {
 	bool room;
 
 	pthread_cleanup_push(forget, buffer);
-	room = m2m_flow_wait(flow, M2M_FLOW_PATIENCE_MS);
+	room = wait_while_open(flow);
 	pthread_cleanup_pop(0);
 	return room;
 }
@@ -120,6 +156,12 @@ static void on_room(enum fd_hook_type type, struct msg *msg, struct peer_hdr *pe
 		fd_list_init(&((struct fd_msg_pmdl *)(void *)data->buffer)->sentinel, NULL);
 		return;
 	}
+	if (flow && m2m_flow_has_ended(flow)) {
+		/* The host closes this connection, and would keep all that is still sent until it has. It cancels
+		 * receivers itself: one that ends here has nothing to give back but its octets. */
+		free(data->buffer);
+		pthread_exit(NULL);
+	}
 	if (flow && wait_for_room(flow, data->buffer))
 		return;
 	data->buffer[0] = 0; /* no version: the host closes the connection */
@@ -130,10 +172,12 @@ static void on_room(enum fd_hook_type type, struct msg *msg, struct peer_hdr *pe
 static void on_parsed(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
 		      struct fd_hook_permsgdata *pmd, void *regdata)
 {
-	(void)type, (void)msg, (void)peer, (void)other, (void)regdata;
+	(void)type, (void)msg, (void)other, (void)regdata;
 	if (!pmd || !pmd->flow || pmd->parsed)
 		return;
 	pmd->parsed = true;
+	if (peer)
+		m2m_flow_name(pmd->flow, peer->info.pi_diamid);
 	m2m_flow_parsed(pmd->flow);
 }
 
@@ -147,6 +191,8 @@ static void on_input(enum fd_hook_type type, struct msg *msg, struct peer_hdr *p
 	struct m2m_flow *flow = flow_mine(regdata);
 
 	(void)type, (void)msg, (void)peer;
+	if (flow && verdict == M2M_GUARD_SPOILED)
+		m2m_flow_end(flow);
 	if (pmd && flow && verdict != M2M_GUARD_SPOILED) { /* the host frees spoiled ones without a word */
 		m2m_flow_enter(flow, data->length);
 		*pmd = (struct fd_hook_permsgdata){ flow, data->length, false };
@@ -172,6 +218,19 @@ static const char *event_text(enum fd_hook_type type)
 	return type == HOOK_MESSAGE_ROUTING_ERROR ? "has no route" : "is dropped";
 }
 
+/* The host is about to answer this request with an error, on its routing thread, and ends if the peer's connection is
+ * being taken down meanwhile. To a peer that it does not know it would only drop the answer: let that be the sender of
+ * what came over a connection that is not open any more. */
+static void spare(struct msg *msg, DiamId_t source)
+{
+	struct peer_hdr *hdr = NULL;
+
+	if (!source ||
+	    (fd_peer_getbyid(source, strlen(source), 0, &hdr) == 0 && hdr && fd_peer_get_state(hdr) == STATE_OPEN))
+		return;
+	(void)fd_msg_source_set(msg, (DiamId_t)(uintptr_t)NOBODY, strlen(NOBODY));
+}
+
 static void on_trouble(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
 		       struct fd_hook_permsgdata *pmd, void *regdata)
 {
@@ -180,17 +239,20 @@ static void on_trouble(enum fd_hook_type type, struct msg *msg, struct peer_hdr 
 	DiamId_t source = NULL;
 
 	(void)pmd;
-	if (!may_log(regdata))
-		return;
 	if (!msg || fd_msg_hdr(msg, &hdr)) {
-		fd_log(FD_LOG_NOTICE, "a message from %s %s", peer ? peer->info.pi_diamid : "a new connection",
-		       event_text(type));
+		if (may_log(regdata))
+			fd_log(FD_LOG_NOTICE, "a message from %s %s", peer ? peer->info.pi_diamid : "a new connection",
+			       event_text(type));
 		return;
 	}
 	(void)fd_msg_source_get(msg, &source, NULL);
-	fd_log(FD_LOG_NOTICE, "%s %u of application %u, end-to-end %08x, from %s %s%s%s",
-	       hdr->msg_flags & CMD_FLAG_REQUEST ? "request" : "answer", hdr->msg_code, hdr->msg_appl, hdr->msg_eteid,
-	       source ? source : "this host", event_text(type), *why ? ": " : "", why);
+	if (may_log(regdata))
+		fd_log(FD_LOG_NOTICE, "%s %u of application %u, end-to-end %08x, from %s %s%s%s",
+		       hdr->msg_flags & CMD_FLAG_REQUEST ? "request" : "answer", hdr->msg_code, hdr->msg_appl,
+		       hdr->msg_eteid, source ? source : "this host", event_text(type), *why ? ": " : "", why);
+	if (hdr->msg_flags & CMD_FLAG_REQUEST &&
+	    (type == HOOK_MESSAGE_PARSING_ERROR || type == HOOK_MESSAGE_ROUTING_ERROR))
+		spare(msg, source);
 }
 
 /* --- answers ---------------------------------------------------------------------------------------------------- */

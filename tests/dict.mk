@@ -57,7 +57,7 @@ TESTS += tests/glue/check_hooks
 tests_glue_check_hooks_SOURCES = tests/glue/check_hooks.c tests/glue/node_lab.h dict/hooks.c dict/mend.c
 tests_glue_check_hooks_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_glue_check_hooks_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
-tests_glue_check_hooks_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(CHECK_LIBS)
+tests_glue_check_hooks_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += tests/glue/check_cert
 TESTS += tests/glue/check_cert

@@ -6,6 +6,8 @@
 
 #include "node_lab.h"
 
+#include <pthread.h>
+
 /* An answer that the host makes by itself gets what every answer of ours has, and the request's P bit. */
 START_TEST(test_host_answers_are_mended)
 {
@@ -113,6 +115,31 @@ static void count_line(int level, const char *format, va_list args)
 	lines++;
 }
 
+/* A connection's receiver: *messages of one octet too few, each in a buffer of its own as the host's are. */
+static void *receive_broken(void *messages)
+{
+	for (int i = *(int *)messages; i > 0; i--) {
+		struct fd_cnx_rcvdata data = { .buffer = calloc(1, 20), .length = 20 };
+
+		ck_assert_ptr_nonnull(data.buffer);
+		data.buffer[0] = 1;
+		fd_hook_call(HOOK_DATA_RECEIVED, NULL, NULL, &data, NULL);
+		ck_assert_uint_eq(data.buffer[0], 0);
+		free(data.buffer);
+	}
+	return messages;
+}
+
+static void *receiver(int messages)
+{
+	pthread_t thread;
+	void *end = NULL;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, receive_broken, &messages), 0);
+	ck_assert_int_eq(pthread_join(thread, &end), 0);
+	return end;
+}
+
 /* A peer that sends nothing but bad messages, and goes before it is answered, does not fill the disk. */
 START_TEST(test_log_is_not_flooded)
 {
@@ -124,16 +151,54 @@ START_TEST(test_log_is_not_flooded)
 	fd_g_debug_lvl = FD_LOG_NOTICE;
 	lines = 0;
 	for (int i = 0; i < 1000; i++) {
-		uint8_t octets[20] = { 1 };
-		struct fd_cnx_rcvdata data = { .buffer = octets, .length = sizeof(octets) };
-
 		fd_hook_call(HOOK_MESSAGE_DROPPED, NULL, NULL, (void *)(uintptr_t) "no reason", NULL);
-		fd_hook_call(HOOK_DATA_RECEIVED, NULL, NULL, &data, NULL);
+		ck_assert_ptr_nonnull(receiver(1));
 	}
 	fd_g_debug_lvl = FD_LOG_FATAL;
 	fd_log_handler_unregister();
 	ck_assert_uint_ge(lines, 20);
 	ck_assert_uint_le(lines, 100); /* the clock's second may turn meanwhile */
+	m2m_hooks_close(hooks);
+}
+END_TEST
+
+/* What comes behind a broken frame is not kept: the receiver ends. */
+START_TEST(test_nothing_is_received_behind_a_broken_frame)
+{
+	struct m2m_hooks *hooks = NULL;
+	struct m2m_err err = { 0 };
+
+	ck_assert_int_eq(m2m_hooks_open(fd_g_config->cnf_dict, &hooks, &err), M2M_OK);
+	ck_assert_ptr_nonnull(receiver(1));
+	ck_assert_ptr_null(receiver(2));
+	ck_assert_ptr_null(receiver(100));
+	m2m_hooks_close(hooks);
+}
+END_TEST
+
+/* The host must not try to answer over a connection that is not open any more: it ends if it cannot. */
+START_TEST(test_errors_to_who_has_gone_are_dropped)
+{
+	static const enum fd_hook_type types[] = { HOOK_MESSAGE_PARSING_ERROR, HOOK_MESSAGE_ROUTING_ERROR,
+						   HOOK_MESSAGE_DROPPED };
+	struct m2m_hooks *hooks = NULL;
+	struct m2m_err err = { 0 };
+
+	ck_assert_int_eq(m2m_hooks_open(fd_g_config->cnf_dict, &hooks, &err), M2M_OK);
+	for (size_t i = 0; i < 3; i++) {
+		struct msg *msg = arrived(kpr_msg("b.example.com", "example.com", "example.com"), "b.example.com");
+		struct peer_hdr *found = NULL;
+		DiamId_t source = NULL;
+		size_t n = 0;
+
+		fd_hook_call(types[i], msg, NULL, (void *)(uintptr_t) "no reason", NULL);
+		ck_assert_int_eq(fd_msg_source_get(msg, &source, &n), 0);
+		ck_assert_ptr_nonnull(source);
+		ck_assert_int_eq(strcmp(source, "b.example.com") == 0, types[i] == HOOK_MESSAGE_DROPPED);
+		ck_assert_int_eq(fd_peer_getbyid(source, n, 0, &found), 0);
+		ck_assert_ptr_null(found);
+		fd_msg_free(msg);
+	}
 	m2m_hooks_close(hooks);
 }
 END_TEST
@@ -151,6 +216,8 @@ int main(void)
 	tcase_add_test(tc, test_host_answers_are_mended);
 	tcase_add_test(tc, test_host_refusals_show_the_avp);
 	tcase_add_test(tc, test_log_is_not_flooded);
+	tcase_add_test(tc, test_nothing_is_received_behind_a_broken_frame);
+	tcase_add_test(tc, test_errors_to_who_has_gone_are_dropped);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -142,6 +142,31 @@ START_TEST(messages_outlive_their_connection)
 }
 END_TEST
 
+START_TEST(whose_it_is_and_its_end)
+{
+	char long_name[300];
+	struct m2m_id peer;
+
+	memset(long_name, 'a', sizeof(long_name));
+	long_name[299] = 0;
+	m2m_flow_name(flow, long_name);
+	m2m_flow_peer(flow, &peer);
+	ck_assert_uint_eq(peer.n, 0);
+	m2m_flow_name(flow, "mtf.example.com");
+	m2m_flow_name(flow, "other.example.com");
+	m2m_flow_peer(flow, &peer);
+	ck_assert_str_eq(peer.s, "mtf.example.com");
+	ck_assert_uint_eq(m2m_flow_steps(flow), 0);
+	m2m_flow_enter(flow, 1);
+	m2m_flow_parsed(flow);
+	m2m_flow_leave(flow, 1, true);
+	ck_assert_uint_eq(m2m_flow_steps(flow), 2);
+	ck_assert(!m2m_flow_has_ended(flow));
+	m2m_flow_end(flow);
+	ck_assert(m2m_flow_has_ended(flow));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("flow");
@@ -158,6 +183,7 @@ int main(void)
 	tcase_add_test(tc, a_waiter_goes_on_when_there_is_room);
 	tcase_add_test(tc, a_cancelled_waiter_leaves_the_lock);
 	tcase_add_test(tc, messages_outlive_their_connection);
+	tcase_add_test(tc, whose_it_is_and_its_end);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
