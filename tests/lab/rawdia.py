@@ -164,10 +164,14 @@ def _context(purpose, pki, cert):
 class Client(Link):
     """Dials, says who it is (claims: another name than the certificate's). cea: what was answered."""
 
-    def __init__(self, lab, port, cert, host, apps=(RP, RKM, SAK), claims=None, cer=None):
+    def __init__(self, lab, port, cert, host, apps=(RP, RKM, SAK), claims=None, cer=None, seconds=10):
         tcp = socket.create_connection(("127.0.0.1", port), timeout=10)
         super().__init__(_context(ssl.PROTOCOL_TLS_CLIENT, lab.pki, cert).wrap_socket(tcp), claims or host, "example.com")
-        self.cea = self.ask(cer or message(CER, 0, self.capabilities(apps), REQUEST))
+        try:
+            self.cea = self.ask(cer or message(CER, 0, self.capabilities(apps), REQUEST), seconds)
+        except (Closed, TimeoutError):
+            self.close()
+            raise
 
 
 class Server:
