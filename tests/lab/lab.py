@@ -196,7 +196,7 @@ class Daemon:
         """Wait until the daemon has ended; its exit status."""
         try:
             wait_for(f"{self.name} to end", lambda: self.proc.poll() is not None or self._in_exit(), seconds)
-            return self.proc.wait(1)
+            return self.proc.wait(5)
         except LabError:
             self.proc.kill()
             self.proc.wait()
@@ -204,6 +204,9 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self.proc.kill()
             return self.proc.wait()
+
+    # By itself with a status that is not 0, the host's own; a signal that ended it would be negative. (Sanitized: or by wait_end's.)
+    ENDED = (255, -signal.SIGKILL) if SANITIZED else (255,)
 
     def _in_exit(self):
         """With AddressSanitizer's slower calls the host often cancels a thread inside the C library, whose locks then stop the
@@ -326,7 +329,8 @@ class Lab:
         if PRELOAD:
             env["LD_PRELOAD"] = PRELOAD
             # Every extension has its own fd_ext_depends; the host cancels threads and leaves memory to the end of the process.
-            env["ASAN_OPTIONS"] = "use_sigaltstack=0:detect_odr_violation=0:detect_leaks=0:suppressions=" + os.path.join(self.ext, "asan.supp")
+            env["ASAN_OPTIONS"] = ":".join(["use_sigaltstack=0:detect_odr_violation=0:detect_leaks=0",
+                                            "suppressions=" + os.path.join(self.ext, "asan.supp"), extra.get("ASAN_OPTIONS", "")])
         return env
 
     def run(self, argv, check=True, **kw):
