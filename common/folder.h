@@ -12,4 +12,8 @@
  * M2M_ENOENT | M2M_EDENIED | M2M_EFULL | M2M_EIO. Thread-safe. */
 enum m2m_rc m2m_folder_make(const char *path, bool may_exist, struct m2m_err *err);
 
+/* Put what a folder lists on stable storage, so that a file just made or renamed is found after a power failure.
+ * M2M_ENOENT | M2M_EDENIED | M2M_EIO. Thread-safe. */
+enum m2m_rc m2m_folder_sync(const char *path, struct m2m_err *err);
+
 #endif

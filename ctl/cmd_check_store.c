@@ -50,35 +50,21 @@ static void progress_tell(void *arg, uint64_t done, uint64_t total)
 	r->percent = percent;
 }
 
-static enum m2m_rc of_mas(const struct ctl_args *args, const struct store_told *told, uint64_t n[2],
-			  struct m2m_err *err)
+enum m2m_rc ctl_records_check(const struct ctl_server *s, bool json, uint64_t n[2], struct m2m_err *err)
 {
-	struct ctl_mas m = { 0 };
-	enum m2m_rc rc = ctl_mas_open(args, &m, err);
+	struct report r = { .json = json, .bar = isatty(STDERR_FILENO), .percent = 101 };
+	const struct store_told told = { .bad = bad_tell, .progress = progress_tell, .arg = &r };
 
-	if (rc == M2M_OK)
-		rc = mas_check_store(m.mas, told, &n[0], &n[1], err);
-	ctl_mas_close(&m);
-	return rc;
+	clock_gettime(CLOCK_MONOTONIC, &r.begin);
+	return s->is_mas ? mas_check_store(s->mas.mas, &told, &n[0], &n[1], err)
+			 : mtf_check_store(s->mtf.mtf, &told, &n[0], &n[1], err);
 }
 
-static enum m2m_rc of_mtf(const struct ctl_args *args, const struct store_told *told, uint64_t n[2],
-			  struct m2m_err *err)
-{
-	struct ctl_mtf m = { 0 };
-	enum m2m_rc rc = ctl_mtf_open(args, &m, err);
-
-	if (rc == M2M_OK)
-		rc = mtf_check_store(m.mtf, told, &n[0], &n[1], err);
-	ctl_mtf_close(&m);
-	return rc;
-}
-
-static void summary_tell(const struct report *r, const char *store, const uint64_t n[2])
+static void summary_tell(bool json, const char *store, const uint64_t n[2])
 {
 	json_t *row;
 
-	if (!r->json) {
+	if (!json) {
 		printf("pages: good\nrecords: %" PRIu64 " good, %" PRIu64 " bad\n", n[0], n[1]);
 		return;
 	}
@@ -90,45 +76,25 @@ static void summary_tell(const struct report *r, const char *store, const uint64
 	json_decref(row);
 }
 
-/* Between a configuration and its end. */
-static enum m2m_rc check(const struct ctl_args *args, bool is_mas, const char *store, struct m2m_err *err)
-{
-	struct report r = { .json = args->opt[CTL_JSON].n > 0, .bar = isatty(STDERR_FILENO), .percent = 101 };
-	const struct store_told told = { .bad = bad_tell, .progress = progress_tell, .arg = &r };
-	uint64_t n[2] = { 0 };
-	char dir[4200];
-	enum m2m_rc rc;
-
-	if (snprintf(dir, sizeof(dir), "%s/%s", store, is_mas ? "keys" : "enrolments") >= (int)sizeof(dir))
-		return m2m_fail(err, M2M_ECONF, "store: the path is too long");
-	clock_gettime(CLOCK_MONOTONIC, &r.begin);
-	rc = store_check(dir, err);
-	if (rc == M2M_OK)
-		rc = is_mas ? of_mas(args, &told, n, err) : of_mtf(args, &told, n, err);
-	if (rc != M2M_OK)
-		return rc;
-	summary_tell(&r, store, n);
-	return n[1] > 0 ? m2m_fail(err, M2M_ECORRUPT, "%s: %" PRIu64 " bad record%s", store, n[1], n[1] == 1 ? "" : "s")
-			: M2M_OK;
-}
-
 enum m2m_rc ctl_check(const struct ctl_args *args, struct m2m_err *err)
 {
-	const char *mas = ctl_value(args, CTL_MAS), *mtf = ctl_value(args, CTL_MTF);
-	struct mas_conf mas_conf = { 0 };
-	struct mtf_conf mtf_conf = { 0 };
-	enum m2m_rc rc;
+	bool json = args->opt[CTL_JSON].n > 0;
+	struct ctl_server s = { 0 };
+	uint64_t n[2] = { 0 };
+	enum m2m_rc rc = ctl_server_load(args, &s, err);
 
-	if (!mas && !mtf) {
-		mas = ctl_conf_path(args, CTL_MAS);
-		mtf = ctl_conf_path(args, CTL_MTF);
-	}
-	if (!mas == !mtf)
-		return m2m_fail(err, M2M_EINVAL, "check: give either --mas FILE or --mtf FILE");
-	rc = mas ? mas_conf_load(mas, &mas_conf, err) : mtf_conf_load(mtf, &mtf_conf, err);
 	if (rc == M2M_OK)
-		rc = check(args, mas != NULL, mas ? mas_conf.store : mtf_conf.store, err);
-	mas_conf_free(&mas_conf);
-	mtf_conf_free(&mtf_conf);
+		rc = store_check(s.env, err);
+	if (rc == M2M_OK)
+		rc = ctl_server_open(args, &s, err);
+	if (rc == M2M_OK)
+		rc = ctl_records_check(&s, json, n, err);
+	if (rc == M2M_OK) {
+		summary_tell(json, s.store, n);
+		if (n[1] > 0)
+			rc = m2m_fail(err, M2M_ECORRUPT, "%s: %" PRIu64 " bad record%s", s.store, n[1],
+				      n[1] == 1 ? "" : "s");
+	}
+	ctl_server_close(&s);
 	return rc;
 }

@@ -85,16 +85,12 @@ static bool recovery_said(const struct ctl_args *args)
 
 enum m2m_rc ctl_init(const struct ctl_args *args, struct m2m_err *err)
 {
-	const char *mas = ctl_value(args, CTL_MAS), *mtf = ctl_value(args, CTL_MTF);
-	const char *recovery = ctl_value(args, CTL_RECOVERY);
-	enum m2m_rc rc;
+	const char *recovery = ctl_value(args, CTL_RECOVERY), *path = NULL;
+	bool is_mas = false;
+	enum m2m_rc rc = ctl_which(args, &is_mas, &path, err);
 
-	if (!mas && !mtf) {
-		mas = ctl_conf_path(args, CTL_MAS);
-		mtf = ctl_conf_path(args, CTL_MTF);
-	}
-	if (!mas == !mtf)
-		return m2m_fail(err, M2M_EINVAL, "init: give either --mas FILE or --mtf FILE");
+	if (rc != M2M_OK)
+		return rc;
 	if (!recovery_said(args))
 		return m2m_fail(err, M2M_EINVAL,
 				"init: say --recovery-file FILE, so that a lost key encryption key is not the end of "
@@ -103,6 +99,6 @@ enum m2m_rc ctl_init(const struct ctl_args *args, struct m2m_err *err)
 		return m2m_fail(err, M2M_EEXIST, "%s: exists already, left as it is", recovery);
 	rc = m2m_secret_process(err);
 	if (rc == M2M_OK)
-		rc = mas ? init_mas(mas, err) : init_mtf(mtf, err);
+		rc = is_mas ? init_mas(path, err) : init_mtf(path, err);
 	return rc == M2M_OK && recovery ? recovery_add(args, recovery, err) : rc;
 }

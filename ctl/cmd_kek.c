@@ -81,22 +81,18 @@ static enum m2m_rc sources_name(const struct ctl_args *args, struct ctl_ring *r,
 
 enum m2m_rc ctl_ring_open(const struct ctl_args *args, struct ctl_ring *r, struct m2m_err *err)
 {
-	const char *mas = ctl_value(args, CTL_MAS), *mtf = ctl_value(args, CTL_MTF);
+	const char *path = NULL;
 	enum m2m_rc rc = m2m_secret_process(err);
 
 	*r = (struct ctl_ring){ 0 };
-	if (!mas && !mtf) {
-		mas = ctl_conf_path(args, CTL_MAS);
-		mtf = ctl_conf_path(args, CTL_MTF);
-	}
-	if (!mas == !mtf)
-		return m2m_fail(err, M2M_EINVAL, "%s: give either --mas FILE or --mtf FILE", args->verb->path);
-	r->is_mas = mas != NULL;
 	if (rc == M2M_OK)
-		rc = mas ? mas_conf_load(mas, &r->mas, err) : mtf_conf_load(mtf, &r->mtf, err);
+		rc = ctl_which(args, &r->is_mas, &path, err);
+	if (rc == M2M_OK)
+		rc = r->is_mas ? mas_conf_load(path, &r->mas, err) : mtf_conf_load(path, &r->mtf, err);
 	if (rc != M2M_OK)
 		return rc;
-	if (snprintf(r->path, sizeof(r->path), "%s/keyring", mas ? r->mas.store : r->mtf.store) >= (int)sizeof(r->path))
+	if (snprintf(r->path, sizeof(r->path), "%s/keyring", r->is_mas ? r->mas.store : r->mtf.store) >=
+	    (int)sizeof(r->path))
 		rc = m2m_fail(err, M2M_ECONF, "store: the path is too long");
 	if (rc == M2M_OK)
 		rc = sources_name(args, r, err);

@@ -43,6 +43,7 @@ enum ctl_opt {
 	CTL_ROOT,
 	CTL_DRY_RUN,
 	CTL_FIRST_KEY,
+	CTL_QUICK,
 	CTL_OPTIONS
 };
 #define CTL_BIT(opt) (1U << (opt))
@@ -147,6 +148,8 @@ const char *ctl_conf_path(const struct ctl_args *args, enum ctl_opt opt);
  * be read again when the keyring changes. */
 enum m2m_rc ctl_passphrase_file(const struct ctl_args *args, const char **out, struct m2m_err *err);
 
+#define CTL_PATH_MAX 4200 /* a configured path is at most 4096 */
+
 struct ctl_mas {
 	struct mas_conf conf;
 	struct mas *mas;
@@ -160,6 +163,31 @@ struct ctl_mtf {
 };
 enum m2m_rc ctl_mtf_open(const struct ctl_args *args, struct ctl_mtf *out, struct m2m_err *err);
 void ctl_mtf_close(struct ctl_mtf *m);
+
+/* Of a verb that works on either server: which one? By its option, else by the environment. path: its configuration.
+ * M2M_EINVAL: neither, or both. */
+enum m2m_rc ctl_which(const struct ctl_args *args, bool *is_mas, const char **path, struct m2m_err *err);
+
+/* Either server. */
+struct ctl_server {
+	bool is_mas;
+	struct ctl_mas mas;
+	struct ctl_mtf mtf;
+	const char *store;	/* its folder */
+	char env[CTL_PATH_MAX]; /* the folder of what m2mctl backs up, in it */
+};
+/* Only the configuration; whatever becomes of it, ctl_server_close. */
+enum m2m_rc ctl_server_load(const struct ctl_args *args, struct ctl_server *s, struct m2m_err *err);
+/* And the store that it names. */
+enum m2m_rc ctl_server_open(const struct ctl_args *args, struct ctl_server *s, struct m2m_err *err);
+void ctl_server_close(struct ctl_server *s);
+
+/* Look at every record of an open store; each bad one is told on standard output, progress on a terminal. n: out, how
+ * many are good, and bad. Errors: mas_check_store's. */
+enum m2m_rc ctl_records_check(const struct ctl_server *s, bool json, uint64_t n[2], struct m2m_err *err);
+
+/* What is lost when `now` becomes `then`, both open: told on standard output. */
+enum m2m_rc ctl_loss_tell(const struct ctl_server *now, const struct ctl_server *then, struct m2m_err *err);
 
 /* A keyring beside a store, and what opens it: what the configuration names, and --passphrase-file. */
 struct ctl_ring {

@@ -40,6 +40,7 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 	[CTL_DRY_RUN] = { "--dry-run", NULL, true, "tell what would be done, and whether it could be; change nothing" },
 	[CTL_FIRST_KEY] = { "--first-key", "HEX", false,
 			    "the key that signs the first checkpoint, as it was noted when the log was new" },
+	[CTL_QUICK] = { "--quick", NULL, true, "look at the pages and one record only, not at every record" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 };
 
@@ -69,10 +70,12 @@ const struct ctl_verb ctl_verbs[] = {
 	  "check every page, record and index of a server's store",
 	  "Beside the running server. Names the first bad page, or every bad record; exit status 3 then.",
 	  "m2mctl check --mas /etc/m2m/mas.conf" },
-	{ "restore", ctl_restore, "DIR", 1, 1, OPEN_OPTIONS | CTL_BIT(CTL_YES),
+	{ "restore", ctl_restore, "DIR", 1, 1, OPEN_OPTIONS | CTL_BIT(CTL_YES) | CTL_BIT(CTL_QUICK),
 	  "put a backup in the place of a stopped server's store",
-	  "Without it an older copy is refused. A keyring that is there is kept; a missing one comes from the backup.",
-	  "m2mctl restore /backup/mas-20271124 --mas /etc/m2m/mas.conf --yes" },
+	  "The backup is shown to be good first: hashes, pages, server, every record. Then it tells what will be lost, "
+	  "and asks.\n"
+	  "The data file that was there is kept. A keyring that is there stays; a missing one comes from the backup.",
+	  "m2mctl restore /backup/mas-20271124 --mas /etc/m2m/mas.conf" },
 	{ "audit verify", ctl_audit_verify, "[FILE]", 0, 1,
 	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY) |
 		  CTL_BIT(CTL_FIRST_KEY),

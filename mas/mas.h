@@ -31,6 +31,7 @@ struct mas_conf {
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */
 	const char *passphrase_file;
+	const char *keyring; /* likewise: the keyring is not in the store's folder but here; NULL: it is */
 };
 extern const struct m2m_conf_item mas_conf_items[];
 

@@ -50,10 +50,11 @@ enum m2m_rc mas_keyring_open(struct mas *mas, struct m2m_err *err)
 {
 	struct m2m_kek_source src[3];
 	size_t n = kek_sources(mas->conf, src);
+	const char *elsewhere = mas->conf->keyring;
 	char keyring[MAS_PATH_MAX];
 	enum m2m_rc rc = mas_path(mas->conf, "keyring", keyring, err);
 
-	return rc == M2M_OK ? m2m_keyring_open(keyring, src, n, &mas->keyring, err) : rc;
+	return rc == M2M_OK ? m2m_keyring_open(elsewhere ? elsewhere : keyring, src, n, &mas->keyring, err) : rc;
 }
 
 enum m2m_rc mas_keys_conf(const struct mas_conf *conf, struct mas_keys_conf *out, struct m2m_err *err)

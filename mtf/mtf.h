@@ -44,6 +44,7 @@ struct mtf_conf {
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */
 	const char *passphrase_file;
+	const char *keyring; /* likewise: the keyring is not in the store's folder but here; NULL: it is */
 };
 extern const struct m2m_conf_item mtf_conf_items[];
 enum m2m_rc mtf_conf_load(const char *path, struct mtf_conf *out, struct m2m_err *err);

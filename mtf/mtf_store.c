@@ -141,7 +141,8 @@ enum m2m_rc mtf_store_open(const struct mtf_conf *conf, bool server, const struc
 	memset(out, 0, sizeof(*out));
 	out->env = env;
 	if (rc == M2M_OK)
-		rc = m2m_keyring_open(p.keyring, src, kek_sources(conf, src), &out->kr, err);
+		rc = m2m_keyring_open(conf->keyring ? conf->keyring : p.keyring, src, kek_sources(conf, src), &out->kr,
+				      err);
 	if (rc == M2M_OK) {
 		sc = store_conf_of(conf, &p, false);
 		sc.runs_file = server ? p.runs : NULL;

@@ -14,6 +14,7 @@
 #include "common/env.h"
 #include "common/secret.h"
 #include "common/span.h"
+#include "store/store_epoch.h"
 
 #define STORE_KEY_MAX 511 /* octets of a record's key, at least 1 */
 #define STORE_TABLES_MAX 16
@@ -183,9 +184,15 @@ enum m2m_rc store_alone(const char *dir, struct m2m_err *err);
  */
 enum m2m_rc store_check(const char *dir, struct m2m_err *err);
 
-/* Put a copy of the file `from`, as store_copy makes them, in the place of a closed store's data file, if it has one.
- * The folder must exist. At any kill or power cut the store is the old one or the new one. Errors of store_compact. */
-enum m2m_rc store_replace(const char *dir, const char *from, struct m2m_err *err);
+/* What a data file that nobody writes, as store_copy makes them, says of itself. epoch->epoch 0: it counts none.
+ * M2M_ENOENT | M2M_EIO | M2M_ECORRUPT. LMDB maps it as it is: one that others may have changed, store_check first. */
+enum m2m_rc store_about(const char *file, uint32_t *schema, struct store_epoch *epoch, struct m2m_err *err);
+
+/* Move the data file `from`, of a store that nobody has open, on the same file system, into the place of a closed
+ * store's data file, if it has one; that gets the name `kept` (NULL: none). The folder must exist. At any kill or power
+ * cut the store is the old one or the new one. M2M_EEXIST: kept is there already. Errors of store_compact; M2M_EIO
+ * after the new file is in place, and says so. */
+enum m2m_rc store_replace(const char *dir, const char *from, const char *kept, struct m2m_err *err);
 
 /* --- upgrade ----------------------------------------------------------------------------------------------------- */
 

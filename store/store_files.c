@@ -8,6 +8,8 @@
 #include "config.h"
 
 #include "store/store_files.h"
+
+#include "common/folder.h"
 #include "store/store_pages.h"
 
 #include <errno.h>
@@ -225,18 +227,6 @@ enum m2m_rc store_files_unbegin(const char *dir, struct m2m_err *err)
 	return rc;
 }
 
-enum m2m_rc store_files_sync(const char *dir, struct m2m_err *err)
-{
-	enum m2m_rc rc = M2M_OK;
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || fsync(fd) != 0)
-		rc = m2m_fail_errno(err, "%s: cannot be synced", dir);
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
 enum m2m_rc store_files_extend(const char *dir, uint64_t size, struct m2m_err *err)
 {
 	char path[PATH_MAX];
@@ -254,7 +244,7 @@ enum m2m_rc store_files_extend(const char *dir, uint64_t size, struct m2m_err *e
 	else if (ftruncate(fd, (off_t)size) != 0 || fsync(fd) != 0)
 		rc = m2m_fail_errno(err, "%s: cannot be made %" PRIu64 " octets long", path, size);
 	else
-		rc = store_files_sync(dir, err);
+		rc = m2m_folder_sync(dir, err);
 	if (fd >= 0)
 		close(fd);
 	return rc;

@@ -22,8 +22,4 @@ enum m2m_rc store_files_unbegin(const char *dir, struct m2m_err *err);
  * Thread-safe. */
 enum m2m_rc store_files_extend(const char *dir, uint64_t size, struct m2m_err *err);
 
-/* Put what a folder lists on stable storage, so that a file just made or renamed is found after a power failure.
- * Thread-safe. */
-enum m2m_rc store_files_sync(const char *dir, struct m2m_err *err);
-
 #endif

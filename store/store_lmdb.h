@@ -109,6 +109,8 @@ enum m2m_rc store_lmdb_epoch_file(struct store *st, struct store_epoch *file, st
 enum m2m_rc store_lmdb_epoch_open(struct store *st, MDB_txn *txn, const struct store_conf *conf,
 				  const struct store_epoch *file, bool fresh, struct m2m_err *err);
 enum m2m_rc store_lmdb_epoch_opened(struct store *st, struct m2m_err *err);
+/* The record of it, as it stands in a file: LMDB's code. */
+int store_lmdb_epoch_get(MDB_txn *txn, MDB_dbi meta, struct store_epoch *out);
 /* Begin the next one; tick: if there was a commit since the last. Any thread, in no transaction. */
 enum m2m_rc store_lmdb_epoch_next(struct store *st, struct m2m_err *err);
 void store_lmdb_epoch_tick(struct store *st);

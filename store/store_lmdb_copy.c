@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/folder.h"
 #include "store/store_files.h"
 
 static enum m2m_rc copy_fail(const char *path, int mrc, struct m2m_err *err)
@@ -63,7 +64,7 @@ enum m2m_rc store_copy(struct store *st, const char *path, struct m2m_err *err)
 	rc = copy_to(st->env, path, err);
 	store_view_end(v);
 	if (rc == M2M_OK)
-		rc = store_files_sync(dir, err);
+		rc = m2m_folder_sync(dir, err);
 	if (rc == M2M_OK)
 		rc = store_lmdb_epoch_next(st, err); /* the copy is the older one from now on */
 	return rc;
@@ -115,36 +116,6 @@ enum m2m_rc store_lmdb_lock_renew(const char *dir, struct m2m_err *err)
 	return mrc == MDB_SUCCESS ? M2M_OK : copy_fail(dir, mrc, err);
 }
 
-/* Octets of one file to a new one, synced. */
-static enum m2m_rc file_beside(const char *from, const char *path, struct m2m_err *err)
-{
-	uint8_t buf[16384];
-	int in = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), out = -1;
-	enum m2m_rc rc = M2M_OK;
-	ssize_t n = 1;
-
-	if (in < 0)
-		return m2m_fail_errno(err, "%s", from);
-	out = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (out < 0)
-		rc = m2m_fail_errno(err, "%s", path);
-	while (rc == M2M_OK && n > 0) {
-		n = read(in, buf, sizeof(buf));
-		if (n < 0)
-			rc = m2m_fail_errno(err, "%s", from);
-		else if (write(out, buf, (size_t)n) != n)
-			rc = m2m_fail_errno(err, "%s: cannot be written", path);
-	}
-	if (rc == M2M_OK && fsync(out) != 0)
-		rc = m2m_fail_errno(err, "%s: cannot be synced", path);
-	close(in);
-	if (out >= 0)
-		close(out);
-	if (rc != M2M_OK && out >= 0)
-		unlink(path);
-	return rc;
-}
-
 /* Zeros over what a file that has no name any more holds, but for its holes. Nobody depends on it. */
 static void blank(int fd)
 {
@@ -167,44 +138,109 @@ static void blank(int fd)
 	(void)fdatasync(fd);
 }
 
-/* from: NULL: what is there, without its free pages. */
-static enum m2m_rc replace(const char *dir, const char *from, struct m2m_err *err)
+/* --- one data file in another's place --------------------------------------------------------------------------- */
+
+struct place {
+	char data[PATH_MAX], lock[PATH_MAX], copy[PATH_MAX];
+	int fd; /* holds the lock */
+};
+
+static enum m2m_rc place_hold(const char *dir, struct place *p, struct m2m_err *err)
 {
-	char data[PATH_MAX], copy[PATH_MAX], lock[PATH_MAX];
-	int fd = -1, old = -1, n = snprintf(copy, sizeof(copy), "%s/data.mdb.new", dir);
-	bool found = false;
-	enum m2m_rc rc = M2M_OK;
+	int n = snprintf(p->copy, sizeof(p->copy), "%s/data.mdb.new", dir);
 
 	if (n < 0 || n >= PATH_MAX)
 		return m2m_fail(err, M2M_EINVAL, "%.200s…: path too long", dir);
-	snprintf(data, sizeof(data), "%.*s", (int)(n - 4), copy);
-	snprintf(lock, sizeof(lock), "%.*slock.mdb", (int)(n - 12), copy);
-	if (from == NULL)
-		rc = store_files_check(dir, &found, err);
-	if (rc == M2M_OK && from == NULL && !found)
-		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", dir);
-	if (rc == M2M_OK)
-		rc = store_lmdb_lock_alone(lock, &fd, err);
-	if (rc == M2M_OK) {
-		unlink(copy); /* of a compaction that was killed; only who holds the lock makes one */
-		rc = from == NULL ? store_lmdb_copy_beside(dir, copy, err) : file_beside(from, copy, err);
-	}
-	if (rc == M2M_OK && from == NULL) /* whose locks are on another file, so that closing it drops none */
-		old = open(data, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (rc == M2M_OK && rename(copy, data) != 0) {
-		rc = m2m_fail_errno(err, "%s: cannot be replaced", data);
-		unlink(copy);
-	}
-	if (rc == M2M_OK)
-		rc = store_files_sync(dir, err);
+	snprintf(p->data, sizeof(p->data), "%.*s", (int)(n - 4), p->copy);
+	snprintf(p->lock, sizeof(p->lock), "%.*slock.mdb", (int)(n - 12), p->copy);
+	return store_lmdb_lock_alone(p->lock, &p->fd, err);
+}
+
+static enum m2m_rc swap(const char *dir, const struct place *p, const char *from, struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+
+	if (rename(from, p->data) != 0)
+		return m2m_fail_errno(err, "%s: cannot be replaced", p->data);
+	rc = m2m_folder_sync(dir, err);
 	if (rc == M2M_OK)
 		rc = store_lmdb_lock_renew(dir, err);
+	if (rc != M2M_OK)
+		m2m_err_prefix(err, "replaced, but");
+	return rc;
+}
+
+static enum m2m_rc compact(const char *dir, struct m2m_err *err)
+{
+	struct place p = { .fd = -1 };
+	bool found = false;
+	int old = -1;
+	enum m2m_rc rc = store_files_check(dir, &found, err);
+
+	if (rc == M2M_OK && !found)
+		rc = m2m_fail(err, M2M_ENOENT, "%s: there is no store in it", dir);
 	if (rc == M2M_OK)
-		blank(old);
+		rc = place_hold(dir, &p, err);
+	if (rc == M2M_OK) {
+		unlink(p.copy); /* of a compaction that was killed; only who holds the lock makes one */
+		rc = store_lmdb_copy_beside(dir, p.copy, err);
+	}
+	if (rc == M2M_OK) {
+		old = open(p.data,
+			   O_RDWR | O_NOFOLLOW | O_CLOEXEC); /* locks are on another file: closing it drops none */
+		rc = swap(dir, &p, p.copy, err);
+		if (rc == M2M_OK)
+			blank(old);
+		else
+			unlink(p.copy);
+	}
 	if (old >= 0)
 		close(old);
-	if (fd >= 0)
-		close(fd);
+	if (p.fd >= 0)
+		close(p.fd);
+	return rc;
+}
+
+/* Other names that a replacement which was killed gave to the data file that is still in its place. */
+static void names_remove(const char *dir, const char *data)
+{
+	struct stat st, other;
+	struct dirent *e;
+	DIR *d = NULL;
+
+	if (lstat(data, &st) != 0 || st.st_nlink < 2)
+		return;
+	d = opendir(dir);
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (strncmp(e->d_name, "data.mdb.", 9) == 0 &&
+		    fstatat(dirfd(d), e->d_name, &other, AT_SYMLINK_NOFOLLOW) == 0 && other.st_ino == st.st_ino &&
+		    other.st_dev == st.st_dev)
+			unlinkat(dirfd(d), e->d_name, 0);
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+enum m2m_rc store_replace(const char *dir, const char *from, const char *kept, struct m2m_err *err)
+{
+	struct place p = { .fd = -1 };
+	bool linked = false;
+	enum m2m_rc rc = place_hold(dir, &p, err);
+
+	if (rc == M2M_OK && kept != NULL) {
+		names_remove(dir, p.data);
+		linked = link(p.data, kept) == 0;
+		if (!linked && errno == EEXIST)
+			rc = m2m_fail(err, M2M_EEXIST, "%s: exists already, nothing was changed", kept);
+		else if (!linked && errno != ENOENT)
+			rc = m2m_fail_errno(err, "%s: cannot be made", kept);
+	}
+	if (rc == M2M_OK)
+		rc = swap(dir, &p, from, err);
+	if (rc != M2M_OK && linked && access(from, F_OK) == 0)
+		unlink(kept);
+	if (p.fd >= 0)
+		close(p.fd);
 	return rc;
 }
 
@@ -259,17 +295,12 @@ static enum m2m_rc remove_all_kept(const char *dir, struct m2m_err *err)
 	}
 	if (d)
 		closedir(d);
-	return rc == M2M_OK ? store_files_sync(dir, err) : rc;
+	return rc == M2M_OK ? m2m_folder_sync(dir, err) : rc;
 }
 
 enum m2m_rc store_compact(const char *dir, struct m2m_err *err)
 {
-	enum m2m_rc rc = replace(dir, NULL, err);
+	enum m2m_rc rc = compact(dir, err);
 
 	return rc == M2M_OK ? remove_all_kept(dir, err) : rc;
-}
-
-enum m2m_rc store_replace(const char *dir, const char *from, struct m2m_err *err)
-{
-	return replace(dir, from, err);
 }

@@ -70,6 +70,54 @@ static enum m2m_rc meta_read(struct store *st, MDB_txn *txn, MDB_dbi meta, uint3
 	return M2M_OK;
 }
 
+static int about_get(MDB_txn *txn, uint32_t *schema, struct store_epoch *epoch)
+{
+	MDB_val k = { sizeof(META_KEY) - 1, (void *)META_KEY }, v = { 0 };
+	MDB_dbi meta = 0;
+	struct m2m_rd rd = { 0 };
+	int rc = mdb_dbi_open(txn, META_TABLE, 0, &meta);
+
+	if (rc == MDB_SUCCESS)
+		rc = mdb_get(txn, meta, &k, &v);
+	if (rc != MDB_SUCCESS)
+		return rc == MDB_NOTFOUND ? MDB_INCOMPATIBLE : rc;
+	rd = m2m_rd(m2m_span(v.mv_data, v.mv_size));
+	if (m2m_rd_u32(&rd) != META_MAGIC)
+		return MDB_INCOMPATIBLE;
+	*schema = m2m_rd_u32(&rd);
+	if (rd.bad)
+		return MDB_CORRUPTED;
+	rc = store_lmdb_epoch_get(txn, meta, epoch);
+	return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc;
+}
+
+enum m2m_rc store_about(const char *file, uint32_t *schema, struct store_epoch *epoch, struct m2m_err *err)
+{
+	MDB_env *env = NULL;
+	MDB_txn *txn = NULL;
+	int rc = mdb_env_create(&env);
+
+	*epoch = (struct store_epoch){ 0 };
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_set_maxdbs(env, 1);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_open(env, file, MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS | MDB_NOSUBDIR, 0600);
+	if (rc == MDB_SUCCESS)
+		rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+	if (rc == MDB_SUCCESS)
+		rc = about_get(txn, schema, epoch);
+	if (txn)
+		mdb_txn_abort(txn);
+	if (env)
+		mdb_env_close(env);
+	if (rc == MDB_SUCCESS)
+		return M2M_OK;
+	errno = rc;
+	if (rc == MDB_INCOMPATIBLE)
+		return m2m_fail(err, M2M_ECORRUPT, "%s: not a store of this program", file);
+	return rc > 0 ? m2m_fail_errno(err, "%s", file) : m2m_fail(err, M2M_ECORRUPT, "%s: %s", file, mdb_strerror(rc));
+}
+
 static enum m2m_rc meta_write(struct store *st, MDB_txn *txn, MDB_dbi meta, uint32_t schema, struct m2m_err *err)
 {
 	struct m2m_secret record = { 0 };

@@ -26,25 +26,34 @@ static MDB_val epoch_key(void)
 	return (MDB_val){ sizeof(EPOCH_KEY) - 1, (void *)EPOCH_KEY };
 }
 
-/* M2M_ENOENT: a store that was made before there were epochs, or just now. */
-static enum m2m_rc record_read(struct store *st, MDB_txn *txn, struct store_epoch *out, struct m2m_err *err)
+int store_lmdb_epoch_get(MDB_txn *txn, MDB_dbi meta, struct store_epoch *out)
 {
 	MDB_val k = epoch_key(), v = { 0 };
 	struct m2m_rd rd = { 0 };
 	struct m2m_span uuid = { 0 };
-	int rc = mdb_get(txn, st->meta, &k, &v);
+	int rc = mdb_get(txn, meta, &k, &v);
 
-	if (rc == MDB_NOTFOUND)
-		return M2M_ENOENT;
 	if (rc != MDB_SUCCESS)
-		return store_lmdb_fail(st, rc, "epoch", err);
+		return rc;
 	rd = m2m_rd(m2m_span(v.mv_data, v.mv_size));
 	uuid = m2m_rd_octets(&rd, STORE_UUID_LEN);
 	out->epoch = m2m_rd_u64(&rd);
 	if (!m2m_rd_done(&rd))
-		return m2m_fail(err, M2M_ECORRUPT, "%s: its epoch record is damaged", st->dir);
+		return MDB_CORRUPTED;
 	memcpy(out->uuid, uuid.p, STORE_UUID_LEN);
-	return M2M_OK;
+	return MDB_SUCCESS;
+}
+
+/* M2M_ENOENT: a store that was made before there were epochs, or just now. */
+static enum m2m_rc record_read(struct store *st, MDB_txn *txn, struct store_epoch *out, struct m2m_err *err)
+{
+	int rc = store_lmdb_epoch_get(txn, st->meta, out);
+
+	if (rc == MDB_NOTFOUND)
+		return M2M_ENOENT;
+	if (rc == MDB_CORRUPTED)
+		return m2m_fail(err, M2M_ECORRUPT, "%s: its epoch record is damaged", st->dir);
+	return rc == MDB_SUCCESS ? M2M_OK : store_lmdb_fail(st, rc, "epoch", err);
 }
 
 static enum m2m_rc record_write(struct store *st, MDB_txn *txn, const struct store_epoch *e, struct m2m_err *err)

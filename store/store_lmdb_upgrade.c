@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/folder.h"
 #include "store/store_files.h"
 
 struct upgrade {
@@ -116,7 +117,7 @@ static enum m2m_rc swap(const struct upgrade *u, struct m2m_err *err)
 	if (rename(u->copy, u->data) != 0)
 		return m2m_fail_errno(err, "%s: cannot be replaced", u->data);
 	rmdir(u->work);
-	rc = store_files_sync(u->conf->dir, err);
+	rc = m2m_folder_sync(u->conf->dir, err);
 	if (rc == M2M_OK)
 		rc = store_lmdb_lock_renew(u->conf->dir, err);
 	if (rc != M2M_OK)

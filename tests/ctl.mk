@@ -18,3 +18,6 @@ tests_fuzz_fuzz_host_conf_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fuzz_fuzz_host_conf_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_host_conf_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_host_conf_LDADD = common/libcommon.la
+
+TESTS += tests/cli/test_store.py
+EXTRA_DIST += tests/cli/test_store.py

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* seed MAS-CONF N [hold]: push N root keys into a MAS's store, as its MTF would; prints each KmID and, so that a test
- * can look for it where it must not be, each key. Keys are random. hold: keep the store open, as a daemon would, until
- * standard input ends. */
+/* seed MAS-CONF revoke KMID: revoke a root key. seed MAS-CONF N [hold]: push N root keys into a MAS's store, as its MTF
+ * would; prints each KmID and, so that a test can look for it where it must not be, each key. Keys are random. hold:
+ * keep the store open, as a daemon would, until standard input ends. */
 #include "config.h"
 
 #include <semaphore.h>
@@ -61,6 +61,23 @@ static bool push(struct mas *mas, const struct m2m_peer *mtf, unsigned i)
 	return p.result == DIAMETER_SUCCESS;
 }
 
+static bool revoke(struct mas *mas, const struct m2m_peer *mtf, const char *km_id)
+{
+	const struct m2m_krr req = {
+		.head = { .dest_host = m2m_span_str(mas_id(mas)), .origin_host = m2m_span_str(mtf->host) },
+		.reason = 1,
+		.n = 1,
+		.name = { m2m_span_str(km_id) },
+	};
+	struct pushed p = { .result = 0 };
+
+	sem_init(&p.done, 0, 0);
+	mas_revoke(mas, mtf, &req, pushed, &p);
+	while (sem_wait(&p.done) != 0)
+		;
+	return p.result == DIAMETER_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	struct m2m_err err = { 0 };
@@ -70,16 +87,21 @@ int main(int argc, char **argv)
 	bool good = true;
 
 	if (argc < 3 || m2m_secret_process(&err) != M2M_OK || mas_conf_load(argv[1], &conf, &err) != M2M_OK ||
-	    mas_open(&conf, NULL, argc > 3, &m2m_env_system, &mas, &err) != M2M_OK) {
+	    mas_open(&conf, NULL, argc > 3 && strcmp(argv[3], "hold") == 0, &m2m_env_system, &mas, &err) != M2M_OK) {
 		fprintf(stderr, "seed: %s\n", err.text);
 		return 1;
 	}
 	mtf = m2m_peer_find(&conf.peers, m2m_span_str("mtf.example.com"));
+	if (argc > 3 && strcmp(argv[2], "revoke") == 0) {
+		good = mtf && revoke(mas, mtf, argv[3]);
+		goto out;
+	}
 	for (unsigned i = 0; good && i < strtoul(argv[2], NULL, 10); i++)
 		good = mtf && push(mas, mtf, i);
 	fflush(stdout);
 	while (argc > 3 && getchar() != EOF)
 		;
+out:
 	mas_close(mas);
 	mas_conf_free(&conf);
 	return good ? 0 : 1;
