@@ -64,6 +64,15 @@ const struct m2m_conf_item m2m_peer_conf_items[] = {
 	  .offset = offsetof(struct m2m_peer, cse_ids),
 	  .check = m2m_conf_is_cse_id,
 	  .help = "Role cse: the CSE-IDs that it is, as association targets. None: it gets no key." },
+	{ .name = "fuse-keys",
+	  .type = M2M_CONF_INT,
+	  .offset = offsetof(struct m2m_peer, fuse_keys),
+	  .def = "0",
+	  .min = 0,
+	  .max = 1000000,
+	  .help = "Role cse: the most root keys that it is given association keys under within an hour. The next one "
+		  "blows its fuse: the answer is 5003 to everything, until the operator removes the file "
+		  "barred-PEER from the store's folder. 0: no fuse." },
 	{ .name = "max-handshakes",
 	  .type = M2M_CONF_INT,
 	  .offset = offsetof(struct m2m_peer, max_handshakes),

@@ -7,6 +7,7 @@
 #include "common/audit.h"
 #include "common/keyring.h"
 #include "mas/assoc.h"
+#include "mas/fuse.h"
 #include "mas/mas.h"
 #include "mas/rootkey.h"
 #include "store/store.h"
@@ -30,6 +31,7 @@ struct mas {
 	struct store *keys;
 	struct assoc *assoc;	 /* NULL: opened without */
 	struct m2m_audit *audit; /* likewise */
+	struct fuse **fuses;	 /* one per peer section, NULL where it has none; NULL: likewise */
 	/* A root key that nobody has: what is worked on when the one asked for is not there. */
 	uint8_t decoy_rel[M2M_REL_LEN];
 	struct m2m_secret decoy;

@@ -316,6 +316,29 @@ static enum m2m_rc open_all(struct mas *mas, const char *identity, bool soft, st
 	return rc;
 }
 
+static enum m2m_rc open_fuses(struct mas *mas, struct m2m_err *err)
+{
+	const struct m2m_peer *peers = mas->conf->peers.v;
+	enum m2m_rc rc = M2M_OK;
+
+	mas->fuses = calloc(mas->conf->peers.n + 1, sizeof(struct fuse *));
+	if (!mas->fuses)
+		return m2m_fail(err, M2M_ENOMEM, "fuses: out of memory");
+	for (size_t i = 0; rc == M2M_OK && i < mas->conf->peers.n; i++) {
+		if (peers[i].fuse_keys > 0)
+			rc = fuse_new(mas->conf->store, peers[i].host, peers[i].fuse_keys, mas->env, &mas->fuses[i],
+				      err);
+	}
+	return rc;
+}
+
+static void close_fuses(struct mas *mas)
+{
+	for (size_t i = 0; mas->fuses && i < mas->conf->peers.n; i++)
+		fuse_free(mas->fuses[i]);
+	free(mas->fuses);
+}
+
 enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool soft, const struct m2m_env *env,
 		     struct mas **out, struct m2m_err *err)
 {
@@ -328,6 +351,8 @@ enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool sof
 	mas->conf = conf;
 	mas->env = env;
 	rc = open_all(mas, identity, soft, err);
+	if (rc == M2M_OK && soft)
+		rc = open_fuses(mas, err);
 	if (rc != M2M_OK) {
 		mas_close(mas);
 		return rc;
@@ -349,6 +374,7 @@ void mas_close(struct mas *mas)
 	assoc_close(mas->assoc);
 	m2m_keyring_close(mas->keyring);
 	m2m_secret_wipe(&mas->decoy);
+	close_fuses(mas);
 	free(mas);
 }
 

@@ -144,8 +144,22 @@ static void refuse(struct m2m_answer *refusal, uint32_t result, const char *why)
 	*refusal = (struct m2m_answer){ .result = result, .error_message = why };
 }
 
+static const char barred[] = "this peer is barred";
+
+static struct fuse *fuse_of(const struct mas *mas, const struct m2m_peer *peer)
+{
+	const struct m2m_peer *peers = mas->conf->peers.v;
+
+	for (size_t i = 0; mas->fuses && i < mas->conf->peers.n; i++) {
+		if (&peers[i] == peer)
+			return mas->fuses[i];
+	}
+	return NULL;
+}
+
 /* What the whole request must be, before any key is looked at. */
-static void check_request(const struct m2m_peer *peer, const struct m2m_skr *req, struct m2m_answer *refusal)
+static void check_request(struct fuse *fuse, const struct m2m_peer *peer, const struct m2m_skr *req, int64_t now,
+			  struct m2m_answer *refusal)
 {
 	if (!m2m_peer_is_target(peer, req->target))
 		refuse(refusal, DIAMETER_AUTHORIZATION_REJECTED, "Association-Target-Id is not one of this peer's");
@@ -153,6 +167,8 @@ static void check_request(const struct m2m_peer *peer, const struct m2m_skr *req
 		refuse(refusal, M2M_KEY_USAGE_NOT_PERMITTED, "Security-Usage-Id is not that of an association key");
 	else if (req->n == 0 || req->n > M2M_BULK_MAX)
 		refuse(refusal, req->n ? DIAMETER_AVP_OCCURS_TOO_MANY_TIMES : DIAMETER_MISSING_AVP, "1 to 32 Key-Name");
+	else if (fuse_is_blown(fuse, now))
+		refuse(refusal, DIAMETER_AUTHORIZATION_REJECTED, barred);
 }
 
 static void parse_names(struct sak *sak, const struct m2m_skr *req)
@@ -244,6 +260,7 @@ static void sak_record(struct mas *mas, const struct m2m_peer *peer, const struc
 void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req,
 			  mas_sak_answered *done, void *arg)
 {
+	struct fuse *fuse = fuse_of(mas, peer);
 	int64_t now = m2m_now(mas->env);
 	size_t n = req->n <= M2M_BULK_MAX ? req->n : M2M_BULK_MAX;
 	struct sak *sak = calloc(1, sizeof(*sak) + n * sizeof(sak->slots[0]));
@@ -253,13 +270,16 @@ void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const st
 		return;
 	}
 	*sak = (struct sak){ .n = n, .done = done, .arg = arg, .began_us = m2m_now_us(mas->env) };
-	check_request(peer, req, &sak->refusal);
+	check_request(fuse, peer, req, now, &sak->refusal);
 	if (sak->refusal.result == 0)
 		parse_names(sak, req);
 	if (sak->refusal.result != 0)
 		m2m_log(mas->env, M2M_NOTICE, "association key refused to %s with %u: %s", peer->host,
 			sak->refusal.result, sak->refusal.error_message);
-	for (size_t i = 0; sak->refusal.result == 0 && i < n; i++)
+	for (size_t i = 0; sak->refusal.result == 0 && i < n; i++) {
 		do_slot(mas, &sak->slots[i], req->target, now);
+		if (m2m_result_is_success(sak->slots[i].result) && !fuse_take(fuse, sak->slots[i].ki.rel, now))
+			refuse(&sak->refusal, DIAMETER_AUTHORIZATION_REJECTED, barred);
+	}
 	sak_record(mas, peer, req, sak);
 }

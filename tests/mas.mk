@@ -11,7 +11,7 @@ EXTRA_DIST += tests/data/mas-schema-1/README tests/data/mas-schema-1/data.mdb te
 	tests/data/mas-schema-1/public-test.kek
 
 tests_unit_check_mas_SOURCES = tests/unit/check_mas.c tests/unit/check_mas.h tests/unit/check_mas_push.c \
-	tests/unit/check_mas_sak.c tests/unit/check_mas_view.c tests/unit/check_mas_audit.c tests/unit/check_mas_upgrade.c \
+	tests/unit/check_mas_sak.c tests/unit/check_mas_fuse.c tests/unit/check_mas_view.c tests/unit/check_mas_audit.c tests/unit/check_mas_upgrade.c \
 	tests/unit/check_mas_clock.c tests/unit/check_clock.h
 tests_unit_check_mas_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_mas_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS)
@@ -21,6 +21,12 @@ tests_unit_check_rootkey_SOURCES = tests/unit/check_rootkey.c
 tests_unit_check_rootkey_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_rootkey_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_rootkey_LDADD = mas/libmas.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/check_fuse
+TESTS += tests/unit/check_fuse
+tests_unit_check_fuse_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_fuse_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_fuse_LDADD = mas/libmas.la $(CHECK_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_rootkey tests/fuzz/fuzz_assoc
 tests_fuzz_fuzz_rootkey_SOURCES = tests/fuzz/fuzz_rootkey.c $(FUZZ_MAIN)
