@@ -321,16 +321,29 @@ static void loss_tell(struct restore *r)
 /* --- in its place ----------------------------------------------------------------------------------------------------
  */
 
-static enum m2m_rc put(struct restore *r, char kept[CTL_PATH_MAX], struct m2m_err *err)
+/* Under a name that is free: another restore may have been in this second. kept: out. */
+static enum m2m_rc swap(const struct restore *r, char kept[CTL_PATH_MAX], struct m2m_err *err)
 {
 	char now[16], name[64];
-	enum m2m_rc rc = M2M_OK;
+	enum m2m_rc rc = M2M_EEXIST;
 
 	m2m_time_format(m2m_now(&m2m_env_system), now);
-	snprintf(name, sizeof(name), "data.mdb.before-%s", now);
-	rc = backup_path(kept, r->now.env, name, err);
-	if (rc == M2M_OK)
-		rc = copy_bless(r, err);
+	for (unsigned i = 1; rc == M2M_EEXIST && i < 100; i++) {
+		if (i == 1)
+			snprintf(name, sizeof(name), "data.mdb.before-%s", now);
+		else
+			snprintf(name, sizeof(name), "data.mdb.before-%s-%u", now, i);
+		rc = backup_path(kept, r->now.env, name, err);
+		if (rc == M2M_OK)
+			rc = store_replace(r->now.env, r->data, kept, err);
+	}
+	return rc;
+}
+
+static enum m2m_rc put(const struct restore *r, char kept[CTL_PATH_MAX], struct m2m_err *err)
+{
+	enum m2m_rc rc = copy_bless(r, err);
+
 	if (rc == M2M_OK)
 		rc = m2m_folder_make(r->now.env, true, err);
 	if (rc == M2M_OK && !r->keyring_there && rename(r->keyring, r->real_keyring) != 0)
@@ -339,7 +352,7 @@ static enum m2m_rc put(struct restore *r, char kept[CTL_PATH_MAX], struct m2m_er
 		return rc;
 	rc = m2m_folder_sync(r->now.store, err);
 	if (rc == M2M_OK)
-		rc = store_replace(r->now.env, r->data, kept, err);
+		rc = swap(r, kept, err);
 	if (rc != M2M_OK && !r->keyring_there && access(r->data, F_OK) == 0)
 		(void)rename(r->real_keyring, r->keyring);
 	return rc;
