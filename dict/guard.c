@@ -17,7 +17,8 @@
 struct walk {
 	m2m_guard_look *look;
 	void *arg;
-	bool strict; /* every value must be one that the host can read */
+	bool strict;  /* every value must be one that the host can read */
+	bool request; /* the host refuses what it cannot read, with a copy of it */
 	bool mended;
 };
 
@@ -68,6 +69,13 @@ static bool unreadable(const struct avp_at *a, enum m2m_guard_kind kind)
 	size_t n = a->len - a->header;
 
 	return (kind == M2M_GUARD_4 && n != 4) || (kind == M2M_GUARD_8 && n != 8);
+}
+
+/* Is it one that the host refuses with a copy of it, which it cannot write, since there are no octets in it? It would
+ * close the connection. */
+static bool unanswerable(const struct avp_at *a, enum m2m_guard_kind kind)
+{
+	return a->len == a->header && (unreadable(a, kind) || (kind == M2M_GUARD_UNKNOWN && a->flags & FLAG_MANDATORY));
 }
 
 /* A vendor's AVP of no vendor, or a code that is not one. */
@@ -152,6 +160,8 @@ static void look_at(struct walk *w, const struct avp_at *a, int depth)
 		ok = depth < DEPTH_MAX && walk_group(w, a->p + a->header, a->len - a->header, depth + 1);
 	else if (w->strict)
 		ok = !unreadable(a, kind) && !(kind == M2M_GUARD_UNKNOWN && a->flags & FLAG_MANDATORY);
+	else if (w->request)
+		ok = !unanswerable(a, kind);
 	if (!ok)
 		disarm(w, a->p);
 	else if (a->code == CODE_SESSION_ID && a->vendor == 0)
@@ -191,7 +201,8 @@ static bool walk_message(struct walk *w, uint8_t *msg, size_t n)
 
 	/* An answer to us that the host cannot read would be dropped without a word, or worse. Answers of other
 	 * applications may only pass through this host. */
-	w->strict = !(msg[4] & FLAG_REQUEST) && ours;
+	w->request = msg[4] & FLAG_REQUEST;
+	w->strict = !w->request && ours;
 	n -= MSG_HEADER;
 	while (n > 0) {
 		struct avp_at a;
@@ -207,7 +218,7 @@ static bool walk_message(struct walk *w, uint8_t *msg, size_t n)
 
 enum m2m_guard_verdict m2m_guard(uint8_t *msg, size_t n, m2m_guard_look *look, void *arg)
 {
-	struct walk w = { look, arg, false, false };
+	struct walk w = { .look = look, .arg = arg };
 	bool good = n >= MSG_HEADER && msg[0] == 1 && (u32(msg) & 0xffffff) == n && walk_message(&w, msg, n);
 
 	if (good)

@@ -332,6 +332,30 @@ START_TEST(test_nesting)
 }
 END_TEST
 
+/* The host refuses these with a copy that it cannot write. */
+START_TEST(test_requests_without_an_answer)
+{
+	size_t at[4];
+
+	begin(REQUEST, APP);
+	at[0] = avp(999, M, 0, "", 0);
+	at[1] = avp(258, M, 0, "", 0);
+	at[2] = avp(1115, V, VENDOR, "", 0);
+	at[3] = avp_open(1106, V | M, VENDOR);
+	avp(1103, V | M, VENDOR, "", 0);
+	avp_close(at[3]);
+	ck_assert_int_eq(run(), M2M_GUARD_MENDED);
+	for (int i = 0; i < 3; i++)
+		harmless(at[i]);
+	harmless(at[3] + 12);
+	begin(REQUEST, APP);
+	avp(999, 0, 0, "", 0);
+	avp(1104, V | M, VENDOR, "", 0);
+	ck_assert_int_eq(run(), M2M_GUARD_PASS);
+	untouched();
+}
+END_TEST
+
 START_TEST(test_answers_are_read_strictly)
 {
 	size_t at[4];
@@ -405,6 +429,7 @@ int main(void)
 	tcase_add_test(tc, test_proxy_info);
 	tcase_add_test(tc, test_inner_length);
 	tcase_add_test(tc, test_nesting);
+	tcase_add_test(tc, test_requests_without_an_answer);
 	tcase_add_test(tc, test_answers_are_read_strictly);
 	tcase_add_test(tc, test_mutations);
 	suite_add_tcase(s, tc);
