@@ -14,6 +14,7 @@ struct decoder {
 	const struct m2m_codec *codec;
 	uint32_t app;
 	struct m2m_fault *fault;
+	bool request;
 };
 
 bool m2m_time_encode(int64_t t, uint8_t out[4])
@@ -227,6 +228,10 @@ static enum m2m_rc decode_children(const struct decoder *d, msg_or_avp *parent, 
 			return m2m_fault_set(d->codec, d->fault, DIAMETER_INVALID_AVP_LENGTH, M2M_AVPS, avp,
 					     "malformed");
 		r = rule_for(rules, hdr);
+		/* RFC 6733 7.1.5: "not recognized or supported". To answers the host adds some of its own. */
+		if (!r && d->request && hdr->avp_flags & AVP_FLAG_MANDATORY)
+			return m2m_fault_set(d->codec, d->fault, DIAMETER_AVP_UNSUPPORTED, m2m_avp_kind(hdr), avp,
+					     "mandatory, but not of this command");
 		if (!r)
 			continue;
 		i = (size_t)(r - rules->v);
@@ -245,7 +250,7 @@ enum m2m_rc m2m_decode(const struct m2m_codec *codec, enum m2m_cmd cmd, bool req
 		       struct m2m_fault *fault)
 {
 	const struct m2m_rules *rules = request ? &m2m_cmds[cmd].request : &m2m_cmds[cmd].answer;
-	struct decoder d = { codec, m2m_cmds[cmd].app, fault };
+	struct decoder d = { codec, m2m_cmds[cmd].app, fault, request };
 	enum m2m_rc rc;
 
 	memset(fault, 0, sizeof(*fault));
