@@ -144,7 +144,7 @@ push_wrong_length(Env) ->
     K = new_key(Env, "length"),
     refused(5014, 55, kpr(Env, [K], #{'AVP' => [#diameter_avp{code = 55, is_mandatory = true, data = <<1, 2, 3>>}]})).
 
-%% Overload control, load, priority, times and states of others: taken, and of no effect (doc/protocol.md 4).
+%% Overload control, load, priority, times and states of others: taken, and of no effect (doc/protocol.md 3).
 push_with_extras(Env) ->
     A = success(kpr(Env, [new_key(Env, "extras")],
         #{'Event-Timestamp' => [calendar:universal_time()], 'Origin-State-Id' => [4711], 'DRMP' => [3], 'M2M-Feature-Vector' => [1 bsl 63],
