@@ -184,5 +184,127 @@ class FalseMas(FalseMasCase):
         self.assertEqual(self.mas.wait("request")[2], ki, "the key was forgotten")
 
 
+class Raw:
+    """A MAS of octets by hand: answers as way() says, which gets the link, the request and the AVPs of a good answer."""
+
+    def __init__(self, lab):
+        self.server = dia.Server(lab, lab.mas.port, "mas", lablib.MAS)
+        self.way = self.good
+        self.links = []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                link = self.server.accept(seconds=3600)
+            except dia.Closed:
+                continue
+            except OSError:
+                return
+            self.links.append(link)
+            threading.Thread(target=self.serve, args=(link,), daemon=True).start()
+
+    def serve(self, link):
+        try:
+            while True:
+                m = link.receive(3600)
+                if m.flags & dia.REQUEST:
+                    (self.good if m.code in (dia.KRR, dia.DPR) else self.way)(link, m, self.avps(m))
+        except (dia.Closed, OSError):
+            link.close()
+
+    @staticmethod
+    def avps(m, **other):
+        values = {"SESSION_ID": m.get(dia.SESSION_ID), "AUTH_APP": m.app, "AUTH_STATE": 1, "ORIGIN_HOST": lablib.MAS, "ORIGIN_REALM": lablib.REALM,
+                  "RESULT": 2001, **other}
+        return [dia.avp(getattr(dia, n), v) for n, v in values.items() if v is not None]
+
+    def good(self, link, m, avps):
+        link.send(m.answer(avps))
+
+    # --- ways ----------------------------------------------------------------------------------------------------------
+
+    def twice(self, link, m, avps):
+        link.send(m.answer(avps) * 2)
+
+    def then_refused(self, link, m, avps):
+        link.send(m.answer(avps) + m.answer(self.avps(m, RESULT=5012)))
+
+    def refused_then_not(self, link, m, avps):
+        link.send(m.answer(self.avps(m, RESULT=5012)) + m.answer(avps))
+
+    def unasked(self, link, m, avps):
+        link.send(dia.message(m.code, m.app, avps, dia.PROXIABLE, m.hbh ^ 0x5a5a5a5a, m.ete) + m.answer(avps))
+
+    def lenient(self, link, m, _):
+        avps = [*self.avps(m, ORIGIN_HOST=lablib.MAS.upper(), ORIGIN_REALM=lablib.REALM.upper()), dia.avp(9999, b"abc", flags=0),
+                dia.avp(278, 1), dia.avp(301, 5, flags=0), dia.avp(55, b"\xee\0\0\0"), dia.avp(650, b"", flags=0),
+                dia.avp(623, dia.avp(627, 100, flags=0), flags=0)][::-1]
+        link.send(m.answer([a[:int.from_bytes(a[5:8], "big")].ljust(len(a), b"\xa5") for a in avps], 0))
+
+    def result_twice(self, link, m, avps):
+        link.send(m.answer([*avps, dia.avp(dia.RESULT, 2001)]))
+
+    def no_session(self, link, m, avps):
+        link.send(m.answer(avps[1:]))
+
+    def other_command(self, link, m, avps):
+        link.send(dia.message(dia.SKR, dia.SAK, self.avps(m, AUTH_APP=dia.SAK), dia.PROXIABLE, m.hbh, m.ete))
+
+    def broken(self, link, m, avps):
+        link.send(m.answer([*avps, dia.avp(dia.STATUS, b"abcd", length=999)]))
+
+    def half(self, link, m, avps):
+        link.send(m.answer(avps)[:50])
+        link.close()
+
+    def closed(self, link, m, avps):
+        link.close()
+
+    def end(self):
+        self.server.close()
+        for link in self.links:
+            link.close()
+
+
+class RawMas(FalseMasCase):
+    @classmethod
+    def start_mas(cls):
+        cls.mas = Raw(cls.lab)
+        cls.addClassCleanup(cls.mas.end)
+
+    def enrolments(self):
+        return len(self.listing("enrolment", "mtf"))
+
+    def consistent(self, name="raw"):
+        """An enrolment: the node has a key exactly if the MTF has it. What the node was told."""
+        before = self.enrolments()
+        p = self.enrol(name, check=False)
+        self.assertEqual(self.enrolments() - before, int(p.returncode == 0))
+        return "enrolled" if p.returncode == 0 else p.stdout + p.stderr
+
+    def test_answers(self):
+        self.new_node("raw")
+        self.assertEqual(self.consistent(), "enrolled")
+        for way, told in ((self.mas.twice, "enrolled"), (self.mas.then_refused, "enrolled"), (self.mas.refused_then_not, REFUSED),
+                          (self.mas.unasked, "enrolled"), (self.mas.lenient, "enrolled"), (self.mas.result_twice, TRY_LATER),
+                          (self.mas.no_session, TRY_LATER), (self.mas.other_command, TRY_LATER)):
+            with self.subTest(way.__name__):
+                self.mas.way = way
+                self.assertIn(told, self.consistent())
+                self.mas.way = self.mas.good
+                self.assertEqual(self.consistent(), "enrolled")
+
+    def test_lost_connections(self):
+        """Also where the host sends the push again over the next connection."""
+        self.new_node("lost")
+        for way in (self.mas.closed, self.mas.half, self.mas.broken):
+            with self.subTest(way.__name__):
+                self.mas.way = way
+                self.assertIn(TRY_LATER, self.consistent("lost"))
+                self.mas.way = self.mas.good
+                lablib.wait_for("the next enrolment", lambda: self.consistent("lost") == "enrolled", WAIT)
+
+
 if __name__ == "__main__":
     unittest.main()
