@@ -23,6 +23,11 @@ tests_crash_clockshim_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared 
 check_PROGRAMS += tests/crash/crash_mas
 tests_crash_crash_mas_SOURCES = tests/crash/crash_mas.c
 tests_crash_crash_mas_LDADD = mas/libmas.la store/libstore.la common/libcommon.la $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
+check_PROGRAMS += tests/crash/crash_mtf
+tests_crash_crash_mtf_SOURCES = tests/crash/crash_mtf.c $(MTF_RIG)
+tests_crash_crash_mtf_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_crash_crash_mtf_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_crash_crash_mtf_LDADD = $(MTF_RIG_LIBS)
 TESTS += tests/crash/test_crash.sh
 tests/crash/test_crash.log: ctl/m2mctl$(EXEEXT) tests/cli/seed$(EXEEXT) tests/cli/seed_mtf$(EXEEXT)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""A kill, and an error, at the 1st, 2nd, 3rd ... call that changes a file, of making a MAS, pushing and revoking, and of every verb
-of m2mctl that changes something: until the run ends before the N-th call comes. After each, what was acknowledged must be there and
+"""A kill, and an error, at the 1st, 2nd, 3rd ... call that changes a file, of making a MAS, pushing and revoking, of making an MTF and
+enrolling, and of every verb of m2mctl that changes something: until the run ends before the N-th call comes. After each, what was acknowledged must be there and
 open, the verb's old state or its new one whole, and the verb must work when it is run again.
 
 faults.py BUILDDIR KEYS [N [SEED]]   N: so many of the points only, chosen by SEED; prints the counts, status 1 if something was lost,
@@ -19,13 +19,12 @@ HOWS = ("kill", "kill-half", "EIO", "ENOSPC")
 
 
 class Drive:
-    """Making a MAS, pushing and revoking, by the core alone; the checker pushes a key more."""
-    name = "init and push"
+    """Making a MAS, pushing and revoking; making an MTF and enrolling: by the cores alone. The checker writes something more."""
 
-    def __init__(self, bench, keys):
-        self.bench, self.notes = bench, os.path.join(bench.folder, "notes")
-        self.tool = os.path.join(bench.builddir, "tests", "crash", "crash_mas")
-        self.keys = keys
+    def __init__(self, bench, side, n):
+        self.bench, self.notes, self.n = bench, os.path.join(bench.folder, "notes"), n
+        self.name = f"{side} init and {'push' if side == 'mas' else 'enrol'}"
+        self.tool = os.path.join(bench.builddir, "tests", "crash", "crash_" + side)
 
     def prepare(self):
         self.bench.clear()
@@ -33,7 +32,7 @@ class Drive:
     def struck(self, env):
         with open(self.notes, "w") as out:
             try:
-                return subprocess.run([self.tool, "drive", self.bench.where, str(self.keys)], env=dict(os.environ, **env), stdout=out,
+                return subprocess.run([self.tool, "drive", self.bench.where, str(self.n)], env=dict(os.environ, **env), stdout=out,
                                       stderr=subprocess.DEVNULL, timeout=works.STUCK)
             except subprocess.TimeoutExpired:
                 raise works.Trouble(f"no end within {works.STUCK} s") from None
@@ -119,7 +118,8 @@ def main(builddir, keys, sample, seed):
     with works.scratch() as folder:
         bench = works.Bench(builddir, folder)
         names = list(works.all_works(bench))
-        all_points = [Points(bench, Drive(bench, keys))] + [Points(bench, works.make(bench, n)) for n in names]
+        drives = [Drive(bench, "mas", keys), Drive(bench, "mtf", max(2, keys // 2))]
+        all_points = [Points(bench, d) for d in drives] + [Points(bench, works.make(bench, n)) for n in names]
         if not sample:
             for points in all_points:
                 exhaust(points, tally)

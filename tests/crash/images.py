@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Power cuts: records what the MAS core writes, and what m2mctl's verbs write, builds the folder as a power cut at every call could have left it, and has each
+"""Power cuts: records what the cores of MAS and MTF write, and what m2mctl's verbs write, builds the folder as a power cut at every call could have left it, and has each
 such image opened and compared with what was acknowledged by then.
 
-images.py BUILDDIR N [SEED]     N images of the core or a few more, and up to N / 40 of each verb (a short run: of two); prints the
-                                counts, status 1 if one is bad, or if the control fails
+images.py BUILDDIR N [SEED]     N images of the MAS's core or a few more, N / 4 of the MTF's, and up to N / 40 of each verb (a short
+                                run: of two); prints the counts, status 1 if one is bad, or if the control fails
 
 The model: writes to a file are on the disk once the file was synced (or at once on an O_DSYNC descriptor), names in a folder once
 the folder was synced. Before that each of them may be there, or not, or in part, in units of 512 octets, whatever came before or after it.
@@ -16,12 +16,11 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 
 import works
 
 SECTOR = 512
-KEYS = 24
+KEYS = {"mas": 24, "mtf": 4}
 Event = collections.namedtuple("Event", "kind path offset data")
 
 
@@ -133,16 +132,16 @@ class Disk:
 
 
 class Run:
-    """One recorded run and its images."""
+    """One recorded run of a server's core and its images."""
 
-    def __init__(self, tools, folder, rng):
+    def __init__(self, tools, side, folder, rng):
         self.rng, self.folder = rng, folder
         where, log, self.notes = (os.path.join(folder, n) for n in ("run", "log", "notes"))
         shutil.rmtree(where, ignore_errors=True)
         os.mkdir(where, 0o700)
         if os.path.exists(log):
             os.unlink(log)
-        subprocess.run([os.path.join(tools, "crash_mas"), "drive", where, str(KEYS)], check=True, stdout=subprocess.DEVNULL,
+        subprocess.run([os.path.join(tools, "crash_" + side), "drive", where, str(KEYS[side])], check=True, stdout=subprocess.DEVNULL,
                        env=dict(os.environ, LD_PRELOAD=os.path.join(tools, ".libs", "diskshim.so"), DISKSHIM_DIR=where, DISKSHIM_LOG=log))
         self.events = read_log(log)
 
@@ -260,8 +259,8 @@ def verbs(builddir, n, rng, short):
 
 
 class Checker:
-    def __init__(self, tools):
-        self.proc = subprocess.Popen([os.path.join(tools, "crash_mas"), "check"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, tools, side):
+        self.proc = subprocess.Popen([os.path.join(tools, "crash_" + side), "check"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, root, notes):
         self.proc.stdin.write(f"{root} {notes}\n")
@@ -278,15 +277,15 @@ def control(run, checker):
     raise SystemExit("images: the control failed: nothing was found wrong on a disk that does not sync")
 
 
-def main(builddir, n, seed):
-    rng, tools = random.Random(seed), os.path.join(os.path.abspath(builddir), "tests", "crash")
+def core(tools, side, n, rng):
+    """n images of a server's core or a few more; how many were bad."""
     counts, answers, runs = collections.Counter(), collections.Counter(), 0
-    checker = Checker(tools)
-    with tempfile.TemporaryDirectory(prefix="m2m-crash.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    checker = Checker(tools, side)
+    with works.scratch() as folder:
         while sum(counts.values()) < n and not answers["BAD"]:
-            run = Run(tools, folder, rng)
+            run = Run(tools, side, folder, rng)
             if not runs:
-                control(run, Checker(tools))
+                control(run, Checker(tools, side))
             runs += 1
             calls = sum(e.kind != "A" for e in run.events)
             left = n - sum(counts.values())
@@ -295,11 +294,18 @@ def main(builddir, n, seed):
                 counts[kind] += 1
                 answers[answer.split()[0]] += 1
                 if answer.startswith("BAD"):
-                    print(f"{kind} image at {op.kind} {op.path} {op.offset}: {answer}")
-                    checker = Checker(tools) if checker.proc.poll() is not None else checker
-    print(f"images: seed {seed}, {runs} runs, {sum(counts.values())} images (" + ", ".join(f"{v} {k}" for k, v in sorted(counts.items())) +
+                    print(f"{side}, {kind} image at {op.kind} {op.path} {op.offset}: {answer}")
+                    checker = Checker(tools, side) if checker.proc.poll() is not None else checker
+    print(f"images: {side}, {runs} runs, {sum(counts.values())} images (" + ", ".join(f"{v} {k}" for k, v in sorted(counts.items())) +
           f"): {answers['ok']} with all that was acknowledged, {answers['shut']} before there was a store, {answers['BAD']} bad")
-    return 1 if verbs(builddir, n // 40, rng, n < 1000) + answers["BAD"] else 0
+    return answers["BAD"]
+
+
+def main(builddir, n, seed):
+    print(f"images: seed {seed}")
+    rng, tools = random.Random(seed), os.path.join(os.path.abspath(builddir), "tests", "crash")
+    bad = core(tools, "mas", n, rng) + core(tools, "mtf", n // 4, rng) + verbs(builddir, n // 40, rng, n < 1000)
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

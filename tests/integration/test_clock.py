@@ -5,6 +5,7 @@ import calendar
 import os
 import shutil
 import struct
+import subprocess
 import time
 import unittest
 
@@ -19,6 +20,7 @@ JUMPS = {"a day on": DAY, "a day back": -DAY, "ten years on": 3652 * DAY, "ten y
 class Clock(LabCase):
     @classmethod
     def prepare(cls):
+        subprocess.run(["make", "-s", "-C", BUILD, "tests/crash/clockshim.la"], check=True)
         shutil.copy(os.path.join(BUILD, "tests", "crash", ".libs", "clockshim.so"), cls.dir)
         cls.set_clock(0)
         cls.lab.mas.env = {"LD_PRELOAD": cls.path("clockshim.so"), "CLOCKSHIM_FILE": cls.path("clock")}

@@ -190,12 +190,12 @@ void rig_release(struct rig *r, size_t mas, uint32_t code)
 
 /* --- setting up ----------------------------------------------------------- */
 
-static void make_paths(struct rig *r)
+static void make_paths(struct rig *r, const char *where)
 {
 	strcpy(r->dir, "/tmp/check_mtf_XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(r->dir));
-	snprintf(r->store, sizeof(r->store), "%s/store", r->dir);
-	snprintf(r->kek, sizeof(r->kek), "%s/kek", r->dir);
+	ck_assert_int_lt(snprintf(r->store, sizeof(r->store), "%s/store", where ? where : r->dir), sizeof(r->store));
+	snprintf(r->kek, sizeof(r->kek), "%s/kek", where ? where : r->dir);
 	snprintf(r->cert, sizeof(r->cert), "%s/cert.pem", r->dir);
 	snprintf(r->key, sizeof(r->key), "%s/key.pem", r->dir);
 	snprintf(r->anchors, sizeof(r->anchors), "%s/anchors.pem", r->dir);
@@ -240,15 +240,21 @@ static void make_conf(struct rig *r)
 	};
 }
 
-void rig_open(struct rig *r)
+enum m2m_rc rig_try_open(struct rig *r, struct m2m_err *err)
 {
 	const struct mtf_out out = { push, take_back, r };
-	struct m2m_err err = { 0 };
 
-	ck_assert_msg(mtf_open(&r->conf, "mtf.example.com", &out, &r->env, &r->mtf, &err) == M2M_OK, "%s", err.text);
+	return mtf_open(&r->conf, "mtf.example.com", &out, &r->env, &r->mtf, err);
 }
 
-void rig_init(struct rig *r)
+void rig_open(struct rig *r)
+{
+	struct m2m_err err = { 0 };
+
+	ck_assert_msg(rig_try_open(r, &err) == M2M_OK, "%s", err.text);
+}
+
+void rig_prepare(struct rig *r, const char *where)
 {
 	struct m2m_err err = { 0 };
 
@@ -257,9 +263,16 @@ void rig_init(struct rig *r)
 	pthread_mutex_init(&r->lock, NULL);
 	r->now = RIG_NOW;
 	r->env = (struct m2m_env){ now_us, chance, say, r };
-	make_paths(r);
+	make_paths(r, where);
 	make_pki(r);
 	make_conf(r);
+}
+
+void rig_init(struct rig *r)
+{
+	struct m2m_err err = { 0 };
+
+	rig_prepare(r, NULL);
 	ck_assert_msg(mtf_init_store(&r->conf, &r->env, &err) == M2M_OK, "%s", err.text);
 	rig_open(r);
 }

@@ -48,7 +48,11 @@ struct rig {
 };
 
 void rig_init(struct rig *r); /* folder, PKI, configuration, store; opens */
+/* Folder, PKI and configuration only; store and KEK are to be in the folder `where`, which the caller removes (NULL: in
+ * the rig's). */
+void rig_prepare(struct rig *r, const char *where);
 void rig_open(struct rig *r);
+enum m2m_rc rig_try_open(struct rig *r, struct m2m_err *err);
 void rig_close(struct rig *r); /* mtf_close, if it is open */
 void rig_free(struct rig *r);
 void rig_advance(struct rig *r, int64_t seconds);
