@@ -101,6 +101,9 @@ enum m2m_rc m2m_secret_process(struct m2m_err *err)
 {
 	static const struct rlimit no_core = { 0, 0 };
 
+	/* Half-made for want of memory, it would be used all the same, and crash. */
+	if (!OSSL_LIB_CTX_get0_global_default())
+		return m2m_fail(err, M2M_ENOMEM, "libcrypto: out of memory");
 	/* Result 2 is a heap that works but is not locked: not good enough. */
 	if (!CRYPTO_secure_malloc_initialized() && CRYPTO_secure_malloc_init(LOCKED_HEAP, LOCKED_MIN) != 1) {
 		CRYPTO_secure_malloc_done();
