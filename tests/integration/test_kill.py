@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""kill -9 of MAS and MTF at random instants while nodes enrol: whatever a node was told it has is there, and opens.
+"""kill -9 of MAS and MTF at random instants while nodes enrol, and now and then m2mctl rotates or backs up, or is killed at it: whatever
+a node was told it has is there, and opens; and is in each backup that was made after it.
 
 M2M_KILLS=N makes it N kills (scripts/crash kill N); M2M_SEED=S repeats the choices of a run, not its timing."""
 import json
 import os
 import random
+import shutil
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -50,10 +53,15 @@ class Load:
         with self.lock:
             return len(self.acknowledged)
 
-    def take_fresh(self):
+    def take(self):
+        """(what is new since the last time, all)"""
         with self.lock:
             fresh, self.fresh = self.fresh, []
             return fresh, dict(self.acknowledged)
+
+    def held(self):
+        with self.lock:
+            return dict(self.acknowledged)
 
     def end(self):
         self.ending.set()
@@ -61,18 +69,88 @@ class Load:
             t.join()
 
 
+class Tools:
+    """m2mctl beside the servers: one at a time, in about every third round."""
+
+    def __init__(self, case, load):
+        self.case, self.load, self.n = case, load, 0
+        self.counts = {"rotate": 0, "backup": 0, "killed": 0}
+        self.proc, self.what, self.side, self.folder, self.held = None, None, None, None, None
+        self.kept = {}  # side: (the newest backup, what was acknowledged before it)
+
+    def start(self, what, side):
+        lab = self.case.lab
+        self.what, self.side, self.n = what, side, self.n + 1
+        self.folder = self.case.path(f"backup-{self.n}")
+        self.held = self.load.held()
+        args = [what] + ([self.folder, "--with-keyring"] if what == "backup" else []) + ["--" + side, getattr(lab, side).conf]
+        self.proc = subprocess.Popen(lab.wrapped([os.path.join(lab.bin, "m2mctl"), *args]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, text=True, cwd=lab.dir)
+
+    def maybe(self, random):
+        """Start one? Then also whether it is to be killed with the servers."""
+        if random.random() < 0.35:
+            self.start(random.choice(("rotate", "backup")), random.choice(("mas", "mtf")))
+        return self.proc is not None and random.random() < 0.3
+
+    def end(self):
+        """Wait for it."""
+        if not self.proc:
+            return
+        said, _ = self.proc.communicate(timeout=60)
+        status, self.proc = self.proc.returncode, None
+        if status == -signal.SIGKILL:
+            self.counts["killed"] += 1
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        self.case.assertEqual(status, 0, f"m2mctl {self.what} --{self.side}: {said}")
+        self.counts[self.what] += 1
+        if self.what == "backup":
+            if self.side in self.kept:
+                shutil.rmtree(self.kept[self.side][0])
+            self.kept[self.side] = (self.folder, self.held)
+
+    def restored(self, side):
+        """Restore the newest backup beside the server; its listing and what was acknowledged before it was made."""
+        lab, (folder, held) = self.case.lab, self.kept[side]
+        with open(getattr(lab, side).conf) as f:
+            conf = f.read().replace(getattr(lab, side).path("store"), self.case.path("restored-" + side))
+        path = self.case.write(f"restored-{side}.conf", conf)
+        lab.ctl("restore", folder, "--" + side, path, "--yes")
+        lab.ctl("check", "--" + side, path)
+        out = lab.ctl({"mas": "key", "mtf": "enrolment"}[side], "list", "--json", "--" + side, path).stdout
+        return [json.loads(line) for line in out.splitlines()], held
+
+
 class Kill(LabCase):
+    @classmethod
+    def prepare(cls):
+        """Stores that have room for what so many kills need; they are sparse."""
+        for name in ("_mas_conf", "_mtf_conf"):
+            cls.roomy(name, getattr(cls.lab, name))
+
+    @classmethod
+    def roomy(cls, name, make):
+        def with_room():
+            make()
+            conf = getattr(cls.lab, name[1:4]).conf
+            with open(conf) as f:
+                text = f.read()
+            with open(conf, "w") as f:
+                f.write(text.replace("map-size = 64M", f"map-size = {64 + KILLS}M"))
+        setattr(cls.lab, name, with_room)
+
     def setUp(self):
         self.random = random.Random(SEED)
         for i in range(NODES):
             self.new_node(f"load-{i}")
 
-    def kill(self, victims):
-        """SIGKILL them all at one instant, start them again, wait until the network stands again."""
+    def kill(self, victims, tool):
+        """SIGKILL them all at one instant, start them again, wait until the network stands again. tool: one of m2mctl, or None."""
         lab = self.lab
         marks = {d: d.mark() for d in lab.daemons}
-        for d in victims:
-            d.proc.send_signal(signal.SIGKILL)
+        for proc in [d.proc for d in victims] + ([tool] if tool else []):
+            proc.send_signal(signal.SIGKILL)
         for d in victims:
             d.proc.wait()
         for d in victims:
@@ -107,28 +185,50 @@ class Kill(LabCase):
             self.serves(keys)
 
     def test_kills(self):
-        load, fresh, began = Load(self), [], time.monotonic()
+        load, began = Load(self), time.monotonic()
+        tools, rounds = Tools(self, load), 0
         killed = {"mas": 0, "mtf": 0}
         try:
-            for n in range(KILLS):
+            while sum(killed.values()) < KILLS:
+                rounds += 1
                 before = load.count()
                 lablib.wait_for("enrolments to go on", lambda: load.count() > before, 30)
-                time.sleep(self.random.uniform(0, 0.4))  # the random instant
                 lab = self.lab
-                victims = self.random.choice([[lab.mas], [lab.mtf], [lab.mas], [lab.mtf], [lab.mas, lab.mtf]])
+                victims = self.random.choice([[lab.mas], [lab.mtf], [lab.mas], [lab.mtf], [lab.mas, lab.mtf]])[:KILLS - sum(killed.values())]
+                with_tool = tools.maybe(self.random)
+                time.sleep(self.random.uniform(0, 0.4))  # the random instant
                 for d in victims:
                     killed[d.name] += 1
-                self.kill(victims)
-                self.check(*load.take_fresh())
+                self.kill(victims, tools.proc if with_tool else None)
+                tools.end()
+                self.check(*load.take())
         finally:
             load.end()
-            print(f"\nkill: seed {SEED}, {sum(killed.values())} kills in {KILLS} rounds ({killed['mas']} of the MAS, {killed['mtf']} of the "
-                  f"MTF), {load.count()} enrolments acknowledged, {load.refused} refused, {time.monotonic() - began:.0f} s")
-        fresh, acknowledged = load.take_fresh()
+            took = time.monotonic() - began
+            print(f"\nkill: seed {SEED}, {sum(killed.values())} kills in {rounds} rounds ({killed['mas']} of the MAS, {killed['mtf']} of the "
+                  f"MTF), {load.count()} enrolments acknowledged, {load.refused} refused, {took:.0f} s, {took / max(1, sum(killed.values())):.1f} s "
+                  f"a kill; {tools.counts['rotate']} rotations, {tools.counts['backup']} backups, {tools.counts['killed']} of them killed")
+        fresh, acknowledged = load.take()
         self.check(fresh, acknowledged)
         for keys in acknowledged.values():
             self.serves(keys)
         print(f"kill: all {len(acknowledged)} acknowledged keys listed and right, 0 lost")
+        self.check_tools(tools)
+
+    def check_tools(self, tools):
+        """What a rotation that was killed left goes on to its end; each backup has what was acknowledged before it."""
+        for side, name in (("mas", "kmId"), ("mtf", "keId")):
+            conf = getattr(self.lab, side).conf
+            if side not in tools.kept:
+                tools.start("backup", side)
+                tools.end()
+            there, held = tools.restored(side)
+            there = {record[name] for record in there}
+            for keys in held.values():
+                self.assertIn(keys["keys"][0]["kmId"] if side == "mas" else keys["keId"], there, "acknowledged, and not in the backup")
+            self.lab.ctl("rotate", "--" + side, conf)
+            self.lab.ctl("check", "--" + side, conf)
+            print(f"kill: the {side}'s newest backup restored: {len(there)} records, {len(held)} acknowledged before it")
 
 
 if __name__ == "__main__":
