@@ -5,9 +5,9 @@
  *                         times. Says on standard output, and to tests/crash/diskshim.c if that is loaded, what is
  *                         under way and what was acknowledged: "init", "credential", "instruction", "enrolling",
  *                         "enrolled KEID". A refusal is no failure: a disk may fail.
- * crash_mtf check         reads lines "DIR FILE": FILE has such notes. Opens the MTF in DIR as the operator's tool does,
- *                         compares, holds its tables against each other, and adds a credential; answers
- *                         "ok ENROLMENTS", "shut REASON" (it was not made yet) or "BAD REASON". */
+ * crash_mtf check         reads lines "DIR FILE": FILE has such notes. Opens the MTF in DIR as the operator's tool
+ * does, compares, holds its tables against each other, and adds a credential; answers "ok ENROLMENTS", "shut REASON"
+ * (it was not made yet) or "BAD REASON". */
 #include "config.h"
 
 #include <check.h>

@@ -6,8 +6,8 @@
  *                     S sync of a file or folder, T truncate to offset, C create, R rename to data, M make a folder,
  *                     U unlink, L link to data, F allocation, A what the program itself notes by diskshim_note().
  * DISKSHIM_AT=N       at the N-th of them, links, allocations and openings for writing counted too: DISKSHIM_HOW=kill,
- *                     kill-half (a write is half done first), EIO or ENOSPC
- * DISKSHIM_COUNT=FILE gets the number of calls seen when the program ends by itself
+ *                     kill-half (a write is half done first), EIO, ENOSPC, or short (half of a write is done, and said
+ * to be) DISKSHIM_COUNT=FILE gets the number of calls seen when the program ends by itself
  *
  * Calls are made one at a time, so that the log has their real order. Lock files are passed over: they hold nothing
  * that outlives its processes; so are files that have no name any more. */
@@ -38,6 +38,7 @@ static const char *dir, *how, *count_file;
 static size_t dir_n;
 static int log_fd = -1;
 static unsigned long at, seen;
+static bool cut; /* the write that goes on is */
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -121,6 +122,10 @@ static int strike(int fd, const void *p, size_t n, off_t offset)
 {
 	if (++seen != at || !how)
 		return 0;
+	if (strcmp(how, "short") == 0) {
+		cut = p && n > 1;
+		return 0;
+	}
 	if (strcmp(how, "kill-half") == 0 && p && n > 1)
 		(void)!syscall(SYS_pwrite64, fd, p, n / 2, offset);
 	if (strncmp(how, "kill", 4) == 0)
@@ -169,6 +174,9 @@ static ssize_t do_write(int fd, const void *p, size_t n, off_t offset, bool seek
 		offset = lseek(fd, 0, SEEK_CUR);
 	if (begin_call(path, fd, p, n, offset))
 		return -1;
+	if (path && cut)
+		n /= 2;
+	cut = cut && !path;
 	return end_call(path, seek ? syscall(SYS_pwrite64, fd, p, n, offset) : syscall(SYS_write, fd, p, n), kind,
 			(uint64_t)offset, p);
 }

@@ -4,7 +4,7 @@
 enrolling, and of every verb of m2mctl that changes something: until the run ends before the N-th call comes. After each, what was acknowledged must be there and
 open, the verb's old state or its new one whole, and the verb must work when it is run again.
 
-faults.py BUILDDIR KEYS [N [SEED]]   N: so many of the points only, chosen by SEED; prints the counts, status 1 if something was lost,
+faults.py BUILDDIR KEYS [N [SEED]]   N: so many of the points only, chosen by SEED, and those of a backup's manifest; prints the counts, status 1 if something was lost,
                                      crashed or hung"""
 import collections
 import os
@@ -15,7 +15,8 @@ import sys
 
 import works
 
-HOWS = ("kill", "kill-half", "EIO", "ENOSPC")
+HOWS = ("kill", "kill-half", "EIO", "ENOSPC", "short")
+MANIFEST = 12  # a backup's last calls: those of its manifest are among them
 
 
 class Drive:
@@ -125,8 +126,10 @@ def main(builddir, keys, sample, seed):
                 exhaust(points, tally)
         else:
             every = [(p, how, n + 1) for p in all_points for how in HOWS for n in range(p.calls())]
-            print(f"faults: {sample} of {len(every)} points, seed {seed}")
-            for points, how, n in rng.sample(every, min(sample, len(every))):
+            chosen = rng.sample(every, min(sample, len(every))) + [
+                (p, how, n + 1) for p in all_points if p.work.name == "mas backup" for how in HOWS for n in range(p.calls())[-MANIFEST:]]
+            print(f"faults: {len(chosen)} of {len(every)} points, seed {seed}")
+            for points, how, n in chosen:
                 judge(points, how, n, tally)
     print(f"faults: {len(all_points)} works, {sum(tally.values())} struck: {tally['ok']} with all that was acknowledged, {tally['closed']} not "
           f"made yet, {tally['bad']} bad")

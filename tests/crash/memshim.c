@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Preloaded into a program: its MEMSHIM_AT-th allocation fails, once. MEMSHIM_COUNT=FILE gets the number of allocations
- * when the program ends by itself; MEMSHIM_CRASH=FILE, when it crashes, the name of the object whose code did that.
+ * when the program ends by itself; MEMSHIM_CRASH=FILE, when it crashes, where: a line "OBJECT FUNCTION OFFSET" for each
+ * frame of the stack, the innermost first (FUNCTION: ? where the object exports none there; OFFSET in the object).
  * For glibc. Thread-safe. */
 #include "config.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -27,36 +28,48 @@ extern void *__libc_memalign(size_t align, size_t n);
 static unsigned long at;
 static atomic_ulong seen;
 
-static void put(const char *file, const char *text)
+static int put_open(const char *file)
 {
-	int fd = file ? open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
-
-	if (fd >= 0) {
-		(void)!write(fd, text, strlen(text));
-		close(fd);
-	}
+	return file ? open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
 }
 
-static void crashed(int sig, siginfo_t *info, void *context)
+static void put(int fd, const char *text)
+{
+	if (fd >= 0)
+		(void)!write(fd, text, strlen(text));
+}
+
+static void put_frame(int fd, void *code)
 {
 	Dl_info where = { 0 };
+	char line[512];
 
-	(void)info, (void)context;
-#ifdef __x86_64__
-	const ucontext_t *c = context;
+	if (!dladdr(code, &where) || !where.dli_fname)
+		return;
+	snprintf(line, sizeof(line), "%s %s %#lx\n", where.dli_fname, where.dli_sname ? where.dli_sname : "?",
+		 (unsigned long)((char *)code - (char *)where.dli_fbase));
+	put(fd, line);
+}
 
-	if (dladdr((void *)(uintptr_t)c->uc_mcontext.gregs[REG_RIP], &where) && where.dli_fname)
-		put(getenv("MEMSHIM_CRASH"), where.dli_fname);
-#endif
+static void crashed(int sig)
+{
+	int fd = put_open(getenv("MEMSHIM_CRASH"));
+	void *frames[64];
+	int n = backtrace(frames, 64);
+
+	for (int i = 2; i < n; i++) /* not this one, nor the signal's */
+		put_frame(fd, frames[i]);
 	signal(sig, SIG_DFL);
 	raise(sig);
 }
 
 __attribute__((constructor)) static void begin(void)
 {
-	const struct sigaction sa = { .sa_sigaction = crashed, .sa_flags = SA_SIGINFO };
+	const struct sigaction sa = { .sa_handler = crashed };
 	const char *n = getenv("MEMSHIM_AT");
+	void *frame;
 
+	backtrace(&frame, 1); /* loads what it needs */
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGABRT, &sa, NULL);
 	at = n ? strtoul(n, NULL, 10) : 0;
@@ -68,7 +81,7 @@ __attribute__((destructor)) static void end(void)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%lu\n", atomic_load(&seen));
-	put(getenv("MEMSHIM_COUNT"), text);
+	put(put_open(getenv("MEMSHIM_COUNT")), text);
 }
 
 static int fails(void)

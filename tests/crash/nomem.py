@@ -3,7 +3,8 @@
 """The n-th allocation of m2mctl fails, for every n, of every verb. Each run ends by itself: with success, and then it is done and what
 was printed is right; or with a status and a reason, and then the old state or the new one is whole.
 
-nomem.py BUILDDIR [N [SEED]]    N: so many of the points only, chosen by SEED; prints the counts, status 1 if one is bad"""
+nomem.py BUILDDIR [N [SEED]]    N: so many of the points only, chosen by SEED; prints the counts, status 1 if one is bad.
+                                Crashes inside a library are counted by library and function"""
 import collections
 import os
 import random
@@ -39,6 +40,7 @@ class Look:
 
 
 FOREIGN = ("libconfuse.so", "libcrypto.so", "liblmdb.so", "libjansson.so")
+C_LIBRARY = ("libc.so", "ld-linux", "memshim.so")  # crashes with what it is given
 
 
 class Points:
@@ -67,13 +69,16 @@ class Points:
         return self.crashed(p) if p.returncode < 0 else "done" if p.returncode == 0 else "refused"
 
     def crashed(self, p):
-        """Some libraries do not look at what malloc gives them; that costs a run of m2mctl, not what is stored."""
+        """Some libraries do not look at what malloc gives them; that costs a run of m2mctl, not what is stored. Told with the function
+        that was called, so that it can be judged whether it was given a NULL."""
         with open(self.crash_file) as f:
-            where = os.path.basename(f.read())
+            frames = [(os.path.basename(obj), function, offset) for obj, function, offset in (line.split() for line in f)]
         os.unlink(self.crash_file)
-        if not where.startswith(FOREIGN):
-            raise works.Trouble(f"signal {-p.returncode} in {where}")
-        return "crashed in " + where
+        theirs = [f for f in frames if not f[0].startswith(C_LIBRARY)]
+        ours = next((i for i, f in enumerate(theirs) if not f[0].startswith(FOREIGN)), len(theirs))
+        if ours == 0:
+            raise works.Trouble(f"signal {-p.returncode} in {' < '.join(' '.join(f) for f in frames)}")
+        return f"crashed in {theirs[0][0]} (in {theirs[ours - 1][1]})"
 
 
 def main(builddir, sample, seed):
@@ -83,8 +88,9 @@ def main(builddir, sample, seed):
         verbs = [works.make(bench, n) for n in works.all_works(bench)] + [Look(bench, s, a) for s in LOOKS for a in LOOKS[s]]
         all_points = [Points(bench, w) for w in verbs]
         every = [(p, n + 1) for p in all_points for n in range(p.calls())]
-        print(f"nomem: {sample or len(every)} of {len(every)} allocations of {len(verbs)} verbs, seed {seed}")
-        for points, n in rng.sample(every, min(sample, len(every))) if sample else every:
+        chosen = rng.sample(every, min(sample, len(every))) if sample else every
+        print(f"nomem: {len(chosen)} of {len(every)} allocations of {len(verbs)} verbs, seed {seed}")
+        for points, n in chosen:
             try:
                 tally[points.strike(n)] += 1
             except works.Trouble as e:
