@@ -13,6 +13,8 @@
 #include <pthread.h>
 
 #define M2M_LOG_KINDS 64
+#define M2M_LOG_MANY 20 /* what the servers allow */
+#define M2M_LOG_FEW 5
 
 struct m2m_log_kind {
 	char what[96];	  /* the beginning of the format; empty: this one is free */

@@ -3,6 +3,8 @@
  * handshake's, then the key's lifetime. Belongs to the loop's thread. */
 #include "csf/front.h"
 
+#include "common/log_limit.h"
+
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -35,6 +37,7 @@ struct front {
 	struct event_base *base;
 	const struct front_conf *conf;
 	const struct m2m_env *env;
+	struct m2m_log_limit log_limit;
 	SSL_CTX *ctx;
 	struct front_resolver *resolver;
 	struct csf_listener *listener;
@@ -103,8 +106,9 @@ static void on_pipe_end(void *arg, const char *why, struct front_counts counts)
 
 static void refuse(struct conn *c, const char *why)
 {
-	m2m_log(c->front->env, M2M_NOTICE, "association %llu refused: peer=%s ki=%s, %s", (unsigned long long)c->number,
-		c->peer, c->tls.named ? c->tls.ki.s : "(none)", why);
+	m2m_log_often(&c->front->log_limit, c->front->env, M2M_NOTICE, NULL,
+		      "association %llu refused: peer=%s ki=%s, %s", (unsigned long long)c->number, c->peer,
+		      c->tls.named ? c->tls.ki.s : "(none)", why);
 	conn_free(c);
 }
 
@@ -164,7 +168,7 @@ static bool ask(struct conn *c)
 
 	if (front_resolver_ask(c->front->resolver, &c->tls.ki, on_resolved, c, &c->ask, &err) == M2M_OK)
 		return true;
-	m2m_log(c->front->env, M2M_ERROR, "%s", err.text);
+	m2m_log_often(&c->front->log_limit, c->front->env, M2M_ERROR, NULL, "%s", err.text);
 	front_tls_answer(&c->tls, &none);
 	return false;
 }
@@ -311,6 +315,7 @@ enum m2m_rc front_open(struct event_base *base, const struct front_conf *conf, c
 	f->base = base;
 	f->conf = conf;
 	f->env = env;
+	m2m_log_limit_init(&f->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	f->grace = evtimer_new(base, on_grace, f);
 	rc = f->grace != NULL ? csf_host_port_parse(conf->listen, &listen_at, err)
 			      : m2m_fail(err, M2M_ENOMEM, "out of memory");
@@ -357,5 +362,6 @@ void front_close(struct front *f)
 	if (f->grace != NULL)
 		event_free(f->grace);
 	SSL_CTX_free(f->ctx);
+	m2m_log_limit_close(&f->log_limit);
 	free(f);
 }

@@ -3,6 +3,7 @@
  * for it, and posts. */
 #include "csf/relay.h"
 
+#include "common/log_limit.h"
 #include "csf/listen.h"
 #include "csf/tls_records.h"
 
@@ -65,6 +66,7 @@ struct csf_relay {
 	const struct csf_conf *conf;
 	struct csf_out out;
 	const struct m2m_env *env;
+	struct m2m_log_limit log_limit;
 	struct csf_listener *listener;
 	struct node *nodes;
 	int64_t n;
@@ -86,8 +88,8 @@ static void node_free(struct node *n)
 	free(n);
 }
 
-/* One line for each enrolment's end. */
-static void log_end(const struct node *n, const char *how, uint32_t result)
+/* One line for each enrolment's end, as far as there are not too many of a code. */
+static void log_end(struct node *n, const char *how, uint32_t result)
 {
 	char code[64] = "no result";
 
@@ -97,9 +99,9 @@ static void log_end(const struct node *n, const char *how, uint32_t result)
 	}
 	if (result != 0)
 		snprintf(code, sizeof(code), "%u %s", (unsigned)result, m2m_result_name(result));
-	m2m_log(n->relay->env, result == DIAMETER_SUCCESS ? M2M_NOTICE : M2M_ERROR,
-		"relay: enrolment ended: %s, session %s, %u round%s%s%s", code, n->session, (unsigned)n->round,
-		n->round == 1 ? "" : "s", *how ? ", " : "", how);
+	m2m_log_often(&n->relay->log_limit, n->relay->env, result == DIAMETER_SUCCESS ? M2M_NOTICE : M2M_ERROR, code,
+		      "relay: enrolment ended: %s, session %s, %u round%s%s%s", code, n->session, (unsigned)n->round,
+		      n->round == 1 ? "" : "s", *how ? ", " : "", how);
 }
 
 /* The connection is of no more use. While an RPR is under way the rest waits for its answer. */
@@ -406,6 +408,7 @@ enum m2m_rc csf_relay_new(struct csf_loop *loop, const struct csf_conf *conf, co
 	if (!relay)
 		return m2m_fail(err, M2M_ENOMEM, "relay: out of memory");
 	*relay = (struct csf_relay){ .loop = loop, .conf = conf, .out = *out_ops, .env = env };
+	m2m_log_limit_init(&relay->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	rc = csf_listen_tcp(csf_loop_base(loop), conf->relay_listen, env, on_accept, relay, &relay->listener, err);
 	if (rc != M2M_OK) {
 		csf_relay_free(relay);
@@ -422,6 +425,7 @@ void csf_relay_free(struct csf_relay *relay)
 	csf_listener_free(relay->listener);
 	while (relay->nodes)
 		node_free(relay->nodes);
+	m2m_log_limit_close(&relay->log_limit);
 	free(relay);
 }
 

@@ -4,6 +4,7 @@
 #include "csf/resolver.h"
 
 #include "common/kdf.h"
+#include "common/log_limit.h"
 #include "csf/line.h"
 #include "csf/listen.h"
 
@@ -39,6 +40,7 @@ struct csf_resolver {
 	const struct csf_conf *conf;
 	struct csf_out out;
 	const struct m2m_env *env;
+	struct m2m_log_limit log_limit;
 	struct csf_keycache *cache;
 	struct csf_listener *listener;
 	struct event *sweep;
@@ -144,7 +146,8 @@ static void log_no_key(const struct flight *f, enum m2m_rc rc, const struct m2m_
 
 	if (rc == M2M_OK) /* 2001 too, where the key is not the one asked for or is not whole */
 		why = m2m_result_name(answer->head.result);
-	m2m_log(f->r->env, M2M_ERROR, "resolver: no key from %s: %s", csf_key_ki(f->key)->mas.s, why);
+	m2m_log_often(&f->r->log_limit, f->r->env, M2M_ERROR, NULL, "resolver: no key from %s: %s",
+		      csf_key_ki(f->key)->mas.s, why);
 }
 
 /* On any thread. */
@@ -195,7 +198,7 @@ static void fly(struct csf_resolver *r, const struct csf_mas *mas, struct csf_ke
 	free(req);
 	if (rc == M2M_OK)
 		return;
-	m2m_log(r->env, M2M_ERROR, "resolver: cannot ask %s: %s", mas->mas_id, err.text);
+	m2m_log_often(&r->log_limit, r->env, M2M_ERROR, NULL, "resolver: cannot ask %s: %s", mas->mas_id, err.text);
 	csf_key_land(r->cache, key, &failed);
 	csf_key_drop(r->cache, key);
 	free(f);
@@ -249,7 +252,7 @@ static enum m2m_rc write_answer(struct client *c, const char *identity, struct c
 		return M2M_ENOMEM;
 	rc = csf_line_answer(identity, view, line, &err);
 	if (rc == M2M_EINVAL) {
-		m2m_log(c->r->env, M2M_ERROR, "%s", err.text);
+		m2m_log_often(&c->r->log_limit, c->r->env, M2M_ERROR, NULL, "resolver: %s", err.text);
 		rc = csf_line_answer(identity, &(struct csf_key_view){ .outcome = CSF_UNAVAILABLE }, line, &err);
 	}
 	/* By reference: libevent makes no copy, and the octets are wiped when the last has been sent, or never
@@ -370,8 +373,8 @@ static void on_accept(void *arg, int fd)
 	struct client *c = NULL;
 
 	if (r->n >= r->conf->resolver_max) {
-		m2m_log(r->env, M2M_ERROR, "resolver: more than %lld connections at once",
-			(long long)r->conf->resolver_max);
+		m2m_log_often(&r->log_limit, r->env, M2M_ERROR, NULL, "resolver: more than %lld connections at once",
+			      (long long)r->conf->resolver_max);
 		close(fd);
 		return;
 	}
@@ -415,6 +418,7 @@ enum m2m_rc csf_resolver_new(struct csf_loop *loop, const struct csf_conf *conf,
 	if (!r)
 		return m2m_fail(err, M2M_ENOMEM, "resolver: out of memory");
 	*r = (struct csf_resolver){ .loop = loop, .conf = conf, .out = *out_ops, .env = env, .cache = cache };
+	m2m_log_limit_init(&r->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	rc = csf_listen_unix(csf_loop_base(loop), conf->resolver_socket, env, on_accept, r, &r->listener, err);
 	if (rc == M2M_OK) {
 		r->sweep = event_new(csf_loop_base(loop), -1, EV_PERSIST, on_sweep, r);
@@ -438,5 +442,6 @@ void csf_resolver_free(struct csf_resolver *r)
 		client_free(r->clients);
 	if (r->sweep)
 		event_free(r->sweep);
+	m2m_log_limit_close(&r->log_limit);
 	free(r);
 }

@@ -7,6 +7,7 @@
 #include "dict/entry.h"
 #include "dict/fd_dict.h"
 #include "dict/hooks.h"
+#include "dict/host_log.h"
 
 static struct m2m_hooks *hooks;
 
@@ -19,6 +20,7 @@ static int dict_m2m_entry(char *conffile)
 		fd_log(FD_LOG_ERROR, "dict_m2m: %s", err.text);
 		return EINVAL;
 	}
+	host_log_open();
 	if (M2M_VENDOR_ID == 32473U)
 		fd_log(FD_LOG_NOTICE, "dict_m2m: built with Vendor-Id 32473, IANA's documentation number (RFC 5612): "
 				      "good for trials, not for a network of several parties");
@@ -29,6 +31,7 @@ EXTENSION_ENTRY("dict_m2m", dict_m2m_entry);
 
 void fd_ext_fini(void)
 {
+	host_log_close();
 	m2m_hooks_close(hooks);
 	hooks = NULL;
 }

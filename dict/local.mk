@@ -10,7 +10,8 @@ dict_libm2mmsg_la_CFLAGS = $(AM_CFLAGS) -fexceptions
 
 extension_LTLIBRARIES += dict/dict_m2m.la
 dict_dict_m2m_la_SOURCES = dict/dict_fd.c dict/entry.h dict/fd_dict.c dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h \
-	dict/flow.c dict/flow.h dict/guard.c dict/guard.h dict/hooks.c dict/hooks.h dict/mend.c dict/mend.h dict/msg.c dict/offender.c dict/offender.h common/err.c common/err.h common/secret.c common/secret.h
+	dict/flow.c dict/flow.h dict/guard.c dict/guard.h dict/hooks.c dict/hooks.h dict/mend.c dict/mend.h dict/host_log.c dict/host_log.h common/env.c common/env.h common/log_limit.c common/log_limit.h \
+	dict/msg.c dict/offender.c dict/offender.h common/err.c common/err.h common/secret.c common/secret.h
 dict_dict_m2m_la_CFLAGS = $(AM_CFLAGS) -fexceptions $(CRYPTO_CFLAGS)
 dict_dict_m2m_la_LDFLAGS = $(EXTENSION_LDFLAGS) -Wl,-z,nodelete
 dict_dict_m2m_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(AX_PTHREAD_LIBS)

@@ -10,6 +10,7 @@
 #include "dict/rate.h"
 
 #include "common/ident.h"
+#include "common/log_limit.h"
 
 #include <pthread.h>
 
@@ -57,6 +58,8 @@ struct dict_node {
 	struct m2m_rate *rates; /* M2M_CMDS per peer section */
 
 	struct m2m_again *again; /* one peer per section */
+
+	struct m2m_log_limit log_limit;
 
 	pthread_mutex_t lock; /* the rest */
 	pthread_cond_t idle;  /* refs or answering changed */

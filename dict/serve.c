@@ -92,7 +92,8 @@ static bool answer(struct dict_node *node, enum m2m_cmd cmd, struct msg *request
 	if (!rc && fault)
 		rc = m2m_encode_failed(&node->codec, fault, msg);
 	if (rc) {
-		m2m_log(&dict_env, M2M_ERROR, "%s-Answer: %s", m2m_cmds[cmd].name, err.text);
+		m2m_log_often(&node->log_limit, &dict_env, M2M_ERROR, NULL, "%s-Answer: %s", m2m_cmds[cmd].name,
+			      err.text);
 		answer_drop(msg);
 		return false;
 	}
@@ -111,7 +112,8 @@ static void refuse(struct dict_node *node, enum m2m_cmd cmd, struct msg *request
 		sent = answer(node, cmd, request, content, why->fault);
 	}
 	if (!sent) {
-		m2m_log(&dict_env, M2M_ERROR, "%s-Request: no answer could be made", m2m_cmds[cmd].name);
+		m2m_log_often(&node->log_limit, &dict_env, M2M_ERROR, NULL, "%s-Request: no answer could be made",
+			      m2m_cmds[cmd].name);
 		m2m_msg_wipe(request);
 		fd_msg_free(request);
 	}
@@ -346,8 +348,9 @@ static void log_refusal(const struct served *s, const struct dict_call *call, co
 	DiamId_t source = NULL;
 
 	(void)fd_msg_source_get(call->request, &source, NULL);
-	m2m_log(&dict_env, M2M_NOTICE, "%s-Request from %s refused with %u: %s", m2m_cmds[s->cmd].name,
-		source ? source : "this host itself", why->code, why->text ? why->text : "");
+	m2m_log_often(&s->node->log_limit, &dict_env, M2M_NOTICE, call->peer ? call->peer->host : source,
+		      "%s-Request from %s refused with %u: %s", m2m_cmds[s->cmd].name,
+		      source ? source : "this host itself", why->code, why->text ? why->text : "");
 }
 
 static void serve(const struct served *s, struct msg *request)

@@ -99,16 +99,17 @@ static struct batch *batch_new(struct mas *mas, const struct m2m_peer *peer, siz
 	return b;
 }
 
-static void batch_log(const struct batch *b)
+static void batch_log(struct batch *b)
 {
 	const char *what = b->rks ? "root key" : "revocation";
 
 	if (b->trouble.rc != M2M_OK)
-		m2m_log(b->mas->env, store_has_told(b->trouble.rc) ? M2M_NOTICE : M2M_ERROR,
-			"%s from %s not stored: %s", what, b->peer->host, b->trouble.text);
+		m2m_log_often(&b->mas->log_limit, b->mas->env, store_has_told(b->trouble.rc) ? M2M_NOTICE : M2M_ERROR,
+			      b->peer->host, "%s from %s not stored: %s", what, b->peer->host, b->trouble.text);
 	else if (!m2m_result_is_success(b->answer.head.result) || b->answer.n > 0)
-		m2m_log(b->mas->env, M2M_NOTICE, "%s from %s answered with %u%s%s", what, b->peer->host,
-			b->answer.head.result, b->why.text ? ": " : "", b->why.text ? b->why.text : "");
+		m2m_log_often(&b->mas->log_limit, b->mas->env, M2M_NOTICE, b->peer->host,
+			      "%s from %s answered with %u%s%s", what, b->peer->host, b->answer.head.result,
+			      b->why.text ? ": " : "", b->why.text ? b->why.text : "");
 }
 
 /* Answer and free. Key-Status names stand in answer.status already, in the order of the items. written: the audit log
@@ -134,8 +135,9 @@ static void batch_answer(void *arg, bool written)
 	}
 	batch_log(b);
 	if (!written)
-		m2m_log(b->mas->env, M2M_ERROR, "%s from %s answered with %u is not in the audit log",
-			b->rks ? "root key" : "revocation", b->peer->host, b->answer.head.result);
+		m2m_log_often(&b->mas->log_limit, b->mas->env, M2M_ERROR, b->peer->host,
+			      "%s from %s answered with %u is not in the audit log", b->rks ? "root key" : "revocation",
+			      b->peer->host, b->answer.head.result);
 	b->done(b->arg, &b->answer);
 	batch_free(b);
 }

@@ -6,6 +6,7 @@
 
 #include "common/audit.h"
 #include "common/keyring.h"
+#include "common/log_limit.h"
 #include "mas/assoc.h"
 #include "mas/fuse.h"
 #include "mas/mas.h"
@@ -27,6 +28,7 @@ struct mas {
 	const struct mas_conf *conf;
 	const struct m2m_env *env;
 	struct m2m_id id; /* MAS-ID, lower case */
+	struct m2m_log_limit log_limit;
 	struct m2m_keyring *keyring;
 	struct store *keys;
 	struct assoc *assoc;	 /* NULL: opened without */

@@ -350,6 +350,7 @@ enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool sof
 		return m2m_fail(err, M2M_ENOMEM, "MAS: out of memory");
 	mas->conf = conf;
 	mas->env = env;
+	m2m_log_limit_init(&mas->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	rc = open_all(mas, identity, soft, err);
 	if (rc == M2M_OK && soft)
 		rc = open_fuses(mas, err);
@@ -375,6 +376,7 @@ void mas_close(struct mas *mas)
 	m2m_keyring_close(mas->keyring);
 	m2m_secret_wipe(&mas->decoy);
 	close_fuses(mas);
+	m2m_log_limit_close(&mas->log_limit);
 	free(mas);
 }
 

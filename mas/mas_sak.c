@@ -136,7 +136,8 @@ static void do_slot(struct mas *mas, struct slot *s, struct m2m_span target, int
 	if (rc != M2M_OK)
 		m2m_key_wipe(&s->kc);
 	if (s->result == M2M_KEY_STORE_UNAVAILABLE)
-		m2m_log(mas->env, M2M_ERROR, "association key %s not answered: %s", s->name.s, err.text);
+		m2m_log_often(&mas->log_limit, mas->env, M2M_ERROR, NULL, "association key %s not answered: %s",
+			      s->name.s, err.text);
 }
 
 static void refuse(struct m2m_answer *refusal, uint32_t result, const char *why)
@@ -274,8 +275,9 @@ void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const st
 	if (sak->refusal.result == 0)
 		parse_names(sak, req);
 	if (sak->refusal.result != 0)
-		m2m_log(mas->env, M2M_NOTICE, "association key refused to %s with %u: %s", peer->host,
-			sak->refusal.result, sak->refusal.error_message);
+		m2m_log_often(&mas->log_limit, mas->env, M2M_NOTICE, peer->host,
+			      "association key refused to %s with %u: %s", peer->host, sak->refusal.result,
+			      sak->refusal.error_message);
 	for (size_t i = 0; sak->refusal.result == 0 && i < n; i++) {
 		do_slot(mas, &sak->slots[i], req->target, now);
 		if (m2m_result_is_success(sak->slots[i].result) && !fuse_take(fuse, sak->slots[i].ki.rel, now))

@@ -8,6 +8,7 @@
 #define MTF_CORE_H
 
 #include "common/audit.h"
+#include "common/log_limit.h"
 #include "mtf/handshake.h"
 #include "mtf/mtf_store.h"
 #include "mtf/tls_engine.h"
@@ -18,6 +19,7 @@ struct mtf {
 	const struct mtf_conf *conf;
 	const struct m2m_env *env;
 	struct m2m_id mtf_id;
+	struct m2m_log_limit log_limit;
 	struct mtf_store store;
 
 	/* only in the daemon */

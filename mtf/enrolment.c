@@ -22,8 +22,8 @@ static void tell(struct mtf *mtf, struct handshake *h, uint32_t result, struct m
 	if (rc == M2M_OK)
 		rc = tls_engine_drain(h->en->tls, &payload, &err);
 	if (rc != M2M_OK)
-		m2m_log(mtf->env, M2M_ERROR, "enrolment through %s: the node cannot be told: %s", h->origin.s,
-			err.text);
+		m2m_log_often(&mtf->log_limit, mtf->env, M2M_ERROR, h->origin.s,
+			      "enrolment through %s: the node cannot be told: %s", h->origin.s, err.text);
 	m2m_secret_wipe(line);
 	mtf_answer(mtf, h, result, NULL, &payload, false);
 }
@@ -32,8 +32,8 @@ static void refuse(struct mtf *mtf, struct handshake *h, uint32_t result, const 
 {
 	struct m2m_secret line = { 0 };
 
-	m2m_log(mtf->env, M2M_NOTICE, "enrolment of %s through %s refused (%s): %s",
-		h->en->enrolee.n > 0 ? h->en->enrolee.s : "a node", h->origin.s, reason, why->text);
+	m2m_log_often(&mtf->log_limit, mtf->env, M2M_NOTICE, h->origin.s, "enrolment of %s through %s refused (%s): %s",
+		      h->en->enrolee.n > 0 ? h->en->enrolee.s : "a node", h->origin.s, reason, why->text);
 	(void)mtf_result_refused(reason, &line, NULL);
 	tell(mtf, h, result, &line);
 }
@@ -206,8 +206,8 @@ static void on_failed(struct mtf *mtf, struct handshake *h, const struct m2m_err
 	enum m2m_rc trouble = tls_engine_trouble(h->en->tls);
 	struct m2m_secret payload = { 0 };
 
-	m2m_log(mtf->env, M2M_NOTICE, "handshake through %s failed: %s", h->origin.s,
-		trouble == M2M_OK ? why->text : m2m_rc_text(trouble));
+	m2m_log_often(&mtf->log_limit, mtf->env, M2M_NOTICE, h->origin.s, "handshake through %s failed: %s",
+		      h->origin.s, trouble == M2M_OK ? why->text : m2m_rc_text(trouble));
 	(void)tls_engine_drain(h->en->tls, &payload, NULL);
 	mtf_answer(mtf, h, trouble == M2M_OK ? DIAMETER_AUTHENTICATION_REJECTED : m2m_result_of(trouble), NULL,
 		   &payload, false);
@@ -231,7 +231,8 @@ static void on_round(struct mtf *mtf, struct handshake *h)
 	enum tls_state state = TLS_FAILED;
 
 	if (rc != M2M_OK) {
-		m2m_log(mtf->env, M2M_ERROR, "handshake through %s: %s", h->origin.s, err.text);
+		m2m_log_often(&mtf->log_limit, mtf->env, M2M_ERROR, h->origin.s, "handshake through %s: %s",
+			      h->origin.s, err.text);
 		mtf_answer(mtf, h, M2M_PROVISIONING_BUSY, NULL, &payload, false);
 		return;
 	}

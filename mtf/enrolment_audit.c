@@ -53,10 +53,11 @@ void enrolment_audit(struct mtf *mtf, struct handshake *h)
 
 static void ended(void *arg, bool written)
 {
-	const struct mtf *mtf = arg;
+	struct mtf *mtf = arg;
 
 	if (!written)
-		m2m_log(mtf->env, M2M_ERROR, "the end of an enrolment is not in the audit log");
+		m2m_log_often(&mtf->log_limit, mtf->env, M2M_ERROR, NULL,
+			      "the end of an enrolment is not in the audit log");
 }
 
 void enrolment_audit_end(struct mtf *mtf, const struct handshake *h, uint32_t result)

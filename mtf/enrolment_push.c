@@ -136,7 +136,8 @@ void enrolment_push(struct mtf *mtf, struct handshake *h)
 	for (size_t i = 0; rc == M2M_OK && i < n; i++)
 		rc = push_one(mtf, h, i, kpr, &err);
 	if (rc != M2M_OK)
-		m2m_log(mtf->env, M2M_ERROR, "enrolment of %s: %s", en->enrolee.s, err.text);
+		m2m_log_often(&mtf->log_limit, mtf->env, M2M_ERROR, NULL, "enrolment of %s: %s", en->enrolee.s,
+			      err.text);
 	free(kpr);
 	pthread_mutex_lock(&mtf->lock);
 	if (--en->pending == 0)

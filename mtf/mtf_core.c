@@ -130,6 +130,7 @@ enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const st
 		return m2m_fail(err, M2M_ENOMEM, "MTF: out of memory");
 	mtf->conf = conf;
 	mtf->env = env;
+	m2m_log_limit_init(&mtf->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	pthread_mutex_init(&mtf->lock, NULL);
 	rc = mtf_store_open(conf, out_ops != NULL, env, &mtf->store, err);
 	if (rc == M2M_OK)
@@ -425,6 +426,7 @@ static void end_all(struct mtf *mtf)
 void mtf_release(struct mtf *mtf)
 {
 	pthread_mutex_destroy(&mtf->lock);
+	m2m_log_limit_close(&mtf->log_limit);
 	free(mtf);
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Peers that send faster than they read, or do not read at all, or do neither: memory stays bounded, others are served."""
 import os
+import socket
 import threading
 import time
 import unittest
@@ -16,6 +17,9 @@ ROLES = {
     "drip": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{lablib.SP}" }}', None),
     "mute": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{lablib.SP}" }}', None),
     "fast": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{lablib.SP}" }}', None),
+    "echo": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{lablib.SP}" }}', None),
+    "odd": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{lablib.SP}" }}', None),
+    "bad": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{lablib.SP}" }}', None),
 }
 
 
@@ -86,14 +90,17 @@ class Flood(LabCase):
         """Answered by the host itself."""
         return dia.message(16776799, dia.RKM, [dia.avp(dia.SESSION_ID, f"{link.host};1"), *link.me, dia.avp(dia.DEST_REALM, "example.com")])
 
-    def pour(self, link, octets, until, read=0):
-        """Send without end, and read that many octets a tenth of a second."""
+    def pour(self, link, octets, until, read=0, again=False):
+        """Send without end, and read that many octets a tenth of a second. again: always the same request."""
         link.sock.settimeout(0.1)
-        view, sent = memoryview(octets * 50), 0
+        batch, sent, number = bytearray(octets * 50), 0, 0
         try:
             while time.monotonic() < until:
                 try:
-                    sent += link.sock.send(view)
+                    sent += link.sock.send(batch)
+                    for at in range(0, 0 if again else len(batch), len(octets)):
+                        number += 1
+                        batch[at + 16:at + 20] = number.to_bytes(4, "big")  # End-to-End-Id
                 except TimeoutError:  # the other side pushes back; TLS goes on with the same octets
                     pass
                 if read:
@@ -105,10 +112,10 @@ class Flood(LabCase):
             pass  # it hung up
         self.poured = sent
 
-    def flood(self, name, make, read=0):
+    def flood(self, name, make, read=0, again=False):
         before, link = rss(self.lab.mas), self.dial(name)
         until = time.monotonic() + SECONDS
-        thread = threading.Thread(target=self.pour, args=(link, make(link), until, read))
+        thread = threading.Thread(target=self.pour, args=(link, make(link), until, read, again))
         thread.start()
         peak = slowest = 0
         try:
@@ -125,6 +132,52 @@ class Flood(LabCase):
         self.assertLess(peak - before, GROWTH_MAX)
         self.assertLess(slowest, 5)
 
+    # --- the log -----------------------------------------------------------------------------------------------------------
+
+    LINES_MAX = 1500  # the host's own: 600 a kind
+
+    def lines(self, daemon, since):
+        with open(daemon.log) as f:
+            f.seek(since)
+            return f.read().splitlines()
+
+    def test_log_of_what_the_host_refuses(self):
+        mark, link = self.lab.mas.mark(), self.dial("odd")
+        for _ in range(40):
+            link.send(self.unknown(link) * 100)
+            for _ in range(100):
+                self.assertEqual(link.receive().result, 3001)
+        link.close()
+        lines = self.lines(self.lab.mas, mark)
+        self.assertGreater(len(lines), 20)
+        self.assertLess(len(lines), self.LINES_MAX)
+
+    def test_log_of_what_the_server_refuses(self):
+        mark, link = self.lab.mas.mark(), self.dial("bad")
+        for _ in range(4):
+            link.send(b"".join(self.krr(link).replace(b"@mas.", b"?mas.") for _ in range(100)))
+            for _ in range(100):
+                self.assertIn(link.receive().result, (5004, 4183))
+            time.sleep(1)  # for the limit on asking, which would hide the other
+        link.close()
+        about = [line for line in self.lines(self.lab.mas, mark) if "bad.example.com" in line]
+        self.assertGreater(len(about), 10)
+        self.assertLess(len(about), 60)
+
+    def test_log_of_nodes_that_talk_nonsense(self):
+        marks = self.lab.mtf.mark(), self.lab.csf.mark()
+        for _ in range(200):
+            with socket.create_connection(("127.0.0.1", self.lab.relay_port), timeout=10) as s:
+                s.sendall(b"\x16\3\1\0\5hello")
+                while s.recv(100):
+                    pass
+        for daemon, mark in zip((self.lab.mtf, self.lab.csf), marks):
+            lines = self.lines(daemon, mark)
+            self.assertGreater(len(lines), 10)
+            self.assertLess(len(lines), 60, "\n".join(lines[-20:]))
+
+    # --- answers that nobody reads --------------------------------------------------------------------------------------------
+
     def test_never_reads(self):
         mark = self.lab.mas.mark()
         self.flood("flood", self.krr)
@@ -132,6 +185,9 @@ class Flood(LabCase):
             lines = f.read()[mark:].count("Root-Key-Revocation-Requests from flood.example.com refused with 4183")
         self.assertLess(lines, 10, "one line a change")
         self.assertGreater(lines, 0)
+
+    def test_never_reads_and_repeats_itself(self):
+        self.flood("echo", self.krr, again=True)
 
     def test_asks_too_fast(self):
         link = self.dial("fast")
@@ -156,6 +212,51 @@ class Flood(LabCase):
         link = self.dial("mute")
         self.serves(5)
         link.close()
+
+
+class DeafMas(LabCase):
+    """The MAS's place is taken by one that takes connections and reads nothing more."""
+
+    def test_pushes_that_nobody_reads(self):
+        names = [f"deaf-{i}" for i in range(8)]
+        for name in names:
+            self.new_node(name)
+        self.enrol(names[0])
+        stored, port, mark = len(self.listing("enrolment", "mtf")), self.lab.mas.port, self.lab.mtf.mark()
+        self.lab.mas.stop()
+        server = dia.Server(self.lab, port, "mas", lablib.MAS)
+        links = {}
+        while lablib.MTF not in links:
+            link = server.accept()
+            links[link.peer] = link
+
+        def routes():
+            try:
+                links[lablib.MTF].receive(0.1)  # answers watchdogs
+            except TimeoutError:
+                pass
+            return self.lab.mtf.logged(rf"-> 'STATE_OPEN'\s+'{lablib.MAS}'", mark)
+        lablib.wait_for("the MTF to use the deaf MAS", routes, 30)
+        before, told = rss(self.lab.mtf), []
+        for _ in range(3):
+            threads = [threading.Thread(target=lambda n=n: told.append(self.enrol(n, check=False))) for n in names]
+            for t in threads:
+                t.start()
+            began = time.monotonic()
+            wrong = self.enrol(names[0], psk=self.new_psk("deaf-wrong", store=False), check=False)
+            self.assertNotIn("try-later", wrong.stdout + wrong.stderr)
+            self.assertLess(time.monotonic() - began, 4, "a node that needs no MAS waits for none: a push is given up after 5 s")
+            for t in threads:
+                t.join()
+        self.assertEqual([p.returncode for p in told], [4] * 24)
+        self.assertEqual([p.args for p in told if "try-later" not in p.stdout + p.stderr], [])
+        self.assertLess(rss(self.lab.mtf) - before, GROWTH_MAX)
+        self.assertEqual(len(self.listing("enrolment", "mtf")), stored, "nothing is half-stored")
+        for link in links.values():
+            link.close()
+        server.close()
+        self.lab.restart_mas()
+        lablib.wait_for("the next enrolment", lambda: self.enrol(names[0], check=False).returncode == 0, 60)
 
 
 if __name__ == "__main__":
