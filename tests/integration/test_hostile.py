@@ -3,13 +3,14 @@
 import json
 import os
 import socket
-import ssl
 import time
 import unittest
 
 from case import LabCase, lablib
+from hostile import SP, HostileCase
 
 import rawdia as dia
+from good import client_hello
 
 ROGUE = "rogue.example.com"  # a certificate of the right CA, and a role
 
@@ -106,114 +107,7 @@ class FalseMtf(LabCase):
         lablib.wait_for("the next enrolment", lambda: self.enrol("patient", check=False).returncode == 0, 30)
 
 
-SP = lablib.SP
-SECTIONS = {  # role and what else a peer's section has, at the MAS and at the MTF
-    "mtf2": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{SP}" }}', None),
-    "mtf3": ('roles = { mtf }\n\tservice-providers = { "other.example.net" }', None),
-    "cse2": (f'roles = {{ cse }}\n\tcse-ids = {{ "//{SP}/cse2" }}', None),
-    "csf2": (None, "roles = { csf }\n\tmax-handshakes = 4"),
-    "csf3": (None, "roles = { csf }\n\tmax-handshakes = 4"),
-    "cse3": (f'roles = {{ cse }}\n\tcse-ids = {{ "//{SP}/cse3" }}', None),  # these two come and go
-    "mtf4": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{SP}" }}', None),
-    "nobody": (None, None),
-}
-
-
-def section(host, body):
-    return f'peer "{host}" {{\n\t{body}\n}}\n' if body else ""
-
-
-def client_hello():
-    """The first octets of Python's own TLS client."""
-    context = ssl.create_default_context()
-    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    try:
-        context.wrap_bio(into, out, server_hostname=lablib.MTF).do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    return out.read()
-
-
-class Hostile(LabCase):
-    @classmethod
-    def prepare(cls):
-        for name, (mas, mtf) in SECTIONS.items():
-            host = f"{name}.example.com"
-            cls.lab.clients.append((host, section(host, mas), section(host, mtf)))
-        text = cls.lab.host_conf_text  # no watchdogs: nobody listens on our connections between two tests
-        cls.lab.host_conf_text = lambda *args: text(*args).replace("TwTimer = 6;", "TwTimer = 120;")
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.links = {}
-        cls.addClassCleanup(lambda: [link.close() for link in cls.links.values()])
-        for name in SECTIONS:
-            cls.lab.pki.cert(name, "diameter-ca", f"DNS:{name}.example.com", cn=f"{name}.example.com")
-        test = cls("test_push")
-        test.new_node("honest")
-        test.enrol("honest")
-
-    def tearDown(self):
-        """Every test: all daemons serve, and so do the connections that the test left open."""
-        for d in self.lab.daemons:
-            d.check_alive()
-        self.enrol("honest")
-        ki, kc = self.derive("honest")
-        self.assertEqual(self.resolve(ki).get("key"), kc.hex())
-
-    # --- peers ---------------------------------------------------------------------------------------------------------
-
-    def dial(self, name, server, **kw):
-        return dia.Client(self.lab, getattr(self.lab, server).port, name, f"{name}.example.com", **kw)
-
-    def link(self, name):
-        """One connection for all tests that leave it open."""
-        if name not in self.links:
-            self.links[name] = self.dial(name, "mtf" if name.startswith("csf") else "mas")
-            self.assertEqual(self.links[name].cea.result, 2001)
-        return self.links[name]
-
-    @staticmethod
-    def head(link, app, dest=None, session=None, **other):
-        """What every request begins with; other: AVPs by constant's name, None: left out."""
-        avps = {"SESSION_ID": session or f"{link.host};1;{os.urandom(4).hex()}", "AUTH_APP": app, "AUTH_STATE": 1,
-                "ORIGIN_HOST": link.host, "ORIGIN_REALM": "example.com", "DEST_REALM": "example.com", "DEST_HOST": dest, **other}
-        return [dia.avp(getattr(dia, name), value) for name, value in avps.items() if value is not None]
-
-    @staticmethod
-    def key(link, rel=None, **other):
-        """An M2M-Key that is good but for what other says."""
-        rel = (rel or os.urandom(16)).hex()
-        avps = {"KEY_NAME": f"{rel}@{lablib.MAS}", "SUID": 21, "KEYING_MATERIAL": b"0123456789abcdef0123456789ABCDEF",
-                "EXPIRY": 0xf0000000, "ENROLEE": f"//{SP}/pushed", "TARGET": lablib.CSE_ID, "KE_NAME": f"{rel}@{link.host}", **other}
-        return dia.avp(dia.KEY, [dia.avp(getattr(dia, name), v) for name, value in avps.items() if value is not None
-                                 for v in (value if isinstance(value, list) else [value])])
-
-    def kpr(self, link, *avps, flags=dia.REQUEST | dia.PROXIABLE, **other):
-        return dia.message(dia.KPR, dia.RKM, [*self.head(link, dia.RKM, **{"dest": lablib.MAS, **other}), *avps], flags)
-
-    def krr(self, link, names, reason=2):
-        return dia.message(dia.KRR, dia.RKM, [*self.head(link, dia.RKM, lablib.MAS), dia.avp(dia.REASON, reason),
-                                              *[dia.avp(dia.KEY_NAME, n) for n in names]])
-
-    def skr(self, link, names, target=f"//{SP}/cse2", suid=32):
-        return dia.message(dia.SKR, dia.SAK, [*self.head(link, dia.SAK, lablib.MAS), dia.avp(dia.TARGET, target), dia.avp(dia.SUID, suid),
-                                              *[dia.avp(dia.KEY_NAME, n) for n in names]])
-
-    def rpr(self, link, number, payload, session=None, state=None):
-        dest = None if state is None else lablib.MTF
-        return dia.message(dia.RPR, dia.RP, [*self.head(link, dia.RP, dest, session), dia.avp(dia.ROUND, number),
-                                             dia.avp(dia.TLS_PAYLOAD, payload), *([] if state is None else [dia.avp(dia.STATE, state)])])
-
-    def each(self, link, rows):
-        """(name, request, result): one by one over a connection that stays."""
-        for name, request, result in rows:
-            with self.subTest(name):
-                self.assertEqual(link.ask(request).result, result)
-
-    # --- tests ---------------------------------------------------------------------------------------------------------
-
+class Hostile(HostileCase):
     def test_push(self):
         m = self.link("mtf2")
         there = os.urandom(16)
@@ -403,17 +297,6 @@ class Hostile(LabCase):
                     link.send(octets)
                     link.receive()
                 link.close()
-
-    def connect(self, name):
-        """A new connection; None while the last one is still being taken down."""
-        try:
-            link = self.dial(name, "mas")
-        except (dia.Closed, TimeoutError):
-            return None
-        if link.cea.result == 2001:
-            return link
-        link.close()
-        return None
 
     def test_names_that_are_not_the_certificate_s(self):
         for claim in (lablib.CSF, "mtf9.example.com", "nobody.example.com.", "x\nforged", "../../etc", "a" * 5000, "a\0b"):

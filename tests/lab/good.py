@@ -6,6 +6,8 @@ import ssl
 import lab as lablib
 import rawdia as dia
 
+KM = b"0123456789abcdef0123456789ABCDEF"  # of every key that is pushed: to be found in no log
+
 
 def avps(pairs):
     return [dia.avp(getattr(dia, name), v) for name, value in pairs.items() if value is not None
@@ -22,7 +24,7 @@ def key(link, rel=None, **other):
     """An M2M-Key; rel: 16 octets of its name."""
     rel = (rel or os.urandom(16)).hex()
     return dia.avp(dia.KEY, avps({
-        "KEY_NAME": f"{rel}@{lablib.MAS}", "SUID": 21, "KEYING_MATERIAL": b"0123456789abcdef0123456789ABCDEF", "EXPIRY": 0xf0000000,
+        "KEY_NAME": f"{rel}@{lablib.MAS}", "SUID": 21, "KEYING_MATERIAL": KM, "EXPIRY": 0xf0000000,
         "ENROLEE": f"//{lablib.SP}/pushed", "TARGET": lablib.CSE_ID, "KE_NAME": f"{rel}@{link.host}", **other}))
 
 
@@ -34,7 +36,7 @@ def krr(link, names, reason=2):
     return dia.message(dia.KRR, dia.RKM, [*head(link, dia.RKM, lablib.MAS), dia.avp(dia.REASON, reason), *[dia.avp(dia.KEY_NAME, n) for n in names]])
 
 
-def skr(link, names, target, suid=32):
+def skr(link, names, target=f"//{lablib.SP}/cse2", suid=32):
     return dia.message(dia.SKR, dia.SAK, [*head(link, dia.SAK, lablib.MAS), dia.avp(dia.TARGET, target), dia.avp(dia.SUID, suid),
                                           *[dia.avp(dia.KEY_NAME, n) for n in names]])
 

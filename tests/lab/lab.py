@@ -341,6 +341,8 @@ class Lab:
         env = dict(os.environ, PATH=f"{self.bin}:/usr/bin:/bin", **kw.pop("env", {}))
         p = subprocess.run(self.wrapped(argv), text=True, capture_output=True, timeout=kw.pop("timeout", 60), env=env,
                            cwd=self.dir, **kw)
+        with open(os.path.join(self.dir, "tools.log"), "a") as f:  # what an operator or a node's owner may log
+            f.write(f"{' '.join(argv)}\n{p.stderr}")
         if check and p.returncode != 0:
             raise LabError(f"{' '.join(argv)}: status {p.returncode}\n{p.stdout}{p.stderr}")
         return p

@@ -115,16 +115,15 @@ class Link:
         return out
 
     def receive(self, seconds=10):
-        """The next message that is no watchdog; TimeoutError, Closed."""
+        """The next message that is no watchdog's request; TimeoutError, Closed."""
         deadline = time.monotonic() + seconds
         while True:
             self.sock.settimeout(max(deadline - time.monotonic(), 0.01))
             head = self._read(20)
             m = Message(head + self._read(int.from_bytes(head[1:4], "big") - 20))
-            if m.code != DWR:
+            if m.code != DWR or not m.flags & REQUEST:
                 return m
-            if m.flags & REQUEST:
-                self.send(m.answer([avp(RESULT, 2001), *self.me]))
+            self.send(m.answer([avp(RESULT, 2001), *self.me]))
 
     def ask(self, octets, seconds=10):
         """Send a request; its answer. Answers to others are passed over."""
