@@ -35,7 +35,7 @@ class Logs(LabCase):
         with open(max(glob.glob(os.path.join(logs.KEPT, "Logs", "*mas.log")), key=os.path.getsize), "rb") as f:
             log = f.read()
         for what in ("Kpm", "Km", "KEK", "keyring key", "private key", "of the test"):
-            key = next(k for k, w in logs.SECRETS.items() if w == what and len(k) >= 32)
+            key = next(k for k, w in logs.SECRETS.items() if w == what and len(k) >= 32 and not k.isascii())
             h = key.hex()
             pairs = [h[i:i + 2] for i in range(0, len(h), 2)]
             for spelling in (key, key[:16], key[-16:], h, h.upper(), " ".join(pairs), ":".join(pairs).upper(), "0x" + ", 0x".join(pairs),
