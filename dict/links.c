@@ -97,7 +97,8 @@ static int validate(struct peer_info *info, int *auth, int (**after_tls)(struct 
 	    !realm_is_good(section, m2m_span(info->runtime.pir_realm, info->runtime.pir_realmlen)))
 		why = "its realm is not the one that is configured";
 	if (why) {
-		m2m_log(&dict_env, M2M_NOTICE, "peer %s refused: %s", info->pi_diamid, why);
+		m2m_log_often(&node->log_limit, &dict_env, M2M_NOTICE, section ? section->host : NULL,
+			      "peer %s refused: %s", info->pi_diamid, why);
 		*auth = -1;
 	} else if (section) {
 		/* Else the host forgets it after an hour without requests, watchdogs or not. */

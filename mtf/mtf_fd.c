@@ -6,6 +6,7 @@
  * end run on freeDiameter's main thread while no dispatch thread does. */
 #include "config.h"
 
+#include "common/log_limit.h"
 #include "dict/entry.h"
 #include "dict/node.h"
 #include "mtf/mtf.h"
@@ -21,6 +22,7 @@ struct server {
 	struct mtf *mtf;
 	pthread_t ticker;
 	bool ticking;
+	struct m2m_log_limit log_limit;
 	pthread_mutex_t lock; /* of stop */
 	pthread_cond_t wake;
 	bool stop;
@@ -45,6 +47,7 @@ static void on_rpr(void *arg, struct dict_call *call)
 /* --- KPR, KRR ------------------------------------------------------------- */
 
 struct pending {
+	struct server *server;
 	void (*done)(void *arg, uint32_t code);
 	void *arg;
 	struct m2m_id name; /* of the one key that was pushed */
@@ -75,20 +78,21 @@ static void on_kpa(void *arg, enum m2m_rc rc, const void *answer, const struct m
 	struct pending *p = arg;
 
 	if (rc != M2M_OK)
-		m2m_log(&dict_env, M2M_NOTICE, "root key push: %s", err ? err->text : m2m_rc_text(rc));
+		m2m_log_often(&p->server->log_limit, &dict_env, M2M_NOTICE, NULL, "root key push: %s",
+			      err ? err->text : m2m_rc_text(rc));
 	p->done(p->arg, rc == M2M_OK ? code_of(p, answer) : 0);
 	free(p);
 }
 
 static bool push(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, uint32_t code), void *arg)
 {
-	const struct server *s = ctx;
+	struct server *s = ctx;
 	struct pending *p = calloc(1, sizeof(*p));
 	struct m2m_err err = { 0 };
 
 	if (!p)
 		return false;
-	*p = (struct pending){ .done = done, .arg = arg };
+	*p = (struct pending){ .server = s, .done = done, .arg = arg };
 	if (req->key[0].name.n <= M2M_ID_MAX) {
 		memcpy(p->name.s, req->key[0].name.p, req->key[0].name.n);
 		p->name.n = req->key[0].name.n;
@@ -96,7 +100,7 @@ static bool push(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, u
 	if (dict_request(s->node, M2M_KPR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kpa, p, &err) ==
 	    M2M_OK)
 		return true;
-	m2m_log(&dict_env, M2M_NOTICE, "root key push: %s", err.text);
+	m2m_log_often(&s->log_limit, &dict_env, M2M_NOTICE, NULL, "root key push: %s", err.text);
 	free(p);
 	return false;
 }
@@ -104,24 +108,26 @@ static bool push(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, u
 static void on_kra(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
 {
 	const struct m2m_status_answer *a = answer;
+	struct server *s = arg;
 
-	(void)arg;
 	if (rc != M2M_OK)
-		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: %s",
-			err ? err->text : m2m_rc_text(rc));
+		m2m_log_often(&s->log_limit, &dict_env, M2M_ERROR, NULL,
+			      "root key of a failed enrolment is not taken back: %s",
+			      err ? err->text : m2m_rc_text(rc));
 	else if (!m2m_result_is_success(a->head.result))
-		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: the MAS says %u",
-			a->head.result);
+		m2m_log_often(&s->log_limit, &dict_env, M2M_ERROR, NULL,
+			      "root key of a failed enrolment is not taken back: the MAS says %u", a->head.result);
 }
 
 static void take_back(void *ctx, const struct m2m_krr *req)
 {
-	const struct server *s = ctx;
+	struct server *s = ctx;
 	struct m2m_err err = { 0 };
 
-	if (dict_request(s->node, M2M_KRR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kra, NULL, &err) !=
+	if (dict_request(s->node, M2M_KRR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kra, s, &err) !=
 	    M2M_OK)
-		m2m_log(&dict_env, M2M_ERROR, "root key of a failed enrolment is not taken back: %s", err.text);
+		m2m_log_often(&s->log_limit, &dict_env, M2M_ERROR, NULL,
+			      "root key of a failed enrolment is not taken back: %s", err.text);
 }
 
 /* --- ticking -------------------------------------------------------------- */
@@ -170,6 +176,7 @@ static void stop(struct server *s)
 	mtf_conf_free(&s->conf);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
+	m2m_log_limit_close(&s->log_limit);
 	free(s);
 }
 
@@ -212,6 +219,7 @@ static int mtf_entry(char *conf_file)
 	server = calloc(1, sizeof(*server));
 	if (!server)
 		return ENOMEM;
+	m2m_log_limit_init(&server->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_cond_init(&server->wake, NULL);
 	if (start(server, conf_file, &err) != M2M_OK) {
