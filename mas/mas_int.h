@@ -24,6 +24,8 @@ enum mas_table {
 
 enum mas_rectype { MAS_R_ROOTKEY = 1, MAS_R_META = 2 };
 
+#define MAS_DECOYS 4096
+
 struct mas {
 	const struct mas_conf *conf;
 	const struct m2m_env *env;
@@ -36,7 +38,7 @@ struct mas {
 	struct fuse **fuses;	 /* one per peer section, NULL where it has none; NULL: likewise */
 	/* A root key that nobody has: what is worked on when the one asked for is not there. */
 	uint8_t decoy_rel[M2M_REL_LEN];
-	struct m2m_secret decoy;
+	struct m2m_secret decoys; /* its sealed record, MAS_DECOYS times (mas_sak.c) */
 };
 
 /* The log of who got which key. Closing waits until every push under way is in it. */
@@ -53,8 +55,8 @@ static inline struct m2m_span mas_rel_span(const uint8_t rel[M2M_REL_LEN])
 enum m2m_rc mas_rootkey_seal(const struct mas *mas, const uint8_t rel[M2M_REL_LEN], const struct rootkey *rk,
 			     uint64_t generation, struct m2m_secret *out, struct m2m_err *err);
 
-/* Seal mas->decoy, the root key of mas->decoy_rel. */
-enum m2m_rc mas_decoy_seal(struct mas *mas, const struct rootkey *rk, struct m2m_err *err);
+/* Fill mas->decoys with the root key of mas->decoy_rel. */
+enum m2m_rc mas_decoys_seal(struct mas *mas, const struct rootkey *rk, struct m2m_err *err);
 /* Is a record sealed under the term that is active now? In a job this holds until its transaction is over, as far as a
  * rotation is concerned (store/reseal.h). Errors: m2m_keyring_hold's. */
 enum m2m_rc mas_sealed_current(const struct mas *mas, struct m2m_span sealed, bool *current, struct m2m_err *err);

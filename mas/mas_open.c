@@ -275,7 +275,7 @@ static enum m2m_rc make_decoy(struct mas *mas, struct m2m_err *err)
 	    mas->env->random(mas->env->arg, rk.km.b, sizeof(rk.km.b)) != M2M_OK)
 		rc = m2m_fail(err, M2M_ECRYPTO, "no random octets");
 	if (rc == M2M_OK)
-		rc = mas_decoy_seal(mas, &rk, err);
+		rc = mas_decoys_seal(mas, &rk, err);
 	rootkey_wipe(&rk);
 	return rc;
 }
@@ -374,7 +374,7 @@ void mas_close(struct mas *mas)
 		m2m_log(mas->env, M2M_ERROR, "%s", err.text);
 	assoc_close(mas->assoc);
 	m2m_keyring_close(mas->keyring);
-	m2m_secret_wipe(&mas->decoy);
+	m2m_secret_wipe(&mas->decoys);
 	close_fuses(mas);
 	m2m_log_limit_close(&mas->log_limit);
 	free(mas);

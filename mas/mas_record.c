@@ -43,21 +43,27 @@ enum m2m_rc mas_rootkey_open(const struct mas *mas, const uint8_t rel[M2M_REL_LE
 		m2m_err_prefix(err, "root key %s", hex);
 		return rc;
 	}
-	/* The key stands last in the record (doc/formats.md) and is in rk now. */
-	if (rk->state != ROOTKEY_REVOKED)
-		m2m_wipe(plain->p + plain->n - M2M_KEY_LEN, M2M_KEY_LEN);
+	/* The key stands last in the record (doc/formats.md) and is in rk now. A revoked one has none: the same work.
+	 */
+	m2m_wipe(rk->state != ROOTKEY_REVOKED ? plain->p + plain->n - M2M_KEY_LEN : rk->km.b, M2M_KEY_LEN);
 	return M2M_OK;
 }
 
-enum m2m_rc mas_decoy_seal(struct mas *mas, const struct rootkey *rk, struct m2m_err *err)
+enum m2m_rc mas_decoys_seal(struct mas *mas, const struct rootkey *rk, struct m2m_err *err)
 {
 	const struct m2m_seal_place at = place_of(mas->decoy_rel);
-	struct m2m_secret plain = { 0 };
+	struct m2m_secret plain = { 0 }, sealed = { 0 };
 	enum m2m_rc rc = rootkey_encode(rk, &plain, err);
 
 	if (rc == M2M_OK)
-		rc = m2m_seal_decoy(mas->keyring, mas->env, &at, m2m_secret_span(&plain), &mas->decoy, err);
+		rc = m2m_seal_decoy(mas->keyring, mas->env, &at, m2m_secret_span(&plain), &sealed, err);
+	for (size_t i = 0; rc == M2M_OK && i < MAS_DECOYS; i++) {
+		rc = m2m_secret_add(&mas->decoys, sealed.p, sealed.n);
+		if (rc != M2M_OK)
+			rc = m2m_fail(err, rc, "decoys: out of memory");
+	}
 	m2m_secret_wipe(&plain);
+	m2m_secret_wipe(&sealed);
 	return rc;
 }
 

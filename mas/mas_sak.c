@@ -42,17 +42,39 @@ static bool list_has(const struct m2m_list *l, struct m2m_span s)
 	return false;
 }
 
+/* The decoy for a RelativeKeID. There are many, if all alike, so that it is as far from the processor as a record. */
+static struct m2m_span decoy_of(const struct mas *mas, const uint8_t rel[M2M_REL_LEN])
+{
+	size_t n = mas->decoys.n / MAS_DECOYS, i = (rel[0] | (size_t)rel[1] << 8) % MAS_DECOYS;
+
+	return m2m_span(mas->decoys.p + i * n, n);
+}
+
+/* The same work whether there is a record or not: one look-up, one copy, one record opened; no text is made of a record
+ * that is not there. For another MAS's it is looked for where there is none. */
 static enum m2m_rc open_once(struct mas *mas, struct slot *s, bool *found, struct m2m_err *err)
 {
-	struct m2m_secret sealed = { 0 };
-	enum m2m_rc rc = store_fetch(mas->keys, MAS_T_ROOTKEY, mas_rel_span(s->ki.rel), &sealed, err);
 	bool ours = m2m_span_equal(m2m_id_span(&s->ki.mas), m2m_id_span(&mas->id));
+	struct m2m_secret sealed = { 0 };
+	uint8_t rel[M2M_REL_LEN];
+	enum m2m_rc rc = M2M_OK;
 
+	for (size_t i = 0; i < sizeof(rel); i++)
+		rel[i] = s->ki.rel[i] ^ (ours ? 0 : mas->decoy_rel[i]);
+	rc = store_fetch(mas->keys, MAS_T_ROOTKEY, mas_rel_span(rel), &sealed, NULL);
+	if (rc != M2M_OK && rc != M2M_ENOENT)
+		rc = store_fetch(mas->keys, MAS_T_ROOTKEY, mas_rel_span(rel), &sealed, err); /* for its words */
 	*found = rc == M2M_OK && ours;
-	if (*found)
-		rc = mas_rootkey_open(mas, s->ki.rel, m2m_secret_span(&sealed), &s->plain, &s->rk, NULL, err);
-	else if (rc == M2M_OK || rc == M2M_ENOENT)
-		rc = mas_rootkey_open(mas, mas->decoy_rel, m2m_secret_span(&mas->decoy), &s->plain, &s->rk, NULL, err);
+	if (rc == M2M_OK && !ours)
+		m2m_secret_reset(&sealed);
+	if (rc == M2M_ENOENT || (rc == M2M_OK && !ours)) {
+		struct m2m_span decoy = decoy_of(mas, rel);
+
+		rc = m2m_secret_add(&sealed, decoy.p, decoy.n);
+	}
+	if (rc == M2M_OK)
+		rc = mas_rootkey_open(mas, *found ? s->ki.rel : mas->decoy_rel, m2m_secret_span(&sealed), &s->plain,
+				      &s->rk, NULL, err);
 	m2m_secret_wipe(&sealed);
 	return rc;
 }

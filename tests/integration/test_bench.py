@@ -51,5 +51,18 @@ class Store(unittest.TestCase):
             self.assertEqual((p.returncode, left, result), (2, [], None))
 
 
+class Timing(unittest.TestCase):
+    def test_small(self):
+        """It finds what differs for certain. What it says of the rest takes more questions, and a build that nothing slows."""
+        subprocess.run(["make", "-s", "-C", BUILD, "tests/bench/bench_timing"], check=True)
+        with tempfile.TemporaryDirectory(prefix="m2m-it.") as tmp:
+            p = subprocess.run([os.path.join(BUILD, "tests", "bench", "bench_timing"), "5000"], text=True, capture_output=True,
+                               timeout=300, env=dict(os.environ, TMPDIR=tmp))
+            self.assertEqual(os.listdir(tmp), [], "a folder was left behind")
+        self.assertIn(p.returncode, (0, 1), p.stdout + p.stderr)
+        for name in ("unknown", "foreign", "revoked", "expired", "longer", "away", "awayhere", "control"):
+            self.assertIn("\n" + name, p.stdout)
+
+
 if __name__ == "__main__":
     unittest.main()

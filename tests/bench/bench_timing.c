@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Does the time of a refusal tell which root keys exist? The MAS's core is asked for association keys by a CSE that is
+ * entitled to none of them:
+ *
+ *   unknown   a root key that is not there
+ *   foreign   one that is there, for another CSE
+ *   revoked   one that was, for another CSE, and is revoked
+ *   expired   one that was, for another CSE, and has expired
+ *   longer    as foreign, with fifteen more targets: told, not judged (see SECURITY.md)
+ *   away      one of another MAS
+ *   awayhere  the same, and a root key of that number is there
+ *
+ * in an order that chance makes anew for each question. Each class's times are held against those of `unknown`, those
+ * of `awayhere` against those of `away` (which MAS it names, the asker knows), by Welch's t-test, on all and on what is
+ * below several percentiles of both together (the slowest are interrupts, not answers). The greatest |t| counts. A
+ * class can be told apart, and the program fails, where it is past THRESHOLD and the medians differ by GAP or more: so
+ * many questions find single cache lines, which differ from store to store and are nothing beside what follows (the
+ * audit log's disk, TLS, the network). So that a test that sees nothing is not mistaken for a server that shows
+ * nothing, one more class, `control`, is `unknown` and one HMAC more: it has to be found.
+ *
+ * bench_timing [SAMPLES]: of each class, default 100,000. Prints a table; exits with 1 past the threshold, 2 when the
+ * control was not found. Its store is in TMPDIR and is removed. */
+#include "config.h"
+
+#include <ftw.h>
+#include <math.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <semaphore.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/kdf.h"
+#include "mas/mas.h"
+
+#define MAS "mas.example.com"
+#define AWAY "sam.example.com"
+#define MTF "mtf.example.com"
+#define ASKER "//sp.example.com/in-cse"
+#define OTHER "//sp.example.com/another"
+#define DAY 86400
+#define KEYS 2048 /* of each class that exists */
+#define BATCH 32
+#define THRESHOLD 10.0
+#define GAP 0.03 /* of the median of what it is held against */
+
+enum class { UNKNOWN, FOREIGN, REVOKED, EXPIRED, LONGER, AWAY_MAS, AWAY_HERE, CONTROL, CLASSES };
+static const char *const names[CLASSES] = { "unknown", "foreign", "revoked",  "expired",
+					    "longer",  "away",	  "awayhere", "control" };
+
+static struct {
+	char dir[64], store[96], kek[96];
+	struct mas_conf conf;
+	struct m2m_env env;
+	int64_t later; /* s that our clock is ahead */
+	struct mas *mas;
+	struct m2m_peer mtf, cse;
+	sem_t answered;
+	uint32_t result;
+	uint8_t rel[CLASSES][KEYS][M2M_REL_LEN];
+	double *times[CLASSES];
+	size_t n[CLASSES];
+	uint64_t chance;
+} b;
+
+static void die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fputs("bench_timing: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	exit(3);
+}
+
+/* --- the MAS and its keys ----------------------------------------------------------------------------------------- */
+
+static int64_t now_us(void *arg)
+{
+	(void)arg;
+	return m2m_env_system.now_us(m2m_env_system.arg) + b.later * 1000000;
+}
+
+static void quiet(void *arg, enum m2m_level level, const char *text)
+{
+	(void)arg;
+	if (level == M2M_ERROR)
+		fprintf(stderr, "bench_timing: %s\n", text);
+}
+
+static void open_mas(bool soft)
+{
+	struct m2m_err err = { 0 };
+
+	mas_close(b.mas);
+	b.mas = NULL;
+	if (mas_open(&b.conf, MAS, soft, &b.env, &b.mas, &err) != M2M_OK)
+		die("%s", err.text);
+}
+
+static void set_up(void)
+{
+	static char *sp = (char *)(uintptr_t) "sp.example.com", *asker = (char *)(uintptr_t)ASKER;
+	const char *tmp = getenv("TMPDIR");
+	struct m2m_err err = { 0 };
+
+	snprintf(b.dir, sizeof(b.dir), "%.40s/timing.XXXXXX", tmp ? tmp : "/tmp");
+	if (!mkdtemp(b.dir))
+		die("no folder %s", b.dir);
+	snprintf(b.store, sizeof(b.store), "%s/store", b.dir);
+	snprintf(b.kek, sizeof(b.kek), "%s/kek", b.dir);
+	b.env = m2m_env_system;
+	b.env.now_us = now_us;
+	b.env.log = quiet;
+	b.conf = (struct mas_conf){ .mas_id = (char *)(uintptr_t)MAS,
+				    .store = b.store,
+				    .kek_file = b.kek,
+				    .map_size = 64 << 20,
+				    .store_alarm = 70,
+				    .store_reserve = 85,
+				    .association_life = DAY,
+				    .root_key_life_max = 20 * 365 * DAY };
+	b.mtf = (struct m2m_peer){ .host = (char *)(uintptr_t)MTF,
+				   .roles = M2M_ROLE_MTF,
+				   .service_providers = { 1, &sp } };
+	b.cse = (struct m2m_peer){ .host = (char *)(uintptr_t) "csf.example.com",
+				   .roles = M2M_ROLE_CSE,
+				   .cse_ids = { 1, &asker } };
+	sem_init(&b.answered, 0, 0);
+	if (m2m_secret_process(&err) != M2M_OK || mas_init_store(&b.conf, &b.env, &err) != M2M_OK)
+		die("%s", err.text);
+	open_mas(true);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static void on_answer(void *arg, const struct m2m_status_answer *answer)
+{
+	(void)arg;
+	b.result = answer->head.result;
+	sem_post(&b.answered);
+}
+
+static void expect_success(const char *what)
+{
+	while (sem_wait(&b.answered) != 0)
+		;
+	if (b.result != DIAMETER_SUCCESS)
+		die("%s: %u", what, b.result);
+}
+
+/* BATCH root keys of a class, from key `from` on. All names are of one length in all classes. */
+static void push(enum class c, unsigned from)
+{
+	static struct m2m_kpr kpr;
+	static struct m2m_id km[BATCH], ke[BATCH];
+	static char enrolees[BATCH][64];
+	static uint8_t material[BATCH][M2M_KEY_LEN];
+	static char targets[16][64];
+
+	memset(&kpr, 0, sizeof(kpr));
+	kpr.n = BATCH;
+	kpr.head.dest_host = m2m_span_str(MAS);
+	for (unsigned i = 0; i < 16; i++)
+		snprintf(targets[i], sizeof(targets[i]), OTHER "%.*u", i ? 2 : 0, i);
+	for (unsigned i = 0; i < BATCH; i++) {
+		uint8_t *rel = b.rel[c][from + i];
+
+		if (b.env.random(b.env.arg, rel, M2M_REL_LEN) || b.env.random(b.env.arg, material[i], M2M_KEY_LEN))
+			die("no random octets");
+		m2m_key_name_format(rel, MAS, &km[i]);
+		m2m_key_name_format(rel, MTF, &ke[i]);
+		snprintf(enrolees[i], sizeof(enrolees[i]), "//sp.example.com/node-%u-%06u", (unsigned)c, from + i);
+		kpr.key[i] = (struct m2m_key_avp){ .name = m2m_id_span(&km[i]),
+						   .usage = M2M_SUID_ROOT_KEY,
+						   .material = m2m_span(material[i], M2M_KEY_LEN),
+						   .enrolee = m2m_span_str(enrolees[i]),
+						   .enrolment_key_name = m2m_id_span(&ke[i]),
+						   .targets = { .n = c == LONGER ? 16 : 1 },
+						   .has_expiry = true,
+						   .expiry = m2m_now(&b.env) + (c == EXPIRED ? DAY : 365 * DAY) };
+		for (size_t t = 0; t < kpr.key[i].targets.n; t++)
+			kpr.key[i].targets.v[t] = m2m_span_str(targets[t]);
+	}
+	mas_push(b.mas, &b.mtf, &kpr, on_answer, NULL);
+	expect_success("push");
+}
+
+static void take_back(unsigned from)
+{
+	static struct m2m_krr krr;
+	static struct m2m_id km[BATCH];
+
+	memset(&krr, 0, sizeof(krr));
+	krr.n = BATCH;
+	krr.head.dest_host = m2m_span_str(MAS);
+	krr.reason = 2;
+	for (unsigned i = 0; i < BATCH; i++) {
+		m2m_key_name_format(b.rel[REVOKED][from + i], MAS, &km[i]);
+		krr.name[i] = m2m_id_span(&km[i]);
+	}
+	mas_revoke(b.mas, &b.mtf, &krr, on_answer, NULL);
+	expect_success("revocation");
+}
+
+static void fill(void)
+{
+	for (unsigned i = 0; i < KEYS; i += BATCH) {
+		push(FOREIGN, i);
+		push(REVOKED, i);
+		push(EXPIRED, i);
+		push(LONGER, i);
+		take_back(i);
+	}
+	b.later = 2 * DAY;
+}
+
+/* --- questions ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t dice(void)
+{
+	b.chance ^= b.chance << 13;
+	b.chance ^= b.chance >> 7;
+	b.chance ^= b.chance << 17;
+	return b.chance;
+}
+
+static void ki_of(enum class c, struct m2m_id *out)
+{
+	struct m2m_ki ki = { .sequence = dice() };
+	uint64_t r[2] = { dice(), dice() };
+
+	memcpy(ki.rel, r, sizeof(ki.rel));
+	memcpy(ki.random, r, sizeof(ki.random));
+	if (c == AWAY_HERE)
+		memcpy(ki.rel, b.rel[FOREIGN][r[0] % KEYS], M2M_REL_LEN);
+	else if (c != UNKNOWN && c != AWAY_MAS && c != CONTROL)
+		memcpy(ki.rel, b.rel[c][r[0] % KEYS], M2M_REL_LEN);
+	if (m2m_fqdn_parse(m2m_span_str(c == AWAY_MAS || c == AWAY_HERE ? AWAY : MAS), &ki.mas, NULL) != M2M_OK)
+		die("no FQDN");
+	m2m_ki_format(&ki, out);
+}
+
+static void on_keys(void *arg, const struct m2m_ska *answer)
+{
+	(void)arg;
+	b.result = answer->head.result;
+}
+
+static double ns_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+}
+
+/* One question of a class: what it takes, ns. */
+static double ask(enum class c)
+{
+	static uint8_t mac[32];
+	struct m2m_id ki;
+	struct m2m_skr req = { .target = m2m_span_str(ASKER), .usage = M2M_SUID_ASSOCIATION_KEY, .n = 1 };
+	double began;
+
+	ki_of(c, &ki);
+	req.name[0] = m2m_id_span(&ki);
+	b.result = 0;
+	began = ns_now();
+	mas_association_keys(b.mas, &b.cse, &req, on_keys, NULL);
+	if (c == CONTROL)
+		HMAC(EVP_sha256(), mac, sizeof(mac), (const uint8_t *)ki.s, 64, mac, NULL);
+	began = ns_now() - began;
+	if (b.result != M2M_KEY_UNAVAILABLE)
+		die("%s answered with %u", names[c], b.result);
+	return began;
+}
+
+static void measure(size_t samples)
+{
+	size_t left = samples * CLASSES;
+
+	for (unsigned c = 0; c < CLASSES; c++) {
+		b.times[c] = calloc(samples, sizeof(double));
+		if (!b.times[c])
+			die("out of memory");
+	}
+	for (size_t i = 0; i < 2000; i++)
+		(void)ask(dice() % CLASSES);
+	while (left > 0) {
+		enum class c = dice() % CLASSES;
+
+		if (b.n[c] == samples)
+			continue;
+		b.times[c][b.n[c]++] = ask(c);
+		left--;
+	}
+}
+
+/* --- the test ----------------------------------------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *z)
+{
+	double x = *(const double *)a, y = *(const double *)z;
+
+	return (x > y) - (x < y);
+}
+
+/* Mean and variance of the sorted times below `below`. */
+static size_t moments(const double *v, size_t n, double below, double *mean, double *var)
+{
+	double sum = 0, squares = 0;
+	size_t k = 0;
+
+	while (k < n && v[k] <= below)
+		sum += v[k++];
+	*mean = k ? sum / (double)k : 0;
+	for (size_t i = 0; i < k; i++)
+		squares += (v[i] - *mean) * (v[i] - *mean);
+	*var = k > 1 ? squares / (double)(k - 1) : 0;
+	return k;
+}
+
+static double welch(const double *x, size_t nx, const double *y, size_t ny, double below)
+{
+	double mx, my, vx, vy;
+	size_t kx = moments(x, nx, below, &mx, &vx), ky = moments(y, ny, below, &my, &vy);
+
+	if (kx < 100 || ky < 100)
+		return 0;
+	return (my - mx) / sqrt(vx / (double)kx + vy / (double)ky);
+}
+
+/* The t of the greatest size among all crops of two classes; times are sorted. */
+static double greatest_t(enum class x, enum class y, size_t n)
+{
+	static const double parts[] = { 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1 };
+	double *all = calloc(2 * n, sizeof(*all)), worst = 0;
+
+	if (!all)
+		die("out of memory");
+	memcpy(all, b.times[x], n * sizeof(*all));
+	memcpy(all + n, b.times[y], n * sizeof(*all));
+	qsort(all, 2 * n, sizeof(*all), by_size);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		double t = welch(b.times[x], n, b.times[y], n, all[(size_t)((double)(2 * n - 1) * parts[i])]);
+
+		if (fabs(t) > fabs(worst))
+			worst = t;
+	}
+	free(all);
+	return worst;
+}
+
+static int judge(size_t samples)
+{
+	int status = 0;
+
+	for (unsigned c = 0; c < CLASSES; c++)
+		qsort(b.times[c], samples, sizeof(double), by_size);
+	printf("%zu questions of each class, %u root keys of each that exists; told apart: |t| past %.0f and medians "
+	       "%.0f %% "
+	       "apart\n",
+	       samples, KEYS, THRESHOLD, GAP * 100);
+	printf("%-10s %12s %12s %12s %10s\n", "class", "25 %, ns", "median, ns", "75 %, ns", "t");
+	for (unsigned c = 0; c < CLASSES; c++) {
+		double t =
+			c == UNKNOWN || c == AWAY_MAS ? 0 : greatest_t(c == AWAY_HERE ? AWAY_MAS : UNKNOWN, c, samples);
+		const double *v = b.times[c];
+		const double *against = b.times[c == AWAY_HERE ? AWAY_MAS : UNKNOWN];
+		double gap = v[samples / 2] - against[samples / 2];
+		bool apart = fabs(t) > THRESHOLD && fabs(gap) >= GAP * against[samples / 2],
+		     told_apart = apart && c != CONTROL && c != LONGER;
+
+		printf("%-10s %12.0f %12.0f %12.0f %10.2f%s\n", names[c], v[samples / 4], v[samples / 2],
+		       v[samples / 4 * 3], t, told_apart ? "  can be told apart" : "");
+		if (told_apart && status == 0)
+			status = 1;
+		if (c == CONTROL && !apart)
+			status = 2;
+	}
+	puts(status == 0   ? "no class can be told from unknown; the control can"
+	     : status == 1 ? "a class can be told from unknown"
+			   : "the control was not found: this measurement says nothing");
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	size_t samples = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000;
+	int status;
+
+	if (samples < 1000 || samples > 10000000)
+		die("SAMPLES: 1000 to 10000000");
+	b.chance = (uint64_t)time(NULL) * 2654435761 + (uint64_t)getpid();
+	set_up();
+	fill();
+	open_mas(false); /* without the audit log, whose disk would hide everything */
+	measure(samples);
+	status = judge(samples);
+	mas_close(b.mas);
+	for (unsigned c = 0; c < CLASSES; c++)
+		free(b.times[c]);
+	sem_destroy(&b.answered);
+	nftw(b.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return status;
+}
