@@ -39,6 +39,7 @@ static void begin(int level)
 	printf("%s  %s", fd_log_time(NULL, when, sizeof(when), 0, 0), level_text(level));
 }
 
+static void on_line(int level, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 static void on_line(int level, const char *format, va_list args)
 {
 	struct m2m_log_left left = { 0 };
