@@ -4,6 +4,7 @@
 #define DICT_CODEC_INT_H
 
 #include "dict/codec.h"
+#include "dict/guard.h"
 
 /* Which of our AVPs a header is; M2M_AVPS: none. */
 enum m2m_avp m2m_avp_kind(const struct avp_hdr *hdr);
@@ -29,6 +30,12 @@ static inline struct m2m_span m2m_octets_of(const struct avp_hdr *hdr)
 	const uint8_t *p = hdr->avp_value->os.data;
 
 	return m2m_span(p ? p : (const uint8_t *)"", hdr->avp_value->os.len);
+}
+
+/* Was it mandatory and empty, before the guard? */
+static inline bool m2m_guard_marked(const struct avp_hdr *hdr)
+{
+	return hdr->avp_flags & M2M_GUARD_MARK && hdr->avp_len == (hdr->avp_flags & AVP_FLAG_VENDOR ? 12 : 8);
 }
 
 /* Put what the fault holds into a group AVP. Returns M2M_EINVAL (it is still a fault) or M2M_ENOMEM. */

@@ -210,6 +210,12 @@ static enum m2m_rc check_counts(const struct decoder *d, const struct m2m_rules 
 	return M2M_OK;
 }
 
+/* RFC 6733 7.1.5: "not recognized or supported". */
+static bool is_mandatory(const struct avp_hdr *hdr)
+{
+	return hdr->avp_flags & AVP_FLAG_MANDATORY || m2m_guard_marked(hdr);
+}
+
 static enum m2m_rc decode_children(const struct decoder *d, msg_or_avp *parent, const struct m2m_rules *rules,
 				   void *out)
 {
@@ -228,8 +234,7 @@ static enum m2m_rc decode_children(const struct decoder *d, msg_or_avp *parent, 
 			return m2m_fault_set(d->codec, d->fault, DIAMETER_INVALID_AVP_LENGTH, M2M_AVPS, avp,
 					     "malformed");
 		r = rule_for(rules, hdr);
-		/* RFC 6733 7.1.5: "not recognized or supported". To answers the host adds some of its own. */
-		if (!r && d->request && hdr->avp_flags & AVP_FLAG_MANDATORY)
+		if (!r && d->request && is_mandatory(hdr)) /* to answers the host adds some of its own */
 			return m2m_fault_set(d->codec, d->fault, DIAMETER_AVP_UNSUPPORTED, m2m_avp_kind(hdr), avp,
 					     "mandatory, but not of this command");
 		if (!r)

@@ -34,6 +34,8 @@ static struct avp *example(const struct m2m_codec *codec, enum m2m_avp which)
 static struct avp *copy_unknown(struct avp *from, struct avp_hdr *hdr)
 {
 	uint32_t len = hdr->avp_len, header = hdr->avp_flags & AVP_FLAG_VENDOR ? 12 : 8;
+	uint8_t flags = m2m_guard_marked(hdr) ? (uint8_t)((hdr->avp_flags & ~M2M_GUARD_MARK) | AVP_FLAG_MANDATORY)
+					      : hdr->avp_flags;
 	struct avp *avp = from;
 	struct avp_hdr *to = NULL;
 	int ret;
@@ -43,7 +45,7 @@ static struct avp *copy_unknown(struct avp *from, struct avp_hdr *hdr)
 	ret = fd_msg_avp_new(NULL, AVPFL_SET_BLANK_VALUE | AVPFL_SET_RAWDATA_FROM_AVP, &avp);
 	if (ret == 0 && fd_msg_avp_hdr(avp, &to) == 0) {
 		to->avp_code = hdr->avp_code;
-		to->avp_flags = hdr->avp_flags;
+		to->avp_flags = flags;
 		to->avp_len = hdr->avp_len;
 		to->avp_vendor = hdr->avp_vendor;
 	}

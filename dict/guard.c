@@ -71,11 +71,18 @@ static bool unreadable(const struct avp_at *a, enum m2m_guard_kind kind)
 	return (kind == M2M_GUARD_4 && n != 4) || (kind == M2M_GUARD_8 && n != 8);
 }
 
-/* Is it one that the host refuses with a copy of it, which it cannot write, since there are no octets in it? It would
- * close the connection. */
-static bool unanswerable(const struct avp_at *a, enum m2m_guard_kind kind)
+/* The host refuses these with a copy, which it cannot write where there are no octets: it would close the connection.
+ */
+static void mend_unanswerable(struct walk *w, const struct avp_at *a, enum m2m_guard_kind kind)
 {
-	return a->len == a->header && (unreadable(a, kind) || (kind == M2M_GUARD_UNKNOWN && a->flags & FLAG_MANDATORY));
+	if (a->len > a->header)
+		return;
+	if (unreadable(a, kind)) {
+		disarm(w, a->p);
+	} else if (kind == M2M_GUARD_UNKNOWN && a->flags & FLAG_MANDATORY) {
+		a->p[4] = (uint8_t)((a->flags & ~FLAG_MANDATORY) | M2M_GUARD_MARK);
+		w->mended = true;
+	}
 }
 
 /* A vendor's AVP of no vendor, or a code that is not one. */
@@ -161,7 +168,7 @@ static void look_at(struct walk *w, const struct avp_at *a, int depth)
 	else if (w->strict)
 		ok = !unreadable(a, kind) && !(kind == M2M_GUARD_UNKNOWN && a->flags & FLAG_MANDATORY);
 	else if (w->request)
-		ok = !unanswerable(a, kind);
+		mend_unanswerable(w, a, kind);
 	if (!ok)
 		disarm(w, a->p);
 	else if (a->code == CODE_SESSION_ID && a->vendor == 0)

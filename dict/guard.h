@@ -5,13 +5,16 @@
  * the raw octets of each message and makes those harmless: an AVP that cannot be trusted becomes one that nobody knows
  * (code 0, no flags, same length), which the codec reports as malformed; a message whose frame is broken gets a version
  * that the host refuses, which closes the connection. Control characters in identities and texts that the host writes
- * to its log become '?'. A well-formed message is never changed. */
+ * to its log become '?'. A mandatory AVP that nobody knows, without octets, loses its M flag, since the host could not
+ * answer, and gets M2M_GUARD_MARK, by which the codec knows it. Another well-formed message is never changed. */
 #ifndef DICT_GUARD_H
 #define DICT_GUARD_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define M2M_GUARD_MARK 0x01 /* a flag of an AVP, reserved by RFC 6733 4.1; counts only where there are no octets */
 
 /* What a dictionary knows of an AVP. */
 enum m2m_guard_kind {

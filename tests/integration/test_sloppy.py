@@ -133,11 +133,12 @@ class Sloppy(LabCase):
             a = self.kpr(2001, more)
             self.assertFalse({code for code, _, _ in a.avps} & {DRMP, LOAD, OC_FEATURES, OC_OLR}, "what we do not support is not answered")
         for result, more in ((5004, dia.avp(DRMP, 16, flags=0)), (5014, dia.avp(TIMESTAMP, b"abc")), (5014, dia.avp(ORIGIN_STATE, b"abc")),
-                             (5001, dia.avp(9999, b"x")), (5001, dia.avp(9, b"abc", vendor=10415)), (5001, dia.avp(USER_NAME, "somebody")),
+                             (5001, dia.avp(9999, b"x")), (5001, dia.avp(9999)), (5001, dia.avp(9, vendor=10415)),
+                             (5001, dia.avp(9, b"abc", vendor=10415)), (5001, dia.avp(USER_NAME, "somebody")),
                              (5001, dia.avp(dia.REASON, 1)), (5001, dia.avp(dia.KEYING_MATERIAL, b"x" * 32))):
             a = self.kpr(result, more)
             self.assertEqual(self.failed(a), [int.from_bytes(more[:4], "big")])
-        for more in (dia.avp(ORIGIN_STATE), dia.avp(DRMP, flags=0), dia.avp(FEATURES), dia.avp(9999), dia.avp(9, vendor=10415), dia.avp(dia.SUID)):
+        for more in (dia.avp(ORIGIN_STATE), dia.avp(DRMP, flags=0), dia.avp(FEATURES), dia.avp(dia.SUID)):
             self.assertEqual(self.failed(self.kpr(5014, more)), [0], "a number of no octets; the guard has made it nameless")
         for more in (dia.avp(DRMP, 1, flags=0), dia.avp(TIMESTAMP, 1), dia.avp(ORIGIN_STATE, 1), dia.avp(VENDOR_APP, app)):
             a = self.kpr(5009, more, more)

@@ -338,18 +338,21 @@ START_TEST(test_requests_without_an_answer)
 	size_t at[4];
 
 	begin(REQUEST, APP);
-	at[0] = avp(999, M, 0, "", 0);
+	at[0] = avp(999, V | M, 77, "", 0);
 	at[1] = avp(258, M, 0, "", 0);
 	at[2] = avp(1115, V, VENDOR, "", 0);
 	at[3] = avp_open(1106, V | M, VENDOR);
 	avp(1103, V | M, VENDOR, "", 0);
 	avp_close(at[3]);
 	ck_assert_int_eq(run(), M2M_GUARD_MENDED);
-	for (int i = 0; i < 3; i++)
+	ck_assert_uint_eq(msg[at[0] + 4], V | M2M_GUARD_MARK);
+	ck_assert_uint_eq(msg[at[0] + 3], 999 & 0xff);
+	for (int i = 1; i < 3; i++)
 		harmless(at[i]);
 	harmless(at[3] + 12);
 	begin(REQUEST, APP);
 	avp(999, 0, 0, "", 0);
+	avp(999, M2M_GUARD_MARK, 0, "x", 1);
 	avp(1104, V | M, VENDOR, "", 0);
 	ck_assert_int_eq(run(), M2M_GUARD_PASS);
 	untouched();
