@@ -217,7 +217,12 @@ class Raw:
     def avps(m, **other):
         values = {"SESSION_ID": m.get(dia.SESSION_ID), "AUTH_APP": m.app, "AUTH_STATE": 1, "ORIGIN_HOST": lablib.MAS, "ORIGIN_REALM": lablib.REALM,
                   "RESULT": 2001, **other}
-        return [dia.avp(getattr(dia, n), v) for n, v in values.items() if v is not None]
+        avps = [dia.avp(getattr(dia, n), v) for n, v in values.items() if v is not None]
+        ki = m.get(dia.KEY_NAME)
+        if m.code == dia.SKR and values["RESULT"] == 2001:
+            avps.append(dia.avp(dia.KEY, [dia.avp(dia.KEY_NAME, ki), dia.avp(dia.SUID, 32), dia.avp(dia.KEYING_MATERIAL, hashlib.sha256(ki).digest()),
+                                          dia.avp(584, 600), dia.avp(dia.ENROLEE, f"//{lablib.SP}/raw")]))
+        return avps
 
     def good(self, link, m, avps):
         link.send(m.answer(avps))
@@ -294,6 +299,23 @@ class RawMas(FalseMasCase):
                 self.assertIn(told, self.consistent())
                 self.mas.way = self.mas.good
                 self.assertEqual(self.consistent(), "enrolled")
+
+    def ask(self):
+        """The IN-CSE's question for a new KI: ok with the MAS's key, or why not."""
+        ki = f"{os.urandom(16).hex()}.{time.time_ns() // 1000:016x}{os.urandom(8).hex()}@{lablib.MAS}"
+        got = self.resolve(ki)
+        self.assertEqual(got.get("key"), hashlib.sha256(ki.encode()).hexdigest() if got["status"] == "ok" else None)
+        return got.get("reason", "ok")
+
+    def test_association_keys(self):
+        for way, told in ((self.mas.good, "ok"), (self.mas.twice, "ok"), (self.mas.then_refused, "ok"), (self.mas.refused_then_not, "unavailable"),
+                          (self.mas.unasked, "ok"), (self.mas.lenient, "ok"), (self.mas.result_twice, "unavailable"),
+                          (self.mas.no_session, "unavailable"), (self.mas.closed, "unavailable")):
+            with self.subTest(way.__name__):
+                self.mas.way = way
+                self.assertEqual(self.ask(), told)
+                self.mas.way = self.mas.good
+                lablib.wait_for("the next key", lambda: self.ask() == "ok", WAIT)
 
     def test_lost_connections(self):
         """Also where the host sends the push again over the next connection."""
