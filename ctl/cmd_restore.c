@@ -105,9 +105,8 @@ static enum m2m_rc paths_set(struct restore *r, struct m2m_err *err)
 static int entry_remove(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
 	(void)st;
-	(void)kind;
 	(void)at;
-	return remove(path);
+	return kind == FTW_DP ? rmdir(path) : unlink(path);
 }
 
 /* What was made in it; what cannot be removed is told by whoever makes it anew. */

@@ -254,7 +254,7 @@ def verbs(builddir, n, rng, short):
             run.judge_all(0 if short else min(200, max(1, -(-n // len(run.events)) - 2)), tally)
             bad += tally["bad"]
             print(f"images: {name}: {sum(tally.values())} of {len(run.events)} calls: {tally['ok']} with the old state or the new, {tally['closed']} "
-                  f"not made yet or refused until the same is run again, {tally['bad']} bad")
+                  f"not made yet, {tally['bad']} bad")
     return bad
 
 
