@@ -23,11 +23,11 @@ static enum m2m_rc still_bound(struct mtf *mtf, const struct enrolment *en, stru
 	return rc;
 }
 
-static enum m2m_rc write_enrolment(struct mtf *mtf, const struct enrolment *en, struct store_txn *t,
+static enum m2m_rc write_enrolment(struct mtf *mtf, const struct enrolment *en, int64_t created, struct store_txn *t,
 				   struct m2m_err *err)
 {
 	struct mtf_enrolment record = {
-		.created = en->created,
+		.created = created,
 		.expiry = en->expiry,
 		.ke = en->ke,
 		.mtf_id = m2m_id_span(&mtf->mtf_id),
@@ -52,9 +52,10 @@ static enum m2m_rc write_enrolment(struct mtf *mtf, const struct enrolment *en, 
 	return rc;
 }
 
-static enum m2m_rc write_latest(struct mtf *mtf, const struct enrolment *en, struct store_txn *t, struct m2m_err *err)
+static enum m2m_rc write_latest(struct mtf *mtf, const struct enrolment *en, int64_t created, struct store_txn *t,
+				struct m2m_err *err)
 {
-	struct mtf_latest latest = { .enrolled = en->created, .mtf_id = m2m_id_span(&mtf->mtf_id) };
+	struct mtf_latest latest = { .enrolled = created, .mtf_id = m2m_id_span(&mtf->mtf_id) };
 	struct m2m_secret plain = { 0 };
 	enum m2m_rc rc = M2M_OK;
 
@@ -67,6 +68,24 @@ static enum m2m_rc write_latest(struct mtf *mtf, const struct enrolment *en, str
 	return rc;
 }
 
+/* When it is recorded as made: not before the one that it follows, even if the clock went back in between or their
+ * commits overtook each other. So the latest enrolment is never older than another of its enrolee (mtf_check.c). */
+static enum m2m_rc created_settle(const struct mtf *mtf, const struct enrolment *en, struct store_txn *t,
+				  int64_t *created, struct m2m_err *err)
+{
+	struct m2m_secret plain = { 0 };
+	struct mtf_latest before = { 0 };
+	enum m2m_rc rc = mtf_store_txn_load(&mtf->store, t, MTF_T_LATEST, m2m_id_span(&en->enrolee), &plain, err);
+
+	*created = en->created;
+	if (rc == M2M_OK)
+		rc = mtf_latest_decode(m2m_secret_span(&plain), &before, err);
+	if (rc == M2M_OK && before.enrolled > *created)
+		*created = before.enrolled;
+	m2m_secret_wipe(&plain);
+	return rc == M2M_ENOENT ? M2M_OK : rc;
+}
+
 struct commit {
 	struct mtf *mtf;
 	struct handshake *h;
@@ -75,12 +94,15 @@ struct commit {
 static enum m2m_rc apply_commit(void *arg, struct store_txn *t, struct m2m_err *err)
 {
 	struct commit *c = arg;
+	int64_t created = 0;
 	enum m2m_rc rc = still_bound(c->mtf, c->h->en, t, err);
 
 	if (rc == M2M_OK)
-		rc = write_enrolment(c->mtf, c->h->en, t, err);
+		rc = created_settle(c->mtf, c->h->en, t, &created, err);
 	if (rc == M2M_OK)
-		rc = write_latest(c->mtf, c->h->en, t, err);
+		rc = write_enrolment(c->mtf, c->h->en, created, t, err);
+	if (rc == M2M_OK)
+		rc = write_latest(c->mtf, c->h->en, created, t, err);
 	return rc;
 }
 

@@ -125,11 +125,27 @@ static enum m2m_rc binding_look(void *arg, struct store_view *v, struct m2m_span
 	return rc;
 }
 
+/* The latest enrolment of its enrolee is there, and not an older one. Of two in one second either may be named. */
+static enum m2m_rc latest_of(const struct mtf *mtf, struct store_view *v, struct m2m_span rel,
+			     const struct mtf_enrolment *en, struct m2m_err *err)
+{
+	struct mtf_latest latest = { 0 };
+	struct m2m_secret plain = { 0 };
+	enum m2m_rc rc = named(mtf, v, MTF_T_LATEST, en->enrolee, "the latest enrolment of its enrolee", &plain, err);
+
+	if (rc == M2M_OK)
+		rc = mtf_latest_decode(m2m_secret_span(&plain), &latest, err);
+	if (rc == M2M_OK && latest.enrolled < en->created && !m2m_span_equal(m2m_span(latest.rel, M2M_REL_LEN), rel))
+		rc = m2m_fail(err, M2M_ECORRUPT, "is newer than the latest enrolment of its enrolee");
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
 static enum m2m_rc enrolment_look(void *arg, struct store_view *v, struct m2m_span key, struct m2m_span val,
 				  struct m2m_err *err)
 {
 	const struct mtf *mtf = arg;
-	struct m2m_secret plain = { 0 }, other = { 0 };
+	struct m2m_secret plain = { 0 };
 	struct mtf_enrolment en = { 0 };
 	struct m2m_id ke_id = { 0 };
 	enum m2m_rc rc = M2M_OK;
@@ -144,9 +160,8 @@ static enum m2m_rc enrolment_look(void *arg, struct store_view *v, struct m2m_sp
 	if (rc == M2M_OK)
 		rc = mtf_ke_id(key.p, en.mtf_id, &ke_id, err);
 	if (rc == M2M_OK)
-		rc = named(mtf, v, MTF_T_LATEST, en.enrolee, "the latest enrolment of its enrolee", &other, err);
+		rc = latest_of(mtf, v, key, &en, err);
 	m2m_secret_wipe(&plain);
-	m2m_secret_wipe(&other);
 	return rc;
 }
 
@@ -170,6 +185,8 @@ static enum m2m_rc latest_look(void *arg, struct store_view *v, struct m2m_span 
 	m2m_key_wipe(&en.ke);
 	if (rc == M2M_OK && !m2m_span_equal(en.enrolee, key))
 		rc = m2m_fail(err, M2M_ECORRUPT, "names the enrolment of another enrolee");
+	else if (rc == M2M_OK && en.created != latest.enrolled)
+		rc = m2m_fail(err, M2M_ECORRUPT, "tells another time than the enrolment that it names");
 	m2m_secret_wipe(&plain);
 	m2m_secret_wipe(&other);
 	return rc;

@@ -53,3 +53,10 @@ tests_unit_check_mtf_clock_SOURCES = tests/unit/check_mtf_clock.c tests/unit/che
 tests_unit_check_mtf_clock_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_mtf_clock_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
 tests_unit_check_mtf_clock_LDADD = $(MTF_RIG_LIBS)
+
+check_PROGRAMS += tests/unit/check_mtf_check
+TESTS += tests/unit/check_mtf_check
+tests_unit_check_mtf_check_SOURCES = tests/unit/check_mtf_check.c $(MTF_RIG)
+tests_unit_check_mtf_check_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_check_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_check_LDADD = $(MTF_RIG_LIBS)
