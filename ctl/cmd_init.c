@@ -4,7 +4,6 @@
 
 #include <unistd.h>
 
-#include "common/kek.h"
 #include "ctl/ctl.h"
 
 static void init_tell(const char *what, const char *store, const char *kek_file, bool kek_there)
@@ -23,59 +22,36 @@ static bool file_there(const char *path)
 	return path && access(path, F_OK) == 0;
 }
 
-static enum m2m_rc init_mas(const char *path, struct m2m_err *err)
+/* Did an init that was interrupted leave that? It had begun the store, and the keyring comes last. */
+static bool half_done(const struct ctl_server *s)
 {
-	struct mas_conf conf = { 0 };
-	enum m2m_rc rc = mas_conf_load(path, &conf, err);
-	bool there;
+	char data[CTL_PATH_MAX + 16], keyring[CTL_PATH_MAX + 16];
 
-	if (rc != M2M_OK)
-		return rc;
-	there = file_there(conf.kek_file);
-	rc = mas_init_store(&conf, &m2m_env_system, err);
-	if (rc == M2M_OK)
-		init_tell("MAS", conf.store, conf.kek_file, there);
-	mas_conf_free(&conf);
-	return rc;
+	snprintf(data, sizeof(data), "%s/data.mdb", s->env);
+	snprintf(keyring, sizeof(keyring), "%s/keyring", s->store);
+	return file_there(data) && !file_there(keyring);
 }
 
-static enum m2m_rc init_mtf(const char *path, struct m2m_err *err)
+/* recovery: NULL: none. One that is there already may be another server's. */
+static enum m2m_rc init(struct ctl_server *s, const char *recovery, struct m2m_err *err)
 {
-	struct mtf_conf conf = { 0 };
-	enum m2m_rc rc = mtf_conf_load(path, &conf, err);
-	bool there;
+	const char *kek = s->is_mas ? s->mas.conf.kek_file : s->mtf.conf.kek_file;
+	bool there = file_there(kek);
+	enum m2m_rc rc;
 
+	if (file_there(recovery) && !half_done(s))
+		return m2m_fail(err, M2M_EEXIST, "%s: exists already, left as it is", recovery);
+	s->mas.conf.passphrase_file = s->mtf.conf.passphrase_file = recovery;
+	rc = s->is_mas ? mas_init_store(&s->mas.conf, &m2m_env_system, err)
+		       : mtf_init_store(&s->mtf.conf, &m2m_env_system, err);
 	if (rc != M2M_OK)
 		return rc;
-	there = file_there(conf.kek_file);
-	rc = mtf_init_store(&conf, &m2m_env_system, err);
-	if (rc == M2M_OK)
-		init_tell("MTF", conf.store, conf.kek_file, there);
-	mtf_conf_free(&conf);
-	return rc;
-}
-
-/* A second way in, for the day when the first is lost. */
-static enum m2m_rc recovery_add(const struct ctl_args *args, const char *file, struct m2m_err *err)
-{
-	const struct m2m_kek_source src = { .type = M2M_KEK_PASSPHRASE, .where = file };
-	struct m2m_secret text = { 0 };
-	struct ctl_ring r = { 0 };
-	enum m2m_rc rc = ctl_ring_open(args, &r, err);
-
-	if (rc == M2M_OK)
-		rc = m2m_recovery_create(file, &m2m_env_system, &text, err);
-	if (rc == M2M_OK)
-		rc = ctl_slot_add(&r, &src, err);
-	if (rc == M2M_OK)
+	init_tell(s->is_mas ? "MAS" : "MTF", s->store, kek, there);
+	if (recovery)
 		printf("\nThe recovery passphrase is in %s. Print it, put it away, and delete the file:\n"
 		       "who has it and the store has every key in it.\n",
-		       file);
-	else
-		m2m_err_prefix(err, "the store was made, but has no recovery passphrase (m2mctl kek add)");
-	m2m_secret_wipe(&text);
-	ctl_ring_close(&r);
-	return rc;
+		       recovery);
+	return M2M_OK;
 }
 
 static bool recovery_said(const struct ctl_args *args)
@@ -85,20 +61,15 @@ static bool recovery_said(const struct ctl_args *args)
 
 enum m2m_rc ctl_init(const struct ctl_args *args, struct m2m_err *err)
 {
-	const char *recovery = ctl_value(args, CTL_RECOVERY), *path = NULL;
-	bool is_mas = false;
-	enum m2m_rc rc = ctl_which(args, &is_mas, &path, err);
+	struct ctl_server s = { 0 };
+	enum m2m_rc rc = ctl_server_load(args, &s, err);
 
-	if (rc != M2M_OK)
-		return rc;
-	if (!recovery_said(args))
-		return m2m_fail(err, M2M_EINVAL,
-				"init: say --recovery-file FILE, so that a lost key encryption key is not the end of "
-				"the store, or --no-recovery");
-	if (file_there(recovery))
-		return m2m_fail(err, M2M_EEXIST, "%s: exists already, left as it is", recovery);
-	rc = m2m_secret_process(err);
+	if (rc == M2M_OK && !recovery_said(args))
+		rc = m2m_fail(err, M2M_EINVAL,
+			      "init: say --recovery-file FILE, so that a lost key encryption key is not the end of "
+			      "the store, or --no-recovery");
 	if (rc == M2M_OK)
-		rc = is_mas ? init_mas(path, err) : init_mtf(path, err);
-	return rc == M2M_OK && recovery ? recovery_add(args, recovery, err) : rc;
+		rc = init(&s, ctl_value(args, CTL_RECOVERY), err);
+	ctl_server_close(&s);
+	return rc;
 }

@@ -41,7 +41,8 @@ void mas_conf_free(struct mas_conf *conf);
 
 struct mas;
 
-/* Make store folder, (unless it exists) the KEK file, and last the keyring; what an interrupted one left is taken over
+/* Make store folder, (unless they exist) the KEK file and the file of the recovery passphrase (conf->passphrase_file),
+ * and last the keyring, which each of them opens; what an interrupted one left is taken over
  * as long as it holds nothing. A keyring or records that are there already are never touched: M2M_EEXIST. */
 enum m2m_rc mas_init_store(const struct mas_conf *conf, const struct m2m_env *env, struct m2m_err *err);
 

@@ -7,6 +7,7 @@
 
 #include "common/folder.h"
 #include "common/kdf.h"
+#include "common/kek.h"
 #include "common/seal.h"
 
 #include <errno.h>
@@ -121,6 +122,7 @@ static enum m2m_rc init_keyring(const struct mas_conf *conf, const char *path, c
 {
 	struct m2m_kek_source src[3];
 	size_t n = kek_sources(conf, src);
+	struct m2m_secret text = { 0 };
 	struct m2m_err why = { 0 };
 	enum m2m_rc rc = M2M_OK;
 
@@ -130,7 +132,11 @@ static enum m2m_rc init_keyring(const struct mas_conf *conf, const char *path, c
 		rc = m2m_kek_create(conf->kek_file, env, &why);
 	if (rc != M2M_OK && rc != M2M_EEXIST)
 		return m2m_fail(err, rc, "%s", why.text);
-	return m2m_keyring_create(path, src, n, env, err);
+	rc = M2M_OK;
+	if (conf->passphrase_file && access(conf->passphrase_file, F_OK) != 0)
+		rc = m2m_recovery_create(conf->passphrase_file, env, &text, err);
+	m2m_secret_wipe(&text);
+	return rc == M2M_OK ? m2m_keyring_create(path, src, n, env, err) : rc;
 }
 
 static enum m2m_rc refuse_records(struct store *st, const char *dir, struct m2m_err *err)

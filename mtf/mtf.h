@@ -63,7 +63,9 @@ struct mtf_out {
 	void *ctx;
 };
 
-/* Make store folder, keyring and (unless it exists) the KEK file. M2M_EEXIST: what is there is never touched. */
+/* Make store folder, (unless they exist) the KEK file and the file of the recovery passphrase (conf->passphrase_file),
+ * and last the keyring, which each of them opens; what an interrupted one left is taken over as long as it holds
+ * nothing. M2M_EEXIST: a keyring or records that are there are never touched. */
 enum m2m_rc mtf_init_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
 
 /* Open. conf, env: borrowed until mtf_close. identity: the Diameter identity, used where conf names none; NULL (the

@@ -5,6 +5,7 @@
 #include "common/cursor.h"
 #include "common/folder.h"
 #include "common/hex.h"
+#include "common/kek.h"
 #include "common/seal.h"
 
 #include <stdio.h>
@@ -100,6 +101,7 @@ static enum m2m_rc make_environment(const struct mtf_conf *conf, const struct pa
 enum m2m_rc mtf_store_init(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err)
 {
 	struct m2m_kek_source src[3];
+	struct m2m_secret text = { 0 };
 	struct paths p = { 0 };
 	enum m2m_rc rc = make_paths(conf, &p, err);
 
@@ -111,6 +113,9 @@ enum m2m_rc mtf_store_init(const struct mtf_conf *conf, const struct m2m_env *en
 		rc = make_environment(conf, &p, env, err);
 	if (rc == M2M_OK && conf->kek_file && access(conf->kek_file, F_OK) != 0)
 		rc = m2m_kek_create(conf->kek_file, env, err);
+	if (rc == M2M_OK && conf->passphrase_file && access(conf->passphrase_file, F_OK) != 0)
+		rc = m2m_recovery_create(conf->passphrase_file, env, &text, err);
+	m2m_secret_wipe(&text);
 	if (rc == M2M_OK)
 		rc = m2m_keyring_create(p.keyring, src, kek_sources(conf, src), env, err);
 	return rc;

@@ -360,10 +360,81 @@ class RestoreMtf(cli.Case):
         self.good("check", *self.on)
 
 
+class Check(Store):
+    """Of a store where all is good, and of one where something is not."""
+
+    def bad_record(self):
+        data, head = read(self.data), bytes.fromhex(self.names[0].split("@")[0]) + SEALED
+        with open(self.data, "r+b") as f:
+            for m in re.finditer(re.escape(head), data):  # in pages that are free by now too
+                f.seek(m.end() + 60)
+                f.write(bytes([data[m.end() + 60] ^ 1]))
+
+    def test_good(self):
+        self.good("init", "--mtf", self.mtf, "--no-recovery")
+        self.add()
+        self.good(*self.instruct())
+        for on in (self.on, ("--mtf", self.mtf)):
+            self.assertRegex(self.good("check", *on), r"^pages: good\nrecords: [1-9]\d* good, 0 bad\n$")
+            row, = self.rows("check", *on)
+            self.assertEqual((row["pages"], row["bad"]), ("good", 0))
+            self.assertEqual(set(row), {"store", "pages", "good", "bad"})
+
+    def test_bad(self):
+        self.bad_record()
+        p = cli.run("check", *self.on)
+        self.assertEqual(p.returncode, SYSTEM)
+        self.assertRegex(p.stdout, r"(?m)^bad: rootkey [0-9a-f]{32}@mas.example.com: .*")
+        self.assertRegex(p.stdout, r"(?m)^records: \d+ good, 3 bad$")
+        self.assertIn("3 bad records", p.stderr)
+        p = cli.run("check", *self.on, "--json")
+        self.assertEqual(p.returncode, SYSTEM)
+        *rows, last = [json.loads(line) for line in p.stdout.splitlines()]
+        self.assertEqual([r["table"] for r in rows], ["rootkey", "enrolee", "expiry"])
+        self.assertEqual(last["bad"], 3)
+
+    def test_progress_on_a_terminal_only(self):
+        self.assertEqual(cli.run("check", *self.on).stderr, "")
+        main, side = pty.openpty()
+        p = subprocess.Popen([M2MCTL, "check", *self.on], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=side, text=True)
+        out = p.communicate(timeout=60)[0]
+        os.close(side)
+        self.assertRegex(os.read(main, 4096).decode(), r"\r *100 %, \d+ records/s, 0 s left")
+        os.close(main)
+        self.assertNotIn("%", out)
+
+
+class InitAgain(cli.Case):
+    """An init that was killed before the keyring, which comes last, was in its place."""
+
+    def test_half_done(self):
+        for what, conf in (("mas", self.mas), ("mtf", self.mtf)):
+            recovery, on = f"{self.dir}/{what}.recovery", (f"--{what}", conf)
+            init = ("init", *on, "--recovery-file", recovery)
+            self.good(*init)
+            phrase, kek = self.text_of(recovery), read(f"{self.dir}/{what}.kek")
+            os.remove(f"{self.dir}/{what}/keyring")
+            self.good(*init)
+            self.assertEqual((self.text_of(recovery), read(f"{self.dir}/{what}.kek")), (phrase, kek))
+            self.assertEqual([r["kind"] for r in self.rows("kek", "list", *on)], ["file", "passphrase"])
+            self.good("kek", "test", "passphrase:" + recovery, *on)
+            self.good("kek", "test", *on)
+            self.bad(REFUSED, "exists already", *init)
+            os.remove(recovery)
+            self.bad(REFUSED, "keyring", *init)
+            self.assertFalse(os.path.exists(recovery))
+
+    def test_records_without_a_keyring(self):
+        self.good("init", "--mtf", self.mtf, "--no-recovery")
+        self.add()
+        os.remove(f"{self.dir}/mtf/keyring")
+        self.bad(REFUSED, "there are records already, but no keyring", "init", "--mtf", self.mtf, "--no-recovery")
+
+
 def load_tests(loader, tests, pattern):
     del tests, pattern
     suite = unittest.TestSuite()
-    for case in (Restore, RestoreMtf, cli.LastOfAll):
+    for case in (Restore, RestoreMtf, Check, InitAgain, cli.LastOfAll):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 

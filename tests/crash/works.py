@@ -221,6 +221,7 @@ def all_works(bench):
     out = {"mas upgrade": ("mas", "old", ("upgrade",), {})}
     for side in ("mas", "mtf"):
         for args, kind, more in ((("init", "--no-recovery"), "empty", {"done": (0, 1)}),
+                                 (("init", "--recovery-file", os.path.join(where, "recovery")), "empty", {"done": (0, 1)}),
                                  (("rotate",), "plain", {}),
                                  (("purge",), "plain", {}),
                                  (("backup", new), "plain", {}),

@@ -157,7 +157,8 @@ static const struct damage {
 	{ "enrolment flipped", { "enrolment ", "latest " RIG_NODE ": " } },
 	{ "latest flipped", { "enrolment ", "enrolment ", "latest " RIG_NODE ": " } },
 	{ "credential gone",
-	  { "enrolee " RIG_NODE ": a credential that it names is not there", "binding psk:node-7: its credential is not" } },
+	  { "enrolee " RIG_NODE ": a credential that it names is not there",
+	    "binding psk:node-7: its credential is not" } },
 	{ "enrolee gone", { "binding psk:node-7: the enrolee that it names is not there" } },
 	{ "binding gone", { "enrolee " RIG_NODE ": the binding of a credential" } },
 	{ "binding to another",
@@ -168,7 +169,8 @@ static const struct damage {
 	{ "latest names an older one", { "enrolment " } },
 	{ "latest of another's enrolment", { "latest " OTHER ": names the enrolment of another enrolee" } },
 	{ "latest of another time", { "latest " RIG_NODE ": tells another time" } },
-	{ "credential under another's name", { "credential psk:node-8: ", "enrolee " OTHER ": ", "binding psk:node-8: " } },
+	{ "credential under another's name",
+	  { "credential psk:node-8: ", "enrolee " OTHER ": ", "binding psk:node-8: " } },
 };
 
 static enum m2m_rc harm(void *arg, struct store_txn *t, struct m2m_err *err)
