@@ -222,7 +222,7 @@ static enum m2m_rc copy_bless(const struct restore *r, struct m2m_err *err)
 	if (store_epoch_read(r->real_epoch, &there, NULL) == M2M_OK && there.epoch > to.epoch)
 		to.epoch = there.epoch;
 	if (r->copy.epoch > 0)
-		rc = store_epoch_raise(r->epoch, &to, err);
+		rc = store_epoch_raise(r->epoch, r->then.env, &to, err);
 	if (rc != M2M_OK)
 		return rc;
 	return r->then.is_mas ? mas_accept_store(&r->then.mas.conf, &m2m_env_system, err)

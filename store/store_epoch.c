@@ -45,7 +45,7 @@ enum m2m_rc store_epoch_read(const char *path, struct store_epoch *out, struct m
 	return m2m_fail(err, M2M_ECORRUPT, "%s: not an epoch file, or damaged", path);
 }
 
-/* folder: open and locked. */
+/* folder: the file's, open. */
 static enum m2m_rc file_write(const char *path, int folder, const struct store_epoch *to, struct m2m_err *err)
 {
 	char line[LINE_LEN + 1], hex[HEX_LEN + 1], tmp[PATH_MAX];
@@ -71,24 +71,35 @@ static enum m2m_rc file_write(const char *path, int folder, const struct store_e
 	return rc;
 }
 
-enum m2m_rc store_epoch_raise(const char *path, const struct store_epoch *to, struct m2m_err *err)
+static enum m2m_rc folder_open(const char *path, int *fd, struct m2m_err *err)
+{
+	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *fd >= 0 ? M2M_OK : m2m_fail_errno(err, "%s: cannot be opened", path);
+}
+
+enum m2m_rc store_epoch_raise(const char *path, const char *env, const struct store_epoch *to, struct m2m_err *err)
 {
 	const char *slash = strrchr(path, '/');
 	struct store_epoch now = { 0 };
 	char dir[PATH_MAX];
 	enum m2m_rc rc = M2M_OK;
-	int fd = -1, n = slash != NULL ? snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path)
-				       : snprintf(dir, sizeof(dir), ".");
+	int folder = -1, lock = -1,
+	    n = slash != NULL ? snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path)
+			      : snprintf(dir, sizeof(dir), ".");
 
 	if (n < 0 || n >= PATH_MAX)
 		return m2m_fail(err, M2M_EINVAL, "%.200s…: path too long", path);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || flock(fd, LOCK_EX) != 0)
-		rc = m2m_fail_errno(err, "%s: cannot be locked", dir);
-	else if (store_epoch_read(path, &now, NULL) != M2M_OK || memcmp(now.uuid, to->uuid, sizeof(now.uuid)) != 0 ||
-		 now.epoch < to->epoch)
-		rc = file_write(path, fd, to, err);
-	if (fd >= 0)
-		close(fd);
+	rc = folder_open(dir, &folder, err);
+	if (rc == M2M_OK)
+		rc = folder_open(env, &lock, err);
+	if (rc == M2M_OK && flock(lock, LOCK_EX) != 0)
+		rc = m2m_fail_errno(err, "%s: cannot be locked", env);
+	if (rc == M2M_OK && (store_epoch_read(path, &now, NULL) != M2M_OK ||
+			     memcmp(now.uuid, to->uuid, sizeof(now.uuid)) != 0 || now.epoch < to->epoch))
+		rc = file_write(path, folder, to, err);
+	if (lock >= 0)
+		close(lock);
+	if (folder >= 0)
+		close(folder);
 	return rc;
 }

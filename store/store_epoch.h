@@ -19,7 +19,9 @@ struct store_epoch {
 enum m2m_rc store_epoch_read(const char *path, struct store_epoch *out, struct m2m_err *err);
 
 /* Write the file unless it names this store and an epoch at least as high: written anew, 0600, synced, renamed, folder
- * synced, under a lock of its folder. Errors of the file system. Thread-safe, between processes too. */
-enum m2m_rc store_epoch_raise(const char *path, const struct store_epoch *to, struct m2m_err *err);
+ * synced, under a lock of env, the environment's folder. (Not of its own folder: whoever changes a keyring there holds
+ * that one for as long as a rotation takes, and waits for the database meanwhile.) Errors of the file system.
+ * Thread-safe, between processes too. */
+enum m2m_rc store_epoch_raise(const char *path, const char *env, const struct store_epoch *to, struct m2m_err *err);
 
 #endif

@@ -145,7 +145,7 @@ enum m2m_rc store_lmdb_epoch_open(struct store *st, MDB_txn *txn, const struct s
 		if (!conf->bless)
 			rc = compare(st, &st->epoch, file, err);
 		if (rc == M2M_OK && write && !conf->bless)
-			rc = store_epoch_raise(st->epoch_file, &st->epoch, err);
+			rc = store_epoch_raise(st->epoch_file, st->dir, &st->epoch, err);
 		/* Above all that was seen: what was there before the restore is then the older one. */
 		if (conf->bless && file->epoch > st->epoch.epoch)
 			st->epoch.epoch = file->epoch;
@@ -158,7 +158,8 @@ enum m2m_rc store_lmdb_epoch_open(struct store *st, MDB_txn *txn, const struct s
 
 enum m2m_rc store_lmdb_epoch_opened(struct store *st, struct m2m_err *err)
 {
-	return st->epoch_file != NULL && !st->epoch_held ? store_epoch_raise(st->epoch_file, &st->epoch, err) : M2M_OK;
+	return st->epoch_file != NULL && !st->epoch_held ? store_epoch_raise(st->epoch_file, st->dir, &st->epoch, err)
+							 : M2M_OK;
 }
 
 /* --- counting ------------------------------------------------------------- */
@@ -193,7 +194,7 @@ enum m2m_rc store_lmdb_epoch_next(struct store *st, struct m2m_err *err)
 	if (rc == M2M_OK)
 		store_lmdb_acked(st, id);
 	if (rc == M2M_OK)
-		rc = store_epoch_raise(st->epoch_file, &e, err);
+		rc = store_epoch_raise(st->epoch_file, st->dir, &e, err);
 	if (rc == M2M_OK)
 		atomic_store(&st->counted, commits);
 	return rc;

@@ -740,8 +740,9 @@ peer "{MTF_ID}" {{ roles = {{ mtf }} }}
     def test_the_guides_samples(self):
         with open(os.path.join(TOP, "doc/operating.md")) as f:
             guide = f.read()
-        pki, = re.findall(r"```sh\n(.*?)```", guide, re.S)
-        subprocess.run(["sh", "-ec", pki], cwd=self.dir, check=True, capture_output=True)
+        shell = re.findall(r"```sh\n(.*?)```", guide, re.S)
+        self.assertTrue(shell)
+        subprocess.run(["sh", "-ec", "".join(shell)], cwd=self.dir, check=True, capture_output=True)
         for name, of in (("mtf-node.pem", "mtf.pem"), ("mtf-node.key", "mtf.key"), ("device-ca.pem", "diameter-ca.pem")):
             shutil.copy(os.path.join(self.dir, of), os.path.join(self.dir, name))
         blocks = re.findall(r"```(conf|fd) (\w+)\n(.*?)```", guide, re.S)

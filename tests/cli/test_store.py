@@ -403,6 +403,16 @@ class Check(Store):
         os.close(main)
         self.assertNotIn("%", out)
 
+    def test_beside_a_rotation(self):
+        self.seed(150)
+        rotation = subprocess.Popen(["sh", "-ec", 'for i in 1 2 3 4 5; do "$0" rotate --mas "$1"; done', M2MCTL, self.mas],
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        checks = 0
+        while rotation.poll() is None or not checks:
+            self.assertRegex(self.good("check", *self.on), ", 0 bad\n")
+            checks += 1
+        self.assertEqual((rotation.returncode, rotation.communicate()[1]), (0, ""))
+
 
 class InitAgain(cli.Case):
     """An init that was killed before the keyring, which comes last, was in its place."""

@@ -2,7 +2,9 @@
 /* An older copy of a store is told from the store, and nothing else is taken for one. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #include "store/store_epoch.h"
@@ -65,6 +67,21 @@ static void once(void)
 	ck_assert_int_eq(fx_put(st, "k", "v"), M2M_OK);
 	store_close(st);
 }
+
+/* Whoever edits a keyring locks the folder for as long as a rotation takes, and a rotation waits for the store. */
+START_TEST(test_does_not_wait_for_the_folder)
+{
+	int fd = open(beside, O_RDONLY | O_DIRECTORY);
+
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	alarm(10); /* it waited for ever */
+	once();
+	once();
+	alarm(0);
+	ck_assert_uint_gt(epoch(), 0);
+	close(fd);
+}
+END_TEST
 
 START_TEST(test_counts_up)
 {
@@ -324,6 +341,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, test_does_not_wait_for_the_folder);
 	tcase_add_test(tc, test_counts_up);
 	tcase_add_test(tc, test_older_copy_is_refused);
 	tcase_add_test(tc, test_our_copy_is_older);
