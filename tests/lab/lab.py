@@ -137,7 +137,8 @@ class Daemon:
 
     def start(self, wait=True):
         with open(self.log, "ab") as log:
-            self.proc = subprocess.Popen(self.lab.wrapped(["freeDiameterd", "-c", self.path("freeDiameter.conf")]),
+            # whoever started the tests may ignore signals, and a service manager does not
+            self.proc = subprocess.Popen(["env", "--default-signal", *self.lab.wrapped(["freeDiameterd", "-c", self.path("freeDiameter.conf")])],
                                          stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                          cwd=self.folder, env=self.lab.daemon_env(self.env), start_new_session=True)
         with open(self.path("pid"), "w") as f:
