@@ -67,7 +67,7 @@ static struct {
 	uint64_t chance;
 } b;
 
-static void die(const char *fmt, ...)
+__attribute__((format(printf, 1, 2))) static void die(const char *fmt, ...)
 {
 	va_list ap;
 
