@@ -197,7 +197,7 @@ class Daemon:
         """Wait until the daemon has ended; its exit status."""
         try:
             wait_for(f"{self.name} to end", lambda: self.proc.poll() is not None or self._in_exit(), seconds)
-            return self.proc.wait(5)
+            return self.proc.wait(1)
         except LabError:
             self.proc.kill()
             self.proc.wait()
