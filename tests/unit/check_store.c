@@ -388,7 +388,8 @@ struct worker {
 	struct store *st;
 	unsigned id;
 	bool *over;
-	uint64_t scans;
+	uint64_t scans, n[3];
+	struct m2m_err err;
 	pthread_t thread;
 };
 
@@ -406,7 +407,7 @@ static void *write_pairs(void *arg)
 
 	for (unsigned i = 0; i < EACH; i++) {
 		snprintf(key, sizeof(key), "%u-%u", w->id, i);
-		if (store_run(w->st, STORE_GROWS, pair_apply, key, NULL) != M2M_OK)
+		if (store_run(w->st, STORE_GROWS, pair_apply, key, &w->err) != M2M_OK)
 			return w;
 	}
 	return NULL;
@@ -429,13 +430,14 @@ static void *read_pairs(void *arg)
 		struct store_view *v = NULL;
 		uint64_t n[2] = { 0, 0 }, counted = 0;
 
-		if (store_view_begin(w->st, &v, NULL) != M2M_OK)
+		if (store_view_begin(w->st, &v, &w->err) != M2M_OK)
 			return w;
-		if (store_scan(v, 0, S(""), S(""), count_one, &n[0], NULL) != M2M_OK ||
-		    store_scan(v, 1, S(""), S(""), count_one, &n[1], NULL) != M2M_OK ||
-		    store_count(v, 0, &counted, NULL) != M2M_OK)
+		if (store_scan(v, 0, S(""), S(""), count_one, &n[0], &w->err) != M2M_OK ||
+		    store_scan(v, 1, S(""), S(""), count_one, &n[1], &w->err) != M2M_OK ||
+		    store_count(v, 0, &counted, &w->err) != M2M_OK)
 			return w;
 		store_view_end(v);
+		memcpy(w->n, (const uint64_t[]){ n[0], n[1], counted }, sizeof(w->n));
 		if (n[0] != n[1] || n[0] != counted || n[0] < last)
 			return w;
 		last = n[0];
@@ -463,7 +465,9 @@ START_TEST(test_threads_share_commits)
 		if (i == WRITERS)
 			__atomic_store_n(&over, true, __ATOMIC_SEQ_CST);
 		ck_assert_int_eq(pthread_join(w[i].thread, &bad), 0);
-		ck_assert_ptr_null(bad);
+		ck_assert_msg(bad == NULL, "thread %u: %s (%llu, %llu, %llu)", i, w[i].err.text,
+			      (unsigned long long)w[i].n[0], (unsigned long long)w[i].n[1],
+			      (unsigned long long)w[i].n[2]);
 		ck_assert(i < WRITERS || w[i].scans > 0);
 	}
 	ck_assert_uint_eq(fx_count(st, 0), WRITERS * EACH);
