@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 check_PROGRAMS += tests/unit/check_store_state tests/unit/check_store_disk tests/unit/check_store_recover
 TESTS += tests/unit/check_store_state tests/unit/check_store_disk tests/unit/check_store_recover
-check_PROGRAMS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage tests/unit/check_store_epoch
-TESTS += tests/unit/check_store tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage tests/unit/check_store_epoch
+check_PROGRAMS += tests/unit/check_store tests/unit/check_store_writer tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage tests/unit/check_store_epoch
+TESTS += tests/unit/check_store tests/unit/check_store_writer tests/unit/check_store_faults tests/unit/check_store_open tests/unit/check_store_copy tests/unit/check_store_damage tests/unit/check_store_epoch
 EXTRA_DIST += tests/unit/store_fixture.h tests/unit/store_hooks.h tests/data/store-format-1.mdb
 
 tests_unit_check_store_SOURCES = tests/unit/check_store.c
 tests_unit_check_store_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_store_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_store_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+tests_unit_check_store_writer_SOURCES = tests/unit/check_store_writer.c
+tests_unit_check_store_writer_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_store_writer_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_store_writer_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
 
 # LMDB too, for environments that are not ours.
 tests_unit_check_store_open_SOURCES = tests/unit/check_store_open.c
