@@ -46,7 +46,7 @@ def main():
     side_by_side, last = classes(sys.argv[1:])
     ran, bad = 0, []
     fork = multiprocessing.get_context("fork")
-    with concurrent.futures.ProcessPoolExecutor(int(os.environ.get("M2M_JOBS", "3")), fork) as pool:
+    with concurrent.futures.ProcessPoolExecutor(int(os.environ.get("M2M_JOBS", "4")), fork) as pool:
         futures = [pool.submit(run, *c) for c in side_by_side]
         done = (f.result() for f in concurrent.futures.as_completed(futures))
         for name, text, n, good, seconds, secrets in done:
