@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Preloaded into a program: its MEMSHIM_AT-th allocation fails, once. MEMSHIM_COUNT=FILE gets the number of allocations
- * when the program ends by itself; MEMSHIM_CRASH=FILE, when it crashes, where: a line "OBJECT FUNCTION OFFSET" for each
- * frame of the stack, the innermost first (FUNCTION: ? where the object exports none there; OFFSET in the object).
- * For glibc. Thread-safe. */
+ * when the program ends by itself; MEMSHIM_STACKS=FILE, for each allocation in turn, 8 octets that tell by which stack
+ * of calls it came (alike in every run); MEMSHIM_CRASH=FILE, when it crashes, where: a line "OBJECT FUNCTION OFFSET"
+ * for each frame of the stack, the innermost first (FUNCTION: ? where the object exports none there; OFFSET in the
+ * object). For glibc. Thread-safe. */
 #include "config.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DEPTH 12
 #define EXPORT __attribute__((visibility("default")))
 
 extern void *__libc_malloc(size_t n);
@@ -27,6 +30,11 @@ extern void *__libc_memalign(size_t align, size_t n);
 
 static unsigned long at;
 static atomic_ulong seen;
+static int stacks = -1;
+static struct {
+	uintptr_t from, to;
+} object[64]; /* what is loaded */
+static size_t objects;
 
 static int put_open(const char *file)
 {
@@ -63,6 +71,22 @@ static void crashed(int sig)
 	raise(sig);
 }
 
+static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	(void)size;
+	(void)arg;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		if (p->p_type != PT_LOAD || !(p->p_flags & PF_X) || objects == sizeof(object) / sizeof(object[0]))
+			continue;
+		object[objects].from = info->dlpi_addr + p->p_vaddr;
+		object[objects].to = object[objects].from + p->p_memsz;
+		objects++;
+	}
+	return 0;
+}
+
 __attribute__((constructor)) static void begin(void)
 {
 	const struct sigaction sa = { .sa_handler = crashed };
@@ -73,6 +97,8 @@ __attribute__((constructor)) static void begin(void)
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGABRT, &sa, NULL);
 	at = n ? strtoul(n, NULL, 10) : 0;
+	dl_iterate_phdr(note_object, NULL);
+	stacks = put_open(getenv("MEMSHIM_STACKS"));
 	atomic_store(&seen, 0);
 }
 
@@ -84,8 +110,29 @@ __attribute__((destructor)) static void end(void)
 	put(put_open(getenv("MEMSHIM_COUNT")), text);
 }
 
+/* The innermost calls: of what is behind them, much the same comes again. An object is not at the same place in every
+ * run, so what counts is where in it. */
+static void put_stack(void)
+{
+	void *frames[DEPTH];
+	int n = backtrace(frames, DEPTH);
+	uint64_t hash = 14695981039346656037u; /* FNV-1a */
+
+	for (int i = 0; i < n; i++) {
+		uintptr_t at_code = (uintptr_t)frames[i];
+		size_t o = 0;
+
+		while (o < objects && !(at_code >= object[o].from && at_code < object[o].to))
+			o++;
+		hash = (hash ^ (o < objects ? at_code - object[o].from : 0) ^ o << 48) * 1099511628211u;
+	}
+	(void)!write(stacks, &hash, sizeof(hash));
+}
+
 static int fails(void)
 {
+	if (stacks >= 0)
+		put_stack();
 	if (atomic_fetch_add(&seen, 1) + 1 != at)
 		return 0;
 	errno = ENOMEM;

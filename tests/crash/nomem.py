@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The n-th allocation of m2mctl fails, for every n, of every verb. Each run ends by itself: with success, and then it is done and what
+"""The n-th allocation of m2mctl fails, for every verb and n, or at least once at every stack of calls that allocates. Each run ends by itself: with success, and then it is done and what
 was printed is right; or with a status and a reason, and then the old state or the new one is whole.
 
-nomem.py BUILDDIR [N [SEED]]    N: so many of the points only, chosen by SEED; prints the counts, status 1 if one is bad.
-                                Crashes inside a library are counted by library and function"""
+nomem.py BUILDDIR [N [SEED]]    N: of allocations whose stack another one has, so many only, chosen by SEED (with fewer than there
+                                are stacks: N of all). Prints the counts, status 1 if one is bad. Crashes inside a
+                                library are counted by library and function"""
+import array
 import collections
 import os
 import random
@@ -46,20 +48,26 @@ C_LIBRARY = ("libc.so", "ld-linux", "memshim.so")  # crashes with what it is giv
 class Points:
     def __init__(self, bench, work):
         self.bench, self.work, self.count_file = bench, work, os.path.join(bench.folder, "count")
-        self.crash_file = os.path.join(bench.folder, "crash")
+        self.crash_file, self.stack_file = os.path.join(bench.folder, "crash"), os.path.join(bench.folder, "stacks")
 
-    def run(self, n):
+    def run(self, n, **more):
         self.work.prepare()
         p = self.work.struck({"LD_PRELOAD": self.bench.shims["memshim"], "MEMSHIM_AT": str(n), "MEMSHIM_COUNT": self.count_file,
-                              "MEMSHIM_CRASH": self.crash_file})
+                              "MEMSHIM_CRASH": self.crash_file, **more})
         if p.returncode > 4:
             raise works.Trouble(f"status {p.returncode}: {p.stderr.strip()}")
         return p
 
-    def calls(self):
-        self.run(0)
+    def calls(self, seen):
+        """Which allocations there are, from 1: (the first ones of each stack that is not in seen, the others). Adds to seen."""
+        self.run(0, MEMSHIM_STACKS=self.stack_file)
         with open(self.count_file) as f:
-            return int(f.read())
+            count = int(f.read())
+        stacks = array.array("Q")
+        with open(self.stack_file, "rb") as f:
+            stacks.frombytes(f.read())
+        first = [n + 1 for n, s in enumerate(stacks[:count]) if not (s in seen or seen.add(s))]
+        return first, sorted(set(range(1, count + 1)) - set(first))
 
     def strike(self, n):
         p = self.run(n)
@@ -87,9 +95,15 @@ def main(builddir, sample, seed):
         bench = works.Bench(builddir, folder)
         verbs = [works.make(bench, n) for n in works.all_works(bench)] + [Look(bench, s, a) for s in LOOKS for a in LOOKS[s]]
         all_points = [Points(bench, w) for w in verbs]
-        every = [(p, n + 1) for p in all_points for n in range(p.calls())]
-        chosen = rng.sample(every, min(sample, len(every))) if sample else every
-        print(f"nomem: {len(chosen)} of {len(every)} allocations of {len(verbs)} verbs, seed {seed}")
+        first, others, seen = [], [], set()
+        for p in all_points:
+            f, o = p.calls(seen)
+            first += [(p, n) for n in f]
+            others += [(p, n) for n in o]
+        few = 0 < sample < len(first)
+        chosen = rng.sample(first + others, sample) if few else first + (rng.sample(others, min(sample, len(others))) if sample else others)
+        print(f"nomem: {len(chosen)} of {len(first) + len(others)} allocations of {len(verbs)} verbs" +
+              ("" if few else f", all {len(first)} stacks") + f", seed {seed}")
         for points, n in chosen:
             try:
                 tally[points.strike(n)] += 1
