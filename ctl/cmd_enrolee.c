@@ -26,6 +26,9 @@ static const struct ctl_column enrolment_columns[] = {
 	{ "TARGETS", "associationTargets", false, false },
 	{ "CREATED", "created", true, false },
 	{ "EXPIRES", "expires", true, false },
+	{ "STATE", "state", false, false },
+	{ "ENDED", "ended", true, false },
+	{ "REASON", "reason", false, false },
 	{ NULL, NULL, false, false },
 };
 
@@ -57,6 +60,9 @@ static bool enrolment_row(void *arg, const struct mtf_enrolment_info *info)
 	ctl_put_list(row, "associationTargets", &info->targets);
 	ctl_put_time(row, "created", info->created);
 	ctl_put_time(row, "expires", info->expiry);
+	ctl_put_span(row, "state", m2m_span_str(mtf_enrolment_state_text(info->state)));
+	ctl_put_time(row, "ended", info->ended);
+	ctl_put_span(row, "reason", m2m_span_str(ctl_reason_text(info->reason)));
 	return ctl_list_row((struct ctl_list *)arg, row);
 }
 

@@ -13,16 +13,6 @@ static const struct ctl_column columns[] = {
 	{ "REASON", "reason", false, false },	  { NULL, NULL, false, false },
 };
 
-/* Revocation-Reason (doc/protocol.md, AVP 1109). */
-static const char *reason_text(uint32_t reason)
-{
-	static const char *const words[] = {
-		NULL, "unspecified", "compromise", "superseded", "decommissioned", "policy"
-	};
-
-	return reason < sizeof(words) / sizeof(words[0]) ? words[reason] : "unknown";
-}
-
 static bool key_row(void *arg, const struct mas_key_info *info)
 {
 	json_t *row = json_object();
@@ -37,7 +27,7 @@ static bool key_row(void *arg, const struct mas_key_info *info)
 	ctl_put_time(row, "created", info->created);
 	ctl_put_time(row, "expires", info->expiry);
 	ctl_put_time(row, "ended", info->ended);
-	ctl_put_span(row, "reason", m2m_span_str(reason_text(info->reason)));
+	ctl_put_span(row, "reason", m2m_span_str(ctl_reason_text(info->reason)));
 	return ctl_list_row((struct ctl_list *)arg, row);
 }
 

@@ -229,17 +229,27 @@ static enum m2m_rc copy_bless(const struct restore *r, struct m2m_err *err)
 			      : mtf_accept_store(&r->then.mtf.conf, &m2m_env_system, err);
 }
 
+static enum m2m_rc copy_upgrade(struct restore *r, struct m2m_err *err)
+{
+	struct mas_upgrade mas = { 0 };
+	struct mtf_upgrade mtf = { 0 };
+	enum m2m_rc rc = r->then.is_mas ? mas_upgrade(&r->then.mas.conf, false, &m2m_env_system, &mas, err)
+					: mtf_upgrade(&r->then.mtf.conf, false, &m2m_env_system, &mtf, err);
+
+	if (rc == M2M_OK)
+		printf("the backup has schema %u, and will have schema %u\n", r->then.is_mas ? mas.from : mtf.from,
+		       r->then.is_mas ? mas.to : mtf.to);
+	return rc;
+}
+
 static enum m2m_rc copy_open(struct restore *r, struct m2m_err *err)
 {
-	struct mas_upgrade up = { 0 };
 	enum m2m_rc rc = copy_bless(r, err);
 
 	if (rc == M2M_OK)
 		rc = ctl_server_open(r->args, &r->then, err);
-	if (rc == M2M_EOLD && r->then.is_mas) {
-		rc = mas_upgrade(&r->then.mas.conf, false, &m2m_env_system, &up, err);
-		if (rc == M2M_OK)
-			printf("the backup has schema %u, and will have schema %u\n", up.from, up.to);
+	if (rc == M2M_EOLD) {
+		rc = copy_upgrade(r, err);
 		if (rc == M2M_OK)
 			rc = ctl_server_open(r->args, &r->then, err);
 	}

@@ -131,6 +131,9 @@ void ctl_put_span(json_t *row, const char *key, struct m2m_span s);
 void ctl_put_time(json_t *row, const char *key, int64_t t); /* 0: null */
 void ctl_put_list(json_t *row, const char *key, const struct m2m_list *l);
 
+/* Revocation-Reason (doc/protocol.md, AVP 1109) in a word; NULL: 0, which is none. */
+const char *ctl_reason_text(uint32_t reason);
+
 /* May that be done, which cannot be undone? --yes says so, else whoever sits at the terminal. question: without its
  * mark. M2M_EINVAL: nobody to ask; M2M_EDENIED: the answer was no. */
 enum m2m_rc ctl_confirm(const struct ctl_args *args, const char *question, struct m2m_err *err);

@@ -251,6 +251,15 @@ void ctl_put_list(json_t *row, const char *key, const struct m2m_list *l)
 	json_object_set_new(row, key, a);
 }
 
+const char *ctl_reason_text(uint32_t reason)
+{
+	static const char *const words[] = {
+		NULL, "unspecified", "compromise", "superseded", "decommissioned", "policy"
+	};
+
+	return reason < sizeof(words) / sizeof(words[0]) ? words[reason] : "unknown";
+}
+
 enum m2m_rc ctl_flush(struct m2m_err *err)
 {
 	errno = 0;

@@ -144,10 +144,9 @@ const struct ctl_verb ctl_verbs[] = {
 	  "rotate with --root, and take what was deleted out of the store's file",
 	  "The server has to be stopped. The key of every slot has to be at hand, as for rotate --root.",
 	  "m2mctl purge --mas /etc/m2m/mas.conf --passphrase-file /media/usb/mas.recovery" },
-	{ "upgrade", ctl_upgrade, "", 0, 0,
-	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_DRY_RUN) | CTL_BIT(CTL_PASSPHRASE),
-	  "bring the store of a stopped MAS up to this version's schema, as its start does too",
-	  "By copy: the old file is kept beside the new one until you remove it. An MTF's store has one schema so far.",
+	{ "upgrade", ctl_upgrade, "", 0, 0, RING_OPTIONS | CTL_BIT(CTL_DRY_RUN),
+	  "bring the store of a stopped server up to this version's schema, as its start does too",
+	  "By copy: the old file is kept beside the new one until you remove it.",
 	  "m2mctl upgrade --mas /etc/m2m/mas.conf --dry-run" },
 	{ NULL, NULL, NULL, 0, 0, 0, NULL, NULL, NULL },
 };

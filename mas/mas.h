@@ -133,6 +133,10 @@ struct store_told;
 enum m2m_rc mas_check_store(struct mas *mas, const struct store_told *told, uint64_t *good, uint64_t *bad,
 			    struct m2m_err *err);
 
+/* Where this MAS's outbox is (store/outbox.h); borrowed until mas_close. */
+struct outbox_at;
+const struct outbox_at *mas_outbox(const struct mas *mas);
+
 /* What to give to reseal_rotate; borrowed until mas_close. */
 struct reseal;
 void mas_reseal(const struct mas *mas, struct reseal *out);

@@ -125,6 +125,14 @@ static enum m2m_rc expiry_look(void *arg, struct store_view *v, struct m2m_span 
 	return rc;
 }
 
+static enum m2m_rc owed_look(void *arg, struct store_view *v, struct m2m_span key, struct m2m_span val,
+			     struct m2m_err *err)
+{
+	struct mas *mas = arg;
+
+	return outbox_look(&mas->outbox, v, key, val, err);
+}
+
 static void record_name(void *arg, unsigned table, struct m2m_span key, struct m2m_id *text)
 {
 	const struct mas *mas = arg;
@@ -137,6 +145,8 @@ static void record_name(void *arg, unsigned table, struct m2m_span key, struct m
 		rel = mas_expiry_parse(key, &expiry);
 	if (rel) {
 		m2m_key_name_format(rel, mas->id.s, text);
+	} else if (table == MAS_T_OUTBOX) {
+		outbox_name(key, text);
 	} else if (table == MAS_T_ROOTKEY || table == MAS_T_EXPIRY) {
 		text->n = key.n < M2M_ID_MAX / 2 ? key.n : M2M_ID_MAX / 2;
 		m2m_hex(key.p, text->n, text->s);
@@ -152,10 +162,9 @@ enum m2m_rc mas_check_store(struct mas *mas, const struct store_told *told, uint
 			    struct m2m_err *err)
 {
 	static const struct store_check_table tables[] = {
-		{ MAS_T_META, "meta", meta_look },
-		{ MAS_T_ROOTKEY, "rootkey", rootkey_look },
-		{ MAS_T_ENROLEE, "enrolee", enrolee_look },
-		{ MAS_T_EXPIRY, "expiry", expiry_look },
+		{ MAS_T_META, "meta", meta_look },	    { MAS_T_ROOTKEY, "rootkey", rootkey_look },
+		{ MAS_T_ENROLEE, "enrolee", enrolee_look }, { MAS_T_EXPIRY, "expiry", expiry_look },
+		{ MAS_T_OUTBOX, "outbox", owed_look },
 	};
 	const struct store_checker c = {
 		.tables = tables, .n = sizeof(tables) / sizeof(tables[0]), .arg = mas, .name = record_name

@@ -11,6 +11,7 @@
 #include "mas/fuse.h"
 #include "mas/mas.h"
 #include "mas/rootkey.h"
+#include "store/outbox.h"
 #include "store/store.h"
 
 enum mas_table {
@@ -18,11 +19,12 @@ enum mas_table {
 	MAS_T_ENROLEE, /* Enrolee-Id -> RelativeKeID of its current root key */
 	MAS_T_META,    /* "mas-id" -> sealed MAS-ID */
 	MAS_T_EXPIRY,  /* expiry and RelativeKeID of every root key record -> nothing (mas_expiry.c) */
+	MAS_T_OUTBOX,  /* what is owed to peers (store/outbox.h) */
 	MAS_TABLES
 };
-#define MAS_SCHEMA 2
+#define MAS_SCHEMA 3
 
-enum mas_rectype { MAS_R_ROOTKEY = 1, MAS_R_META = 2 };
+enum mas_rectype { MAS_R_ROOTKEY = 1, MAS_R_META = 2, MAS_R_OUTBOX = 3 };
 
 #define MAS_DECOYS 4096
 
@@ -33,6 +35,7 @@ struct mas {
 	struct m2m_log_limit log_limit;
 	struct m2m_keyring *keyring;
 	struct store *keys;
+	struct outbox_at outbox;
 	struct assoc *assoc;	 /* NULL: opened without */
 	struct m2m_audit *audit; /* likewise */
 	struct fuse **fuses;	 /* one per peer section, NULL where it has none; NULL: likewise */
@@ -89,8 +92,8 @@ struct mas_keys_conf {
 	struct store_conf sc;
 };
 enum m2m_rc mas_keys_conf(const struct mas_conf *conf, struct mas_keys_conf *out, struct m2m_err *err);
-/* The same, as the program of schema 1 did. */
-void mas_keys_conf_1(struct mas_keys_conf *kc);
+/* The tables of each schema up to MAS_SCHEMA, by its number: for store_open_any. */
+extern const char *const *const mas_tables_of[MAS_SCHEMA + 1];
 
 /* mas_upgrade with the keyring open; the store is not. */
 enum m2m_rc mas_upgrade_keys(struct mas *mas, bool dry, struct mas_upgrade *out, struct m2m_err *err);

@@ -19,8 +19,10 @@
 
 #define MAX_PAIRS 65536 /* association state in memory: about 45 MiB */
 
-static const char *const tables[MAS_TABLES + 1] = { "rootkey", "enrolee", "meta", "expiry", NULL };
+static const char *const tables[MAS_TABLES + 1] = { "rootkey", "enrolee", "meta", "expiry", "outbox", NULL };
 static const char *const tables_1[] = { "rootkey", "enrolee", "meta", NULL };
+static const char *const tables_2[] = { "rootkey", "enrolee", "meta", "expiry", NULL };
+const char *const *const mas_tables_of[MAS_SCHEMA + 1] = { NULL, tables_1, tables_2, tables };
 static const char meta_mas_id[] = "mas-id";
 
 /* --- where things are ---------------------------------------------------- */
@@ -75,12 +77,6 @@ enum m2m_rc mas_keys_conf(const struct mas_conf *conf, struct mas_keys_conf *out
 				       .schema = MAS_SCHEMA,
 				       .epoch_file = out->epoch };
 	return rc;
-}
-
-void mas_keys_conf_1(struct mas_keys_conf *kc)
-{
-	kc->sc.tables = tables_1;
-	kc->sc.schema = 1;
 }
 
 static enum m2m_rc open_keys(const struct mas_conf *conf, bool create, bool server, const struct m2m_env *env,
@@ -190,11 +186,7 @@ enum m2m_rc mas_accept_store(const struct mas_conf *conf, const struct m2m_env *
 
 	kc.sc.bless = true;
 	if (rc == M2M_OK)
-		rc = store_open(&kc.sc, env, &st, err);
-	if (rc == M2M_EOLD) {
-		mas_keys_conf_1(&kc);
-		rc = store_open(&kc.sc, env, &st, err);
-	}
+		rc = store_open_any(&kc.sc, mas_tables_of, env, &st, err);
 	store_close(st);
 	return rc;
 }
@@ -311,6 +303,7 @@ static enum m2m_rc open_all(struct mas *mas, const char *identity, bool soft, st
 		rc = open_keys(mas->conf, false, soft, mas->env, &mas->keys, err);
 	if (rc == M2M_EOLD && soft)
 		rc = upgrade_and_open(mas, err);
+	mas->outbox = (struct outbox_at){ mas->keys, mas->keyring, mas->env, MAS_T_OUTBOX, MAS_R_OUTBOX };
 	if (rc == M2M_OK)
 		rc = settle_id(mas, identity, err);
 	if (rc == M2M_OK)
@@ -384,6 +377,11 @@ void mas_close(struct mas *mas)
 	close_fuses(mas);
 	m2m_log_limit_close(&mas->log_limit);
 	free(mas);
+}
+
+const struct outbox_at *mas_outbox(const struct mas *mas)
+{
+	return &mas->outbox;
 }
 
 const char *mas_id(const struct mas *mas)

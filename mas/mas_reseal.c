@@ -8,6 +8,7 @@
 static const struct reseal_table sealed[] = {
 	{ MAS_T_ROOTKEY, "rootkey", MAS_R_ROOTKEY },
 	{ MAS_T_META, "meta", MAS_R_META },
+	{ MAS_T_OUTBOX, "outbox", MAS_R_OUTBOX },
 };
 
 void mas_reseal(const struct mas *mas, struct reseal *out)

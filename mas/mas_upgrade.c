@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Bringing the store of an older schema up to this one's. Runs where nobody serves, on one thread.
  *
- * Schema 2 has the table `expiry`: an entry for each root key record, which has to be opened for it. */
+ * Schema 2 has the table `expiry`: an entry for each root key record, which has to be opened for it. Schema 3 has the
+ * table `outbox`, empty at first. */
 #include "config.h"
 
 #include "mas/mas_int.h"
@@ -17,7 +18,6 @@ struct entry {
 
 struct fill {
 	struct mas *mas;
-	uint64_t records;
 	uint8_t from[M2M_REL_LEN + 1];
 	size_t from_n, n;
 	enum m2m_rc rc;
@@ -71,7 +71,6 @@ static enum m2m_rc batch(struct fill *f, struct store *copy, struct m2m_err *err
 		rc = f->rc;
 	if (rc == M2M_OK && f->n > 0)
 		rc = store_run(copy, STORE_KEEPS, batch_put, f, err);
-	f->records += f->n;
 	return rc;
 }
 
@@ -80,14 +79,15 @@ static enum m2m_rc fill_expiry(void *arg, struct store *copy, uint32_t from, str
 	struct fill *f = arg;
 	enum m2m_rc rc = M2M_OK;
 
-	(void)from; /* 1: there is no other older one */
+	if (from > 1) /* the table `outbox`, which schema 3 has, begins empty */
+		return M2M_OK;
 	do
 		rc = batch(f, copy, err);
 	while (rc == M2M_OK && f->n > 0);
 	return rc;
 }
 
-static enum m2m_rc upgrade(struct mas *mas, const struct store_conf *sc, struct mas_upgrade *out, struct m2m_err *err)
+static enum m2m_rc upgrade(struct mas *mas, const struct store_conf *sc, struct m2m_err *err)
 {
 	struct fill *f = calloc(1, sizeof(*f));
 	enum m2m_rc rc = M2M_OK;
@@ -96,7 +96,6 @@ static enum m2m_rc upgrade(struct mas *mas, const struct store_conf *sc, struct 
 		return m2m_fail(err, M2M_ENOMEM, "upgrade: out of memory");
 	f->mas = mas;
 	rc = store_upgrade(sc, mas->env, fill_expiry, f, err);
-	out->records = f->records;
 	free(f);
 	return rc;
 }
@@ -113,27 +112,18 @@ static enum m2m_rc count(struct store *st, uint64_t *n, struct m2m_err *err)
 }
 
 /* What is there. */
-static enum m2m_rc look(struct mas *mas, struct mas_keys_conf *kc, struct mas_upgrade *out, struct m2m_err *err)
+static enum m2m_rc look(struct mas *mas, const struct mas_keys_conf *kc, struct mas_upgrade *out, struct m2m_err *err)
 {
+	struct store_conf sc = kc->sc;
 	struct store *st = NULL;
 	enum m2m_rc rc = M2M_OK;
 
-	kc->sc.read_only = true;
-	*out = (struct mas_upgrade){ .from = MAS_SCHEMA, .to = MAS_SCHEMA };
-	rc = store_open(&kc->sc, mas->env, &st, err);
-	if (rc == M2M_EOLD) {
-		struct mas_keys_conf old = *kc;
-
-		old.sc.dir = old.dir;
-		old.sc.epoch_file = old.epoch;
-		mas_keys_conf_1(&old);
-		out->from = 1;
-		rc = store_open(&old.sc, mas->env, &st, err);
-	}
+	sc.read_only = true;
+	rc = store_open_any(&sc, mas_tables_of, mas->env, &st, err);
+	*out = (struct mas_upgrade){ .from = sc.schema, .to = MAS_SCHEMA };
 	if (rc == M2M_OK)
 		rc = count(st, &out->records, err);
 	store_close(st);
-	kc->sc.read_only = false;
 	return rc;
 }
 
@@ -146,7 +136,7 @@ enum m2m_rc mas_upgrade_keys(struct mas *mas, bool dry, struct mas_upgrade *out,
 	if (rc == M2M_OK)
 		rc = look(mas, &kc, out, err);
 	if (rc == M2M_OK && !dry && out->from != out->to)
-		rc = upgrade(mas, &kc.sc, out, err);
+		rc = upgrade(mas, &kc.sc, err);
 	out->took_us = m2m_now_us(mas->env) - began;
 	return rc;
 }

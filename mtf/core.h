@@ -12,6 +12,7 @@
 #include "mtf/handshake.h"
 #include "mtf/mtf_store.h"
 #include "mtf/tls_engine.h"
+#include "store/outbox.h"
 
 #include <pthread.h>
 
@@ -21,6 +22,7 @@ struct mtf {
 	struct m2m_id mtf_id;
 	struct m2m_log_limit log_limit;
 	struct mtf_store store;
+	struct outbox_at outbox;
 
 	/* only in the daemon */
 	struct mtf_out out;

@@ -29,6 +29,7 @@ static enum m2m_rc write_enrolment(struct mtf *mtf, const struct enrolment *en, 
 	struct mtf_enrolment record = {
 		.created = created,
 		.expiry = en->expiry,
+		.state = MTF_ENROLMENT_ACTIVE,
 		.ke = en->ke,
 		.mtf_id = m2m_id_span(&mtf->mtf_id),
 		.enrolee = m2m_id_span(&en->enrolee),
@@ -68,10 +69,36 @@ static enum m2m_rc write_latest(struct mtf *mtf, const struct enrolment *en, int
 	return rc;
 }
 
-/* When it is recorded as made: not before the one that it follows, even if the clock went back in between or their
- * commits overtook each other. So the latest enrolment is never older than another of its enrolee (mtf_check.c). */
-static enum m2m_rc created_settle(const struct mtf *mtf, const struct enrolment *en, struct store_txn *t,
-				  int64_t *created, struct m2m_err *err)
+/* The enrolment that this one follows is over from now on. What it is not any more, it stays. */
+static enum m2m_rc supersede(struct mtf *mtf, const uint8_t rel[M2M_REL_LEN], int64_t now, struct store_txn *t,
+			     struct m2m_err *err)
+{
+	struct m2m_span key = m2m_span(rel, M2M_REL_LEN);
+	struct m2m_secret plain = { 0 }, fresh = { 0 };
+	struct mtf_enrolment en = { 0 };
+	enum m2m_rc rc = mtf_store_txn_load(&mtf->store, t, MTF_T_ENROLMENT, key, &plain, err);
+
+	if (rc == M2M_OK)
+		rc = mtf_enrolment_decode(m2m_secret_span(&plain), &en, err);
+	if (rc == M2M_OK && en.state == MTF_ENROLMENT_ACTIVE) {
+		en.state = MTF_ENROLMENT_SUPERSEDED;
+		en.reason = M2M_REASON_SUPERSEDED;
+		en.ended = now;
+		rc = mtf_enrolment_encode(&en, &fresh, err);
+		if (rc == M2M_OK)
+			rc = mtf_store_txn_save(&mtf->store, t, MTF_T_ENROLMENT, key, m2m_secret_span(&fresh), err);
+	}
+	m2m_key_wipe(&en.ke);
+	m2m_secret_wipe(&plain);
+	m2m_secret_wipe(&fresh);
+	return rc == M2M_ENOENT ? M2M_OK : rc; /* pruned */
+}
+
+/* What it follows ends. created: out, when it is recorded as made: not before that one, even if the clock went back in
+ * between or their commits overtook each other. So the latest enrolment is never older than another of its enrolee
+ * (mtf_check.c). */
+static enum m2m_rc follow(struct mtf *mtf, const struct enrolment *en, struct store_txn *t, int64_t *created,
+			  struct m2m_err *err)
 {
 	struct m2m_secret plain = { 0 };
 	struct mtf_latest before = { 0 };
@@ -82,6 +109,8 @@ static enum m2m_rc created_settle(const struct mtf *mtf, const struct enrolment 
 		rc = mtf_latest_decode(m2m_secret_span(&plain), &before, err);
 	if (rc == M2M_OK && before.enrolled > *created)
 		*created = before.enrolled;
+	if (rc == M2M_OK)
+		rc = supersede(mtf, before.rel, *created, t, err);
 	m2m_secret_wipe(&plain);
 	return rc == M2M_ENOENT ? M2M_OK : rc;
 }
@@ -98,7 +127,7 @@ static enum m2m_rc apply_commit(void *arg, struct store_txn *t, struct m2m_err *
 	enum m2m_rc rc = still_bound(c->mtf, c->h->en, t, err);
 
 	if (rc == M2M_OK)
-		rc = created_settle(c->mtf, c->h->en, t, &created, err);
+		rc = follow(c->mtf, c->h->en, t, &created, err);
 	if (rc == M2M_OK)
 		rc = write_enrolment(c->mtf, c->h->en, created, t, err);
 	if (rc == M2M_OK)

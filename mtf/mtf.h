@@ -71,7 +71,8 @@ enum m2m_rc mtf_init_store(const struct mtf_conf *conf, const struct m2m_env *en
 /* Open. conf, env: borrowed until mtf_close. identity: the Diameter identity, used where conf names none; NULL (the
  * operator's tool): the one that the store has recorded, M2M_ECONF if neither it nor conf has one. A configured one
  * that differs from identity, or a store that was made for another MTF-ID, is refused. The first open that knows the
- * MTF-ID records it in the store. out_ops: NULL for the operator's tool (no TLS, no workers). */
+ * MTF-ID records it in the store. out_ops: NULL for the operator's tool (no TLS, no workers: M2M_EOLD: the store is of
+ * an older schema, and stays so); a server upgrades it first, and logs that. */
 enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const struct mtf_out *out_ops,
 		     const struct m2m_env *env, struct mtf **out, struct m2m_err *err);
 /* Ends every handshake (each waiting round is answered), joins the workers. NULL does nothing. */
@@ -82,6 +83,18 @@ enum m2m_rc mtf_copy(struct mtf *mtf, const char *path, struct m2m_err *err);
 /* The store that was put in place, older than the one that was there, is the store from now on. The daemon must not
  * run. Errors: store_open's. */
 enum m2m_rc mtf_accept_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
+
+/* What an upgrade of the store did, or would do. */
+struct mtf_upgrade {
+	uint32_t from, to; /* schemas; the same: there is nothing to do */
+	uint64_t records;  /* enrolments */
+	int64_t took_us;
+};
+/* Bring the store of a server that does not run up to this program's schema (store_upgrade); dry: only tell. A record
+ * that does not open stops it, and is named. Errors: m2m_keyring_open's, store_open's, store_upgrade's; nothing was
+ * changed then. */
+enum m2m_rc mtf_upgrade(const struct mtf_conf *conf, bool dry, const struct m2m_env *env, struct mtf_upgrade *out,
+			struct m2m_err *err);
 
 /* Where the audit log is; and what of its state the store keeps (m2m_audit_verify). M2M_ENOENT: no server ran yet. */
 enum m2m_rc mtf_audit_path(const struct mtf_conf *conf, char out[PATH_MAX], struct m2m_err *err);
@@ -140,12 +153,19 @@ enum m2m_rc mtf_enrolee_list(struct mtf *mtf, mtf_enrolee_each *each, void *arg,
 enum m2m_rc mtf_enrolee_show(struct mtf *mtf, struct m2m_span enrolee, mtf_enrolee_each *each, void *arg,
 			     struct m2m_err *err);
 
+enum mtf_enrolment_state { MTF_ENROLMENT_ACTIVE = 1, MTF_ENROLMENT_SUPERSEDED, MTF_ENROLMENT_REVOKED };
+/* One word, never NULL. */
+const char *mtf_enrolment_state_text(enum mtf_enrolment_state s);
+
 /* An enrolment: what was issued. */
 struct mtf_enrolment_info {
 	struct m2m_id ke_id;
 	struct m2m_span enrolee, credential;
 	struct m2m_list mas_ids, targets;
 	int64_t created, expiry; /* expiry: of the root keys */
+	enum mtf_enrolment_state state;
+	uint32_t reason; /* why it ended, if it did: enum m2m_revocation_reason */
+	int64_t ended;	 /* when it was superseded or revoked; 0: it was not */
 };
 typedef bool mtf_enrolment_each(void *arg, const struct mtf_enrolment_info *info);
 enum m2m_rc mtf_enrolment_list(struct mtf *mtf, mtf_enrolment_each *each, void *arg, struct m2m_err *err);
@@ -156,6 +176,10 @@ enum m2m_rc mtf_enrolment_list(struct mtf *mtf, mtf_enrolment_each *each, void *
 struct store_told;
 enum m2m_rc mtf_check_store(struct mtf *mtf, const struct store_told *told, uint64_t *good, uint64_t *bad,
 			    struct m2m_err *err);
+
+/* Where this MTF's outbox is (store/outbox.h); borrowed until mtf_close. */
+struct outbox_at;
+const struct outbox_at *mtf_outbox(const struct mtf *mtf);
 
 /* What to give to reseal_rotate; borrowed until mtf_close. */
 struct reseal;

@@ -426,7 +426,23 @@ static bool tell_enrolment(void *arg, struct m2m_span rel, struct m2m_span plain
 	info.targets = en.targets;
 	info.created = en.created;
 	info.expiry = en.expiry;
+	info.state = en.state;
+	info.reason = en.reason;
+	info.ended = en.ended;
 	return walk->each(walk->arg, &info);
+}
+
+const char *mtf_enrolment_state_text(enum mtf_enrolment_state s)
+{
+	switch (s) {
+	case MTF_ENROLMENT_ACTIVE:
+		return "active";
+	case MTF_ENROLMENT_SUPERSEDED:
+		return "superseded";
+	case MTF_ENROLMENT_REVOKED:
+		return "revoked";
+	}
+	return "?";
 }
 
 enum m2m_rc mtf_enrolment_list(struct mtf *mtf, mtf_enrolment_each *each, void *arg, struct m2m_err *err)
@@ -435,6 +451,11 @@ enum m2m_rc mtf_enrolment_list(struct mtf *mtf, mtf_enrolment_each *each, void *
 	enum m2m_rc rc = mtf_store_walk(&mtf->store, MTF_T_ENROLMENT, tell_enrolment, &walk, err);
 
 	return rc == M2M_OK ? walk.rc : rc;
+}
+
+const struct outbox_at *mtf_outbox(const struct mtf *mtf)
+{
+	return &mtf->outbox;
 }
 
 enum m2m_rc mtf_copy(struct mtf *mtf, const char *path, struct m2m_err *err)

@@ -125,18 +125,24 @@ static enum m2m_rc binding_look(void *arg, struct store_view *v, struct m2m_span
 	return rc;
 }
 
-/* The latest enrolment of its enrolee is there, and not an older one. Of two in one second either may be named. */
+/* The latest enrolment of its enrolee is there, and not an older one; all but it have ended. */
 static enum m2m_rc latest_of(const struct mtf *mtf, struct store_view *v, struct m2m_span rel,
 			     const struct mtf_enrolment *en, struct m2m_err *err)
 {
 	struct mtf_latest latest = { 0 };
 	struct m2m_secret plain = { 0 };
+	bool is_latest = false;
 	enum m2m_rc rc = named(mtf, v, MTF_T_LATEST, en->enrolee, "the latest enrolment of its enrolee", &plain, err);
 
 	if (rc == M2M_OK)
 		rc = mtf_latest_decode(m2m_secret_span(&plain), &latest, err);
-	if (rc == M2M_OK && latest.enrolled < en->created && !m2m_span_equal(m2m_span(latest.rel, M2M_REL_LEN), rel))
+	is_latest = m2m_span_equal(m2m_span(latest.rel, M2M_REL_LEN), rel);
+	if (rc == M2M_OK && !is_latest && latest.enrolled < en->created)
 		rc = m2m_fail(err, M2M_ECORRUPT, "is newer than the latest enrolment of its enrolee");
+	else if (rc == M2M_OK && !is_latest && en->state == MTF_ENROLMENT_ACTIVE)
+		rc = m2m_fail(err, M2M_ECORRUPT, "is active, but not the latest enrolment of its enrolee");
+	else if (rc == M2M_OK && is_latest && en->state == MTF_ENROLMENT_SUPERSEDED)
+		rc = m2m_fail(err, M2M_ECORRUPT, "is superseded, but the latest enrolment of its enrolee");
 	m2m_secret_wipe(&plain);
 	return rc;
 }
@@ -192,10 +198,21 @@ static enum m2m_rc latest_look(void *arg, struct store_view *v, struct m2m_span 
 	return rc;
 }
 
+static enum m2m_rc owed_look(void *arg, struct store_view *v, struct m2m_span key, struct m2m_span val,
+			     struct m2m_err *err)
+{
+	struct mtf *mtf = arg;
+
+	return outbox_look(&mtf->outbox, v, key, val, err);
+}
+
 static void record_name(void *arg, unsigned table, struct m2m_span key, struct m2m_id *text)
 {
 	(void)arg;
-	mtf_store_key_text((enum mtf_table)table, key, text);
+	if (table == MTF_T_OUTBOX)
+		outbox_name(key, text);
+	else
+		mtf_store_key_text((enum mtf_table)table, key, text);
 }
 
 enum m2m_rc mtf_check_store(struct mtf *mtf, const struct store_told *told, uint64_t *good, uint64_t *bad,
@@ -208,6 +225,7 @@ enum m2m_rc mtf_check_store(struct mtf *mtf, const struct store_told *told, uint
 		{ MTF_T_BINDING, "binding", binding_look },
 		{ MTF_T_ENROLMENT, "enrolment", enrolment_look },
 		{ MTF_T_LATEST, "latest", latest_look },
+		{ MTF_T_OUTBOX, "outbox", owed_look },
 	};
 	const struct store_checker c = {
 		.tables = tables, .n = sizeof(tables) / sizeof(tables[0]), .arg = mtf, .name = record_name

@@ -5,6 +5,7 @@
 #include "mtf/enrolment.h"
 #include "mtf/names.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* --- opening -------------------------------------------------------------- */
@@ -119,6 +120,21 @@ static enum m2m_rc open_serving(struct mtf *mtf, const struct mtf_out *out_ops, 
 	return rc;
 }
 
+static enum m2m_rc upgrade_and_open(struct mtf *mtf, struct m2m_err *err)
+{
+	struct mtf_upgrade up = { 0 };
+	enum m2m_rc rc = M2M_OK;
+
+	m2m_log(mtf->env, M2M_NOTICE, "%s: of an older schema, is being upgraded", mtf->conf->store);
+	rc = mtf_upgrade(mtf->conf, false, mtf->env, &up, err);
+	if (rc == M2M_OK)
+		m2m_log(mtf->env, M2M_NOTICE,
+			"%s: upgraded from schema %u to %u, %" PRIu64 " enrolments in %" PRId64
+			" ms; the old file is enrolments/data.mdb.schema-%u",
+			mtf->conf->store, up.from, up.to, up.records, up.took_us / 1000, up.from);
+	return rc == M2M_OK ? mtf_store_open(mtf->conf, true, mtf->env, &mtf->store, err) : rc;
+}
+
 enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const struct mtf_out *out_ops,
 		     const struct m2m_env *env, struct mtf **out, struct m2m_err *err)
 {
@@ -133,6 +149,9 @@ enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const st
 	m2m_log_limit_init(&mtf->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	pthread_mutex_init(&mtf->lock, NULL);
 	rc = mtf_store_open(conf, out_ops != NULL, env, &mtf->store, err);
+	if (rc == M2M_EOLD && out_ops)
+		rc = upgrade_and_open(mtf, err);
+	mtf->outbox = (struct outbox_at){ mtf->store.st, mtf->store.kr, env, MTF_T_OUTBOX, MTF_RECTYPE(MTF_T_OUTBOX) };
 	if (rc == M2M_OK)
 		rc = settle_id(mtf, identity, err);
 	if (rc == M2M_OK && out_ops)

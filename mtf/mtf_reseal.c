@@ -13,6 +13,7 @@
 static const struct reseal_table sealed[] = {
 	TABLE(MTF_T_META, "meta"),	 TABLE(MTF_T_CREDENTIAL, "credential"), TABLE(MTF_T_ENROLEE, "enrolee"),
 	TABLE(MTF_T_BINDING, "binding"), TABLE(MTF_T_ENROLMENT, "enrolment"),	TABLE(MTF_T_LATEST, "latest"),
+	TABLE(MTF_T_OUTBOX, "outbox"),
 };
 
 void mtf_reseal(const struct mtf *mtf, struct reseal *out)

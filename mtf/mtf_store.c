@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The MTF's store: sealed records in six tables. Owns the keyring and the environment; thread-safe as those are. */
+/* The MTF's store: sealed records in seven tables. Owns the keyring and the environment; thread-safe as those are. */
 #include "mtf/mtf_store.h"
 
 #include "common/cursor.h"
@@ -11,30 +11,39 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define PATH_LEN 4096
 #define WALK_BATCH 128 /* records copied out of one view */
 
-static const char *const tables[] = { "meta", "credential", "enrolee", "binding", "enrolment", "latest", NULL };
+static const char *const tables[] = {
+	"meta", "credential", "enrolee", "binding", "enrolment", "latest", "outbox", NULL
+};
+static const char *const tables_1[] = { "meta", "credential", "enrolee", "binding", "enrolment", "latest", NULL };
+const char *const *const mtf_tables_of[MTF_SCHEMA + 1] = { NULL, tables_1, tables };
 
 static struct m2m_seal_place place_of(enum mtf_table table, struct m2m_span key)
 {
 	return (struct m2m_seal_place){ tables[table], key, MTF_RECTYPE(table) };
 }
 
-struct paths {
-	char env[PATH_LEN], keyring[PATH_LEN], epoch[PATH_LEN], runs[PATH_LEN];
-};
-
-static enum m2m_rc make_paths(const struct mtf_conf *conf, struct paths *p, struct m2m_err *err)
+enum m2m_rc mtf_store_conf(const struct mtf_conf *conf, struct mtf_store_conf *out, struct m2m_err *err)
 {
-	int a = snprintf(p->env, sizeof(p->env), "%s/enrolments", conf->store);
-	int b = snprintf(p->keyring, sizeof(p->keyring), "%s/keyring", conf->store);
-	int c = snprintf(p->epoch, sizeof(p->epoch), "%s/epoch", conf->store);
-	int d = snprintf(p->runs, sizeof(p->runs), "%s/runs", conf->store);
+	const size_t max = MTF_PATH_MAX;
+	int a = snprintf(out->env, max, "%s/enrolments", conf->store);
+	int b = snprintf(out->keyring, max, "%s/keyring", conf->store);
+	int c = snprintf(out->epoch, max, "%s/epoch", conf->store);
+	int d = snprintf(out->runs, max, "%s/runs", conf->store);
 
-	if (a < 0 || b < 0 || c < 0 || d < 0 || (size_t)c >= sizeof(p->epoch) || (size_t)a >= sizeof(p->env) ||
-	    (size_t)b >= sizeof(p->keyring))
+	if (a < 0 || b < 0 || c < 0 || d < 0 || (size_t)a >= max || (size_t)b >= max || (size_t)c >= max)
 		return m2m_fail(err, M2M_EINVAL, "store: the path is too long");
+	out->sc = (struct store_conf){
+		.dir = out->env,
+		.epoch_file = out->epoch,
+		.tables = tables,
+		.map_size = (size_t)conf->map_size,
+		.alarm = (unsigned)conf->store_alarm,
+		.reserve = (unsigned)conf->store_reserve,
+		.sync = STORE_DURABLE,
+		.schema = MTF_SCHEMA,
+	};
 	return M2M_OK;
 }
 
@@ -51,19 +60,15 @@ static size_t kek_sources(const struct mtf_conf *conf, struct m2m_kek_source src
 	return n;
 }
 
-static struct store_conf store_conf_of(const struct mtf_conf *conf, const struct paths *p, bool create)
+enum m2m_rc mtf_keyring_open(const struct mtf_conf *conf, struct m2m_keyring **out, struct m2m_err *err)
 {
-	return (struct store_conf){
-		.dir = p->env,
-		.epoch_file = p->epoch,
-		.tables = tables,
-		.map_size = (size_t)conf->map_size,
-		.alarm = (unsigned)conf->store_alarm,
-		.reserve = (unsigned)conf->store_reserve,
-		.sync = STORE_DURABLE,
-		.create = create,
-		.schema = MTF_SCHEMA,
-	};
+	struct m2m_kek_source src[3];
+	struct mtf_store_conf sc;
+	enum m2m_rc rc = mtf_store_conf(conf, &sc, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	return m2m_keyring_open(conf->keyring ? conf->keyring : sc.keyring, src, kek_sources(conf, src), out, err);
 }
 
 static enum m2m_rc refuse_records(struct store *st, const char *dir, struct m2m_err *err)
@@ -83,15 +88,14 @@ static enum m2m_rc refuse_records(struct store *st, const char *dir, struct m2m_
 }
 
 /* The environment, empty. One that a broken init left is taken over if it holds nothing. */
-static enum m2m_rc make_environment(const struct mtf_conf *conf, const struct paths *p, const struct m2m_env *env,
-				    struct m2m_err *err)
+static enum m2m_rc make_environment(struct mtf_store_conf *p, const struct m2m_env *env, struct m2m_err *err)
 {
-	struct store_conf sc = store_conf_of(conf, p, true);
 	struct store *st = NULL;
 	enum m2m_rc rc = m2m_folder_make(p->env, true, err);
 
+	p->sc.create = true;
 	if (rc == M2M_OK)
-		rc = store_open(&sc, env, &st, err);
+		rc = store_open(&p->sc, env, &st, err);
 	if (rc == M2M_OK)
 		rc = refuse_records(st, p->env, err);
 	store_close(st);
@@ -102,15 +106,15 @@ enum m2m_rc mtf_store_init(const struct mtf_conf *conf, const struct m2m_env *en
 {
 	struct m2m_kek_source src[3];
 	struct m2m_secret text = { 0 };
-	struct paths p = { 0 };
-	enum m2m_rc rc = make_paths(conf, &p, err);
+	struct mtf_store_conf p;
+	enum m2m_rc rc = mtf_store_conf(conf, &p, err);
 
 	if (rc == M2M_OK && access(p.keyring, F_OK) == 0)
 		rc = m2m_fail(err, M2M_EEXIST, "%s: there is a keyring already", p.keyring);
 	if (rc == M2M_OK)
 		rc = m2m_folder_make(conf->store, true, err);
 	if (rc == M2M_OK)
-		rc = make_environment(conf, &p, env, err);
+		rc = make_environment(&p, env, err);
 	if (rc == M2M_OK && conf->kek_file && access(conf->kek_file, F_OK) != 0)
 		rc = m2m_kek_create(conf->kek_file, env, err);
 	if (rc == M2M_OK && conf->passphrase_file && access(conf->passphrase_file, F_OK) != 0)
@@ -138,20 +142,16 @@ static enum m2m_rc make_decoy(struct mtf_store *ms, struct m2m_err *err)
 enum m2m_rc mtf_store_open(const struct mtf_conf *conf, bool server, const struct m2m_env *env, struct mtf_store *out,
 			   struct m2m_err *err)
 {
-	struct store_conf sc = { 0 };
-	struct m2m_kek_source src[3];
-	struct paths p = { 0 };
-	enum m2m_rc rc = make_paths(conf, &p, err);
+	struct mtf_store_conf p;
+	enum m2m_rc rc = mtf_store_conf(conf, &p, err);
 
 	memset(out, 0, sizeof(*out));
 	out->env = env;
 	if (rc == M2M_OK)
-		rc = m2m_keyring_open(conf->keyring ? conf->keyring : p.keyring, src, kek_sources(conf, src), &out->kr,
-				      err);
+		rc = mtf_keyring_open(conf, &out->kr, err);
 	if (rc == M2M_OK) {
-		sc = store_conf_of(conf, &p, false);
-		sc.runs_file = server ? p.runs : NULL;
-		rc = store_open(&sc, env, &out->st, err);
+		p.sc.runs_file = server ? p.runs : NULL;
+		rc = store_open(&p.sc, env, &out->st, err);
 	}
 	if (rc == M2M_OK)
 		rc = make_decoy(out, err);
@@ -162,16 +162,13 @@ enum m2m_rc mtf_store_open(const struct mtf_conf *conf, bool server, const struc
 
 enum m2m_rc mtf_accept_store(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err)
 {
-	struct store_conf sc = { 0 };
+	struct mtf_store_conf p;
 	struct store *st = NULL;
-	struct paths p = { 0 };
-	enum m2m_rc rc = make_paths(conf, &p, err);
+	enum m2m_rc rc = mtf_store_conf(conf, &p, err);
 
-	if (rc == M2M_OK) {
-		sc = store_conf_of(conf, &p, false);
-		sc.bless = true;
-		rc = store_open(&sc, env, &st, err);
-	}
+	p.sc.bless = true;
+	if (rc == M2M_OK)
+		rc = store_open_any(&p.sc, mtf_tables_of, env, &st, err);
 	store_close(st);
 	return rc;
 }

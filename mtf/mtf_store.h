@@ -9,9 +9,17 @@
 #include "mtf/records.h"
 #include "store/store.h"
 
-#define MTF_SCHEMA 1
+#define MTF_SCHEMA 2
 
-enum mtf_table { MTF_T_META, MTF_T_CREDENTIAL, MTF_T_ENROLEE, MTF_T_BINDING, MTF_T_ENROLMENT, MTF_T_LATEST };
+enum mtf_table {
+	MTF_T_META,
+	MTF_T_CREDENTIAL,
+	MTF_T_ENROLEE,
+	MTF_T_BINDING,
+	MTF_T_ENROLMENT,
+	MTF_T_LATEST,
+	MTF_T_OUTBOX, /* what is owed to peers (store/outbox.h) */
+};
 
 /* The kind of record that a table holds; the MAS's kinds are below 16. */
 #define MTF_RECTYPE(table) ((uint8_t)(16 + (table)))
@@ -22,6 +30,18 @@ struct mtf_store {
 	const struct m2m_env *env;
 	struct m2m_secret decoy; /* a sealed record that no name leads to */
 };
+
+/* Where things are, and how the environment is opened; sc borrows the paths. M2M_EINVAL: a path is too long. */
+#define MTF_PATH_MAX 4096
+struct mtf_store_conf {
+	char env[MTF_PATH_MAX], keyring[MTF_PATH_MAX], epoch[MTF_PATH_MAX], runs[MTF_PATH_MAX];
+	struct store_conf sc;
+};
+enum m2m_rc mtf_store_conf(const struct mtf_conf *conf, struct mtf_store_conf *out, struct m2m_err *err);
+/* The tables of each schema up to MTF_SCHEMA, by its number: for store_open_any. */
+extern const char *const *const mtf_tables_of[MTF_SCHEMA + 1];
+/* The keyring that the configuration names. Errors: m2m_keyring_open's. */
+enum m2m_rc mtf_keyring_open(const struct mtf_conf *conf, struct m2m_keyring **out, struct m2m_err *err);
 
 /* Make everything; the keyring comes last, so that a half-made store can be made again. M2M_EEXIST: a keyring or
  * records are there. */

@@ -17,18 +17,25 @@ static enum m2m_rc end_write(const struct m2m_wr *wr, const char *what, struct m
 	return wr->bad ? m2m_fail(err, M2M_ENOMEM, "%s record: out of memory, or a part too long", what) : M2M_OK;
 }
 
+/* version: out; newest: that this program knows. */
+static enum m2m_rc begin_read_of(struct m2m_span plain, const char *what, uint8_t newest, uint8_t *version,
+				 struct m2m_rd *rd, struct m2m_err *err)
+{
+	*rd = m2m_rd(plain);
+	*version = m2m_rd_u8(rd);
+	if (rd->bad || *version == 0)
+		return m2m_fail(err, M2M_ECORRUPT, "%s record: empty or of version 0", what);
+	if (*version > newest)
+		return m2m_fail(err, M2M_EVERSION, "%s record: version %u, this program knows %u", what, *version,
+				newest);
+	return M2M_OK;
+}
+
 static enum m2m_rc begin_read(struct m2m_span plain, const char *what, struct m2m_rd *rd, struct m2m_err *err)
 {
 	uint8_t version = 0;
 
-	*rd = m2m_rd(plain);
-	version = m2m_rd_u8(rd);
-	if (rd->bad || version == 0)
-		return m2m_fail(err, M2M_ECORRUPT, "%s record: empty or of version 0", what);
-	if (version != MTF_RECORD_VERSION)
-		return m2m_fail(err, M2M_EVERSION, "%s record: version %u, this program knows %d", what, version,
-				MTF_RECORD_VERSION);
-	return M2M_OK;
+	return begin_read_of(plain, what, MTF_RECORD_VERSION, &version, rd, err);
 }
 
 static enum m2m_rc malformed(const char *what, struct m2m_err *err)
@@ -153,10 +160,30 @@ enum m2m_rc mtf_name_decode(struct m2m_span plain, struct m2m_span *name, struct
 	return malformed("name", err);
 }
 
+/* State, reason and time belong together in three ways only. */
+static bool state_fits(const struct mtf_enrolment *en)
+{
+	switch (en->state) {
+	case MTF_ENROLMENT_ACTIVE:
+		return en->reason == 0 && en->ended == 0;
+	case MTF_ENROLMENT_SUPERSEDED:
+		return en->reason == M2M_REASON_SUPERSEDED && en->ended > 0;
+	case MTF_ENROLMENT_REVOKED:
+		return en->reason >= M2M_REASON_UNSPECIFIED && en->reason <= M2M_REASON_POLICY && en->ended > 0;
+	}
+	return false;
+}
+
 enum m2m_rc mtf_enrolment_encode(const struct mtf_enrolment *in, struct m2m_secret *out, struct m2m_err *err)
 {
-	struct m2m_wr wr = begin_write(out);
+	struct m2m_wr wr = m2m_wr(out);
 
+	if (!state_fits(in))
+		return m2m_fail(err, M2M_EINVAL, "enrolment record: state, reason and time do not belong together");
+	m2m_wr_u8(&wr, MTF_ENROLMENT_VERSION);
+	m2m_wr_u8(&wr, (uint8_t)in->state);
+	m2m_wr_u8(&wr, (uint8_t)in->reason);
+	write_time(&wr, in->ended);
 	write_time(&wr, in->created);
 	write_time(&wr, in->expiry);
 	m2m_wr_octets(&wr, in->ke.b, sizeof(in->ke.b));
@@ -169,15 +196,27 @@ enum m2m_rc mtf_enrolment_encode(const struct mtf_enrolment *in, struct m2m_secr
 	return end_write(&wr, "enrolment", err);
 }
 
+static void read_state(struct m2m_rd *rd, uint8_t version, struct mtf_enrolment *out)
+{
+	out->state = MTF_ENROLMENT_ACTIVE;
+	if (version == 1)
+		return;
+	out->state = (enum mtf_enrolment_state)m2m_rd_u8(rd);
+	out->reason = m2m_rd_u8(rd);
+	out->ended = read_time(rd);
+}
+
 enum m2m_rc mtf_enrolment_decode(struct m2m_span plain, struct mtf_enrolment *out, struct m2m_err *err)
 {
 	struct m2m_rd rd = { 0 };
+	uint8_t version = 0;
 	enum m2m_rc rc = M2M_OK;
 
 	memset(out, 0, sizeof(*out));
-	rc = begin_read(plain, "enrolment", &rd, err);
+	rc = begin_read_of(plain, "enrolment", MTF_ENROLMENT_VERSION, &version, &rd, err);
 	if (rc != M2M_OK)
 		return rc;
+	read_state(&rd, version, out);
 	out->created = read_time(&rd);
 	out->expiry = read_time(&rd);
 	m2m_rd_copy(&rd, out->ke.b, sizeof(out->ke.b));
@@ -187,7 +226,7 @@ enum m2m_rc mtf_enrolment_decode(struct m2m_span plain, struct mtf_enrolment *ou
 	m2m_rd_list(&rd, &out->app_ids);
 	m2m_rd_list(&rd, &out->mas_ids);
 	m2m_rd_list(&rd, &out->targets);
-	if (m2m_rd_done(&rd))
+	if (m2m_rd_done(&rd) && state_fits(out))
 		return M2M_OK;
 	m2m_key_wipe(&out->ke);
 	memset(out, 0, sizeof(*out));

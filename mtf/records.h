@@ -11,7 +11,8 @@
 #include "mtf/mtf.h"
 
 #define MTF_RECORD_VERSION 1
-#define MTF_PSK_MIN 16 /* octets of a pre-provisioned key */
+#define MTF_ENROLMENT_VERSION 2 /* of table enrolment's; 1 had no state: it is read as active */
+#define MTF_PSK_MIN 16		/* octets of a pre-provisioned key */
 #define MTF_PSK_MAX 64
 
 /* Table credential; the record's key is the credential's name. */
@@ -40,6 +41,9 @@ enum m2m_rc mtf_name_decode(struct m2m_span plain, struct m2m_span *name, struct
 /* Table enrolment; the record's key is the RelativeKeID (16 octets). */
 struct mtf_enrolment {
 	int64_t created, expiry;
+	enum mtf_enrolment_state state;
+	uint32_t reason;   /* enum m2m_revocation_reason; 0 while active, 3 when superseded */
+	int64_t ended;	   /* when it was superseded or revoked; 0 while active */
 	struct m2m_key ke; /* secret: m2m_key_wipe on every path */
 	struct m2m_span mtf_id, enrolee, credential;
 	struct m2m_list app_ids, mas_ids, targets;

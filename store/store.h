@@ -60,6 +60,11 @@ enum m2m_rc store_open(const struct store_conf *conf, const struct m2m_env *env,
 /* Runs what is queued, calls every completion, joins the writer, closes. store_close(NULL) does nothing. */
 void store_close(struct store *st);
 
+/* The same for a look at a store, or to bless it, that may be of an older schema: tables_of[N] are the tables of schema
+ * N, for all up to conf->schema. conf: says afterwards which it is (schema and tables). */
+enum m2m_rc store_open_any(struct store_conf *conf, const char *const *const *tables_of, const struct m2m_env *env,
+			   struct store **out, struct m2m_err *err);
+
 /* --- reading --------------------------------------------------------------------------------------------------- */
 
 /* A snapshot. Keep it short: it pins old pages. Nothing slow and no store_run inside. */
@@ -76,6 +81,10 @@ enum m2m_rc store_get(struct store_view *v, unsigned table, struct m2m_span key,
 typedef bool store_each(void *arg, struct m2m_span key, struct m2m_span val);
 enum m2m_rc store_scan(struct store_view *v, unsigned table, struct m2m_span prefix, struct m2m_span from,
 		       store_each *each, void *arg, struct m2m_err *err);
+
+/* The number of the newest commit, whichever process made it: nothing was changed while it stays the same. Cheap, to be
+ * asked often. 0: the store is unavailable. */
+uint64_t store_newest(struct store *st);
 
 /* How many records a table has. */
 enum m2m_rc store_count(struct store_view *v, unsigned table, uint64_t *n, struct m2m_err *err);

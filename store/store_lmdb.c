@@ -321,6 +321,17 @@ enum m2m_rc store_count(struct store_view *v, unsigned table, uint64_t *n, struc
 	return M2M_OK;
 }
 
+uint64_t store_newest(struct store *st)
+{
+	MDB_envinfo info = { 0 };
+
+	pthread_rwlock_rdlock(&st->map_lock);
+	if (!shut(st, false) && st->env != NULL && mdb_env_info(st->env, &info) != MDB_SUCCESS)
+		info.me_last_txnid = 0;
+	store_lmdb_over(st);
+	return info.me_last_txnid;
+}
+
 enum m2m_rc store_fetch(struct store *st, unsigned table, struct m2m_span key, struct m2m_secret *out,
 			struct m2m_err *err)
 {

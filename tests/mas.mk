@@ -9,6 +9,8 @@ tests_unit_check_assoc_LDADD = mas/libmas.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
 
 EXTRA_DIST += tests/data/mas-schema-1/README tests/data/mas-schema-1/data.mdb tests/data/mas-schema-1/epoch tests/data/mas-schema-1/keyring \
 	tests/data/mas-schema-1/public-test.kek
+EXTRA_DIST += tests/data/mas-schema-2/README tests/data/mas-schema-2/data.mdb tests/data/mas-schema-2/epoch tests/data/mas-schema-2/keyring \
+	tests/data/mas-schema-2/public-test.kek
 
 tests_unit_check_mas_SOURCES = tests/unit/check_mas.c tests/unit/check_mas.h tests/unit/check_mas_push.c \
 	tests/unit/check_mas_sak.c tests/unit/check_mas_fuse.c tests/unit/check_mas_view.c tests/unit/check_mas_audit.c tests/unit/check_mas_upgrade.c \

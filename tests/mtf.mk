@@ -60,3 +60,12 @@ tests_unit_check_mtf_check_SOURCES = tests/unit/check_mtf_check.c $(MTF_RIG)
 tests_unit_check_mtf_check_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_mtf_check_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
 tests_unit_check_mtf_check_LDADD = $(MTF_RIG_LIBS)
+
+check_PROGRAMS += tests/unit/check_mtf_upgrade
+TESTS += tests/unit/check_mtf_upgrade
+tests_unit_check_mtf_upgrade_SOURCES = tests/unit/check_mtf_upgrade.c $(MTF_RIG)
+tests_unit_check_mtf_upgrade_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_upgrade_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_upgrade_LDADD = $(MTF_RIG_LIBS)
+EXTRA_DIST += tests/data/mtf-schema-1/README tests/data/mtf-schema-1/data.mdb tests/data/mtf-schema-1/epoch tests/data/mtf-schema-1/keyring \
+	tests/data/mtf-schema-1/public-test.kek

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """m2mctl from outside: every verb, what it refuses, its exit status, and that no key octet is ever printed."""
 import base64
+import hashlib
 import json
 import os
 import pty
@@ -547,7 +548,8 @@ class Enrolment(Case):
         self.assertRegex(created, r"^\d{8}T\d{6}$")
         self.assertGreater(row.pop("expires"), created)
         self.assertEqual(row, {"keId": ke_id, "enroleeId": f"//{SP}/node-7", "credential": credential,
-                               "masIds": [MAS_ID, "mas-2.example.net"], "associationTargets": [TARGET]})
+                               "masIds": [MAS_ID, "mas-2.example.net"], "associationTargets": [TARGET], "state": "active", "ended": None,
+                               "reason": None})
         self.assertIn(ke_id, self.good("enrolment", "list", "--mtf", conf))
         shown, = self.rows("enrolee", "show", f"//{SP}/node-7", "--mtf", conf)
         self.assertEqual((shown["keId"], shown["enrolled"]), (ke_id, created))
@@ -620,44 +622,78 @@ class Key(Case):
 
 
 class Upgrade(Case):
-    """A store of schema 1, from the tree."""
+    """Stores of older schemas, from the tree."""
 
-    def setUp(self):
-        super().setUp()
-        data = os.path.join(TOP, "tests/data/mas-schema-1")
-        os.makedirs(f"{self.dir}/mas/keys", mode=0o700)
-        for name, to in (("keyring", "mas/keyring"), ("epoch", "mas/epoch"), ("data.mdb", "mas/keys/data.mdb"), ("public-test.kek", "mas.kek")):
+    def put(self, side, schema):
+        """The fixture in the place of the server's store; self.file is then its data file."""
+        data = os.path.join(TOP, f"tests/data/{side}-schema-{schema}")
+        folder = f"{self.dir}/{side}/" + ("keys" if side == "mas" else "enrolments")
+        os.makedirs(folder, mode=0o700)
+        self.file = f"{folder}/data.mdb"
+        for name, to in (("keyring", f"{side}/keyring"), ("epoch", f"{side}/epoch"), ("public-test.kek", f"{side}.kek"),
+                         ("data.mdb", os.path.relpath(self.file, self.dir))):
             shutil.copyfile(f"{data}/{name}", f"{self.dir}/{to}")
             os.chmod(f"{self.dir}/{to}", 0o600)
-        os.chmod(f"{self.dir}/mas", 0o700)
+        os.chmod(f"{self.dir}/{side}", 0o700)
 
-    def data(self, name="data.mdb"):
-        with open(f"{self.dir}/mas/keys/{name}", "rb") as f:
+    def data(self, more=""):
+        with open(self.file + more, "rb") as f:
             return f.read()
 
-    def test_upgrade(self):
-        old = self.data()
-        for verb in (["key", "list"], ["rotate"], ["backup", f"{self.dir}/backup"]):
-            self.bad(SYSTEM, "has schema 1, this program uses 2; `m2mctl upgrade`", *verb, "--mas", self.mas)
-        self.assertIn("schema 1, to be upgraded to 2: 24 root keys", self.good("upgrade", "--mas", self.mas, "--dry-run"))
+    def upgraded(self, side, schema, now, what):
+        """what: the listing of what is counted, and its text."""
+        self.put(side, schema)
+        on, old = (f"--{side}", getattr(self, side)), self.data()
+        for verb in (what[0], ["rotate"], ["backup", f"{self.dir}/backup"]):
+            self.bad(SYSTEM, f"has schema {schema}, this program uses {now}; `m2mctl upgrade`", *verb, *on)
+        self.assertIn(f"schema {schema}, to be upgraded to {now}: {what[1]}", self.good("upgrade", *on, "--dry-run"))
         self.assertEqual(self.data(), old)
-        self.assertIn("upgraded from schema 1 to 2: 24 root keys", self.good("upgrade", "--mas", self.mas))
-        self.assertEqual(self.data("data.mdb.schema-1"), old)
-        self.assertEqual(len(self.rows("key", "list", "--mas", self.mas)), 24)
-        self.good("check", "--mas", self.mas)
+        self.assertIn(f"upgraded from schema {schema} to {now}: {what[1]}", self.good("upgrade", *on))
+        self.assertEqual(self.data(f".schema-{schema}"), old)
+        self.assertEqual(len(self.rows(*what[0], *on)), int(what[1].split()[0]))
+        self.good("check", *on)
         for args in ([], ["--dry-run"]):
-            self.assertIn("has schema 2, nothing to do (24 root keys)", self.good("upgrade", "--mas", self.mas, *args))
+            self.assertIn(f"has schema {now}, nothing to do ({what[1]})", self.good("upgrade", *on, *args))
+
+    def test_mas_schema_1(self):
+        self.upgraded("mas", 1, 3, (["key", "list"], "24 root keys"))
+
+    def test_mas_schema_2(self):
+        self.upgraded("mas", 2, 3, (["key", "list"], "24 root keys"))
+
+    def test_mtf_schema_1(self):
+        self.upgraded("mtf", 1, 2, (["enrolment", "list"], "6 enrolments"))
+        rows = self.rows("enrolment", "list", "--mtf", self.mtf)
+        active = [r["enroleeId"] for r in rows if r["state"] == "active"]
+        self.assertEqual(sorted(active), [f"//sp.example.com/node-{i}" for i in (1, 2, 3)])
+        for row in rows:
+            self.assertEqual((row["state"] == "active", row["ended"] is None), (row["reason"] is None,) * 2)
+
+    def test_restored_backup_of_an_older_one(self):
+        """m2mctl restore upgrades what it puts in place."""
+        self.put("mtf", 1)
+        kept = f"{self.dir}/kept"
+        os.mkdir(kept, 0o700)
+        uuid, epoch = self.text_of(f"{self.dir}/mtf/epoch").split()[2:4]
+        shutil.copy(self.file, f"{kept}/data.mdb")
+        with open(f"{kept}/manifest.json", "w") as f:
+            json.dump({"format": 1, "server": "mtf", "schema": 1, "store": uuid, "epoch": int(epoch), "created": "20261124T000000",
+                       "sha256": {"data.mdb": hashlib.sha256(self.data()).hexdigest()}}, f)
+        self.good("upgrade", "--mtf", self.mtf)
+        self.assertIn("the backup has schema 1, and will have schema 2", self.good("restore", kept, "--mtf", self.mtf, "--yes"))
+        self.assertEqual(len(self.rows("enrolment", "list", "--mtf", self.mtf)), 6)
 
     def test_refused(self):
-        self.bad(USAGE, "which MAS", "upgrade")
+        self.put("mas", 1)
+        self.bad(USAGE, "give either --mas FILE or --mtf FILE", "upgrade")
         self.bad(USAGE, "upgrade", "upgrade", "now", "--mas", self.mas)
         old = self.data()
-        with open(f"{self.dir}/mas/keys/data.mdb", "r+b") as f:
+        with open(self.file, "r+b") as f:
             f.seek(len(old) - 2 * 4096)
             f.write(bytes(4096))
         self.bad(SYSTEM, "damaged: page [0-9]+", "upgrade", "--mas", self.mas)
-        self.assertEqual(os.listdir(f"{self.dir}/mas/keys").count("upgrade"), 0)
-        os.unlink(f"{self.dir}/mas/keys/data.mdb")
+        self.assertEqual(os.listdir(os.path.dirname(self.file)).count("upgrade"), 0)
+        os.unlink(self.file)
         self.bad(REFUSED, "there is no store", "upgrade", "--mas", self.mas)
 
 

@@ -206,10 +206,10 @@ class Restore(Store):
     def test_newer_schema(self):
         self.backup()
         data = read(f"{self.kept}/data.mdb")
-        self.assertEqual(data.count(b"M2MS\0\0\0\2"), 1)
-        self.write_data(data.replace(b"M2MS\0\0\0\2", b"M2MS\0\0\0\3"))
+        self.assertEqual(data.count(b"M2MS\0\0\0\3"), 1)
+        self.write_data(data.replace(b"M2MS\0\0\0\3", b"M2MS\0\0\0\4"))
         self.rehash()
-        self.refused(SYSTEM, "has schema 3, this program knows 2")
+        self.refused(SYSTEM, "has schema 4, this program knows 3")
 
     def test_older_schema(self):
         old = os.path.join(TOP, "tests/data/mas-schema-1")
@@ -224,7 +224,7 @@ class Restore(Store):
         self.write("backup/manifest.json", "{}")
         self.manifest(format=1, server="mas", store=uuid.decode(), epoch=int(epoch), created="20260101T000000")
         self.rehash()
-        self.assertIn("has schema 1, and will have schema 2", self.restored())
+        self.assertIn("has schema 1, and will have schema 3", self.restored())
         self.assertEqual(len(self.states()), 24)
 
     def other(self, name, mas_id):

@@ -82,7 +82,7 @@ class Bench:
             if kind == "plain":
                 self._plain(side)
             elif kind == "old":
-                self._old()
+                self._old(side)
             elif kind == "kept":
                 self.put(self.base(side, "plain"))
                 self.must(side, "backup", os.path.join(self.where, "kept"))
@@ -101,10 +101,11 @@ class Bench:
             self.must(side, "credential", "add", "psk:spare", "--key-file", self.psk)
         self.must(side, "kek", "add", "file:" + os.path.join(self.where, "kek2"))
 
-    def _old(self):
-        data = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "mas-schema-1")
-        os.makedirs(os.path.join(self.where, "store", "keys"), mode=0o700)
-        for name, to in (("keyring", "store/keyring"), ("epoch", "store/epoch"), ("data.mdb", "store/keys/data.mdb"), ("public-test.kek", "kek")):
+    def _old(self, side):
+        data = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", side + "-schema-1")
+        env = "keys" if side == "mas" else "enrolments"
+        os.makedirs(os.path.join(self.where, "store", env), mode=0o700)
+        for name, to in (("keyring", "store/keyring"), ("epoch", "store/epoch"), ("data.mdb", f"store/{env}/data.mdb"), ("public-test.kek", "kek")):
             shutil.copyfile(os.path.join(data, name), os.path.join(self.where, to))
             os.chmod(os.path.join(self.where, to), 0o600)
         os.chmod(os.path.join(self.where, "store"), 0o700)
@@ -218,7 +219,7 @@ def all_works(bench):
     """Makers of each, so that what is not asked for is not made."""
     where = bench.where
     kek3, kept, new = (os.path.join(where, n) for n in ("kek3", "kept", "new-backup"))
-    out = {"mas upgrade": ("mas", "old", ("upgrade",), {})}
+    out = {f"{side} upgrade": (side, "old", ("upgrade",), {}) for side in ("mas", "mtf")}
     for side in ("mas", "mtf"):
         for args, kind, more in ((("init", "--no-recovery"), "empty", {"done": (0, 1)}),
                                  (("init", "--recovery-file", os.path.join(where, "recovery")), "empty", {"done": (0, 1)}),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The MTF's record decoders: the first octet picks the record, the rest is it. What decodes must encode to the same
- * octets. */
+ * octets, but for an older version of a record. */
 #include "mtf/records.h"
 
 #include <assert.h>
@@ -59,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!decode(data[0], plain, &r))
 		return 0;
 	assert(encode(data[0], &r, &again) == M2M_OK);
-	assert(m2m_span_equal(m2m_secret_span(&again), plain));
+	if (data[0] % 5 != 3 || plain.p[0] != 1) /* an enrolment of version 1 is written as one of version 2 */
+		assert(m2m_span_equal(m2m_secret_span(&again), plain));
 	m2m_secret_wipe(&again);
 	return 0;
 }

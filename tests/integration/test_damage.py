@@ -77,7 +77,7 @@ class Damage(LabCase):
         for upgraded in (True, False):
             since = d.mark()
             d.start()
-            found = d.logged("upgraded from schema 1 to 2, 24 root keys in [0-9]+ ms", since)
+            found = d.logged("upgraded from schema 1 to 3, 24 root keys in [0-9]+ ms", since)
             self.assertEqual(bool(found), upgraded, d.tail())
             self.assertEqual(len(self.lab.ctl("key", "list", "--json", "--mas", conf).stdout.splitlines()), 24)
             self.lab.ctl("check", "--mas", conf)

@@ -427,7 +427,7 @@ static void damage(store_apply *apply, void *arg)
 {
 	static const char *const tables[] = { "rootkey", "enrolee", "meta", NULL };
 	char keys[128];
-	struct store_conf sc = { .dir = keys, .tables = tables, .map_size = 16 << 20, .schema = 2 };
+	struct store_conf sc = { .dir = keys, .tables = tables, .map_size = 16 << 20, .schema = 3 };
 	struct store *st = NULL;
 
 	snprintf(keys, sizeof(keys), "%s/keys", w.store);

@@ -166,7 +166,7 @@ static const struct damage {
 	    "binding psk:node-7: the enrolee that it names does not have the credential" } },
 	{ "newest enrolment gone", { "latest " RIG_NODE ": the enrolment that it names is not there" } },
 	{ "latest gone", { "enrolment ", "enrolment " } },
-	{ "latest names an older one", { "enrolment " } },
+	{ "latest names an older one", { "enrolment ", "enrolment " } },
 	{ "latest of another's enrolment", { "latest " OTHER ": names the enrolment of another enrolee" } },
 	{ "latest of another time", { "latest " RIG_NODE ": tells another time" } },
 	{ "credential under another's name",

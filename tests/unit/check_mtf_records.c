@@ -75,6 +75,9 @@ static struct mtf_enrolment an_enrolment(void)
 {
 	struct mtf_enrolment en = { .created = 1795485600,
 				    .expiry = 2366841600,
+				    .state = MTF_ENROLMENT_SUPERSEDED,
+				    .reason = M2M_REASON_SUPERSEDED,
+				    .ended = 1795485700,
 				    .mtf_id = m2m_span_str("mtf.example.com"),
 				    .enrolee = m2m_span_str("//sp.example.com/node-7"),
 				    .credential = m2m_span_str("psk:7"),
@@ -172,9 +175,9 @@ START_TEST(test_decode_version)
 	struct m2m_err err = { 0 };
 
 	encode_sample(_i, &s);
-	s.p[0] = 2;
+	s.p[0]++;
 	ck_assert_int_eq(decoders[_i](m2m_secret_span(&s), &out, &err), M2M_EVERSION);
-	ck_assert_ptr_nonnull(strstr(err.text, "version 2"));
+	ck_assert_ptr_nonnull(strstr(err.text, s.p[0] == 2 ? "version 2" : "version 3"));
 	s.p[0] = 0;
 	ck_assert_int_eq(decoders[_i](m2m_secret_span(&s), &out, NULL), M2M_ECORRUPT);
 	m2m_secret_wipe(&s);
@@ -306,6 +309,7 @@ START_TEST(test_enrolment_round_trip)
 	ck_assert_int_eq(mtf_enrolment_decode(m2m_secret_span(&s), &out, NULL), M2M_OK);
 	ck_assert_int_eq(out.created, in.created);
 	ck_assert_int_eq(out.expiry, in.expiry);
+	ck_assert(out.state == in.state && out.reason == in.reason && out.ended == in.ended);
 	ck_assert(m2m_key_equal(&out.ke, &in.ke));
 	ck_assert(m2m_span_equal(out.mtf_id, in.mtf_id));
 	ck_assert(m2m_span_equal(out.enrolee, in.enrolee));
@@ -313,6 +317,56 @@ START_TEST(test_enrolment_round_trip)
 	same_list(&out.app_ids, &in.app_ids);
 	same_list(&out.mas_ids, &in.mas_ids);
 	same_list(&out.targets, &in.targets);
+	m2m_secret_wipe(&s);
+}
+END_TEST
+
+/* What version 1 wrote had no state: what is between the version and `created` was not there. */
+START_TEST(test_enrolment_of_version_1)
+{
+	struct m2m_secret s = { 0 };
+	struct mtf_enrolment out, in = an_enrolment();
+
+	encode_sample(3, &s);
+	memmove(s.p + 1, s.p + 11, s.n - 11);
+	s.p[0] = 1;
+	ck_assert_int_eq(mtf_enrolment_decode(m2m_span(s.p, s.n - 10), &out, NULL), M2M_OK);
+	ck_assert(out.state == MTF_ENROLMENT_ACTIVE && out.reason == 0 && out.ended == 0);
+	ck_assert_int_eq(out.created, in.created);
+	ck_assert(m2m_key_equal(&out.ke, &in.ke));
+	same_list(&out.targets, &in.targets);
+	ck_assert_int_eq(mtf_enrolment_decode(m2m_secret_span(&s), &out, NULL), M2M_ECORRUPT);
+	m2m_secret_wipe(&s);
+}
+END_TEST
+
+static const struct {
+	unsigned state, reason;
+	int64_t ended;
+	bool good;
+} states[] = {
+	{ 1, 0, 0, true },  { 1, 3, 0, false }, { 1, 0, 7, false }, { 2, 3, 7, true },	{ 2, 3, 0, false },
+	{ 2, 1, 7, false }, { 2, 0, 7, false }, { 3, 1, 7, true },  { 3, 3, 7, true },	{ 3, 5, 7, true },
+	{ 3, 0, 7, false }, { 3, 6, 7, false }, { 3, 2, 0, false }, { 0, 0, 0, false }, { 4, 1, 7, false },
+};
+
+START_TEST(test_enrolment_states)
+{
+	struct m2m_secret s = { 0 };
+	struct mtf_enrolment out, in = an_enrolment();
+
+	in.state = (enum mtf_enrolment_state)states[_i].state;
+	in.reason = states[_i].reason;
+	in.ended = states[_i].ended;
+	ck_assert_int_eq(mtf_enrolment_encode(&in, &s, NULL), states[_i].good ? M2M_OK : M2M_EINVAL);
+	m2m_secret_reset(&s);
+	encode_sample(3, &s);
+	s.p[1] = (uint8_t)states[_i].state;
+	s.p[2] = (uint8_t)states[_i].reason;
+	memset(s.p + 3, 0, 8);
+	s.p[10] = (uint8_t)states[_i].ended;
+	ck_assert_int_eq(mtf_enrolment_decode(m2m_secret_span(&s), &out, NULL),
+			 states[_i].good ? M2M_OK : M2M_ECORRUPT);
 	m2m_secret_wipe(&s);
 }
 END_TEST
@@ -445,6 +499,8 @@ int main(void)
 	tcase_add_test(tc, test_instruction_round_trip);
 	tcase_add_test(tc, test_instruction_list_limits);
 	tcase_add_test(tc, test_enrolment_round_trip);
+	tcase_add_test(tc, test_enrolment_of_version_1);
+	tcase_add_loop_test(tc, test_enrolment_states, 0, sizeof(states) / sizeof(states[0]));
 	tcase_add_test(tc, test_latest_round_trip);
 	tcase_add_test(tc, test_name_empty_is_refused);
 	tcase_add_test(tc, test_credential_names);
