@@ -9,6 +9,6 @@ common_libcommon_la_SOURCES = \
 	common/box.c common/box.h common/folder.c common/folder.h common/hex.c common/hex.h common/ident.c common/ident.h common/kdf.c common/kdf.h \
 	common/keyfile.c common/keyfile.h common/keyring.c common/keyring.h common/keyring_file.c common/keyring_file.h \
 	common/log_limit.c common/log_limit.h common/kek.c common/kek.h common/keyring_edit.c common/keyring_edit.h common/keyring_int.h common/keyring_keys.c \
-	common/seal.c common/seal.h common/secret.c common/secret.h common/span.h
+	common/seal.c common/seal.h common/secret.c common/secret.h common/span.h common/ticker.c common/ticker.h
 common_libcommon_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CONFUSE_CFLAGS)
 common_libcommon_la_LIBADD = $(CRYPTO_LIBS) $(CONFUSE_LIBS) $(AX_PTHREAD_LIBS)

@@ -7,25 +7,20 @@
 #include "config.h"
 
 #include "common/log_limit.h"
+#include "common/ticker.h"
 #include "dict/entry.h"
 #include "dict/node.h"
 #include "mtf/mtf.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct server {
 	struct mtf_conf conf;
 	struct dict_node *node;
 	struct mtf *mtf;
-	pthread_t ticker;
-	bool ticking;
+	struct m2m_ticker *ticker;
 	struct m2m_log_limit log_limit;
-	pthread_mutex_t lock; /* of stop */
-	pthread_cond_t wake;
-	bool stop;
 };
 
 static struct server *server;
@@ -130,36 +125,13 @@ static void take_back(void *ctx, const struct m2m_krr *req)
 			      "root key of a failed enrolment is not taken back: %s", err.text);
 }
 
-/* --- ticking -------------------------------------------------------------- */
-
-static void *tick(void *arg)
+static bool on_tick(void *arg, int64_t elapsed)
 {
-	struct server *s = arg;
-	struct timespec at = { 0 };
+	const struct server *s = arg;
 
-	pthread_mutex_lock(&s->lock);
-	while (!s->stop) {
-		clock_gettime(CLOCK_REALTIME, &at);
-		at.tv_sec++;
-		(void)pthread_cond_timedwait(&s->wake, &s->lock, &at);
-		pthread_mutex_unlock(&s->lock);
-		mtf_expire(s->mtf);
-		pthread_mutex_lock(&s->lock);
-	}
-	pthread_mutex_unlock(&s->lock);
-	return NULL;
-}
-
-static void stop_ticking(struct server *s)
-{
-	if (!s->ticking)
-		return;
-	pthread_mutex_lock(&s->lock);
-	s->stop = true;
-	pthread_cond_signal(&s->wake);
-	pthread_mutex_unlock(&s->lock);
-	pthread_join(s->ticker, NULL);
-	s->ticking = false;
+	(void)elapsed;
+	mtf_expire(s->mtf);
+	return false;
 }
 
 /* --- start and end -------------------------------------------------------- */
@@ -170,12 +142,10 @@ static void stop(struct server *s)
 {
 	if (!s)
 		return;
-	stop_ticking(s);
+	m2m_ticker_stop(s->ticker);
 	mtf_close(s->mtf);
 	dict_node_free(s->node);
 	mtf_conf_free(&s->conf);
-	pthread_cond_destroy(&s->wake);
-	pthread_mutex_destroy(&s->lock);
 	m2m_log_limit_close(&s->log_limit);
 	free(s);
 }
@@ -185,11 +155,10 @@ static enum m2m_rc begin(struct server *s, struct m2m_err *err)
 	const struct mtf_out out = { .push = push, .revoke = take_back, .ctx = s };
 	enum m2m_rc rc = mtf_open(&s->conf, dict_node_identity(s->node), &out, &dict_env, &s->mtf, err);
 
+	if (rc == M2M_OK)
+		rc = m2m_ticker_start(on_tick, s, &s->ticker, err);
 	if (rc != M2M_OK)
 		return rc;
-	s->ticking = pthread_create(&s->ticker, NULL, tick, s) == 0;
-	if (!s->ticking)
-		return m2m_fail(err, M2M_EIO, "the ticking thread could not be started");
 	return dict_serve(s->node, M2M_RPR, M2M_ROLE_CSF, on_rpr, s, err);
 }
 
@@ -220,8 +189,6 @@ static int mtf_entry(char *conf_file)
 	if (!server)
 		return ENOMEM;
 	m2m_log_limit_init(&server->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
-	pthread_mutex_init(&server->lock, NULL);
-	pthread_cond_init(&server->wake, NULL);
 	if (start(server, conf_file, &err) != M2M_OK) {
 		m2m_log(&dict_env, M2M_ERROR, "mtf.fdx does not start: %s", err.text);
 		stop(server);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 EXTRA_DIST += tests/unit/audit_fixture.h tests/unit/check_common.h tests/unit/keyring_fixture.h
 COMMON_TESTS = tests/unit/check_audit tests/unit/check_audit_log tests/unit/check_base tests/unit/check_conf tests/unit/check_ident tests/unit/check_kdf \
-	tests/unit/check_keyfile tests/unit/check_keyring tests/unit/check_keyring_edit tests/unit/check_keyring_root tests/unit/check_seal
+	tests/unit/check_keyfile tests/unit/check_keyring tests/unit/check_keyring_edit tests/unit/check_keyring_root tests/unit/check_seal \
+	tests/unit/check_ticker
 check_PROGRAMS += $(COMMON_TESTS)
 TESTS += $(COMMON_TESTS)
 
@@ -97,3 +98,8 @@ TESTS += tests/unit/check_log_limit
 tests_unit_check_log_limit_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_log_limit_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_log_limit_LDADD = common/libcommon.la $(AX_PTHREAD_LIBS) $(CHECK_LIBS)
+
+tests_unit_check_ticker_SOURCES = tests/unit/check_ticker.c
+tests_unit_check_ticker_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_ticker_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_ticker_LDADD = common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
