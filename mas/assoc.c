@@ -246,8 +246,7 @@ static enum m2m_rc pair_new(struct shard *sh, struct m2m_span key, struct pair *
 	return M2M_OK;
 }
 
-/* The pair of a key, from memory or from the store; the last in the use order from now on. The shard is locked. */
-static enum m2m_rc pair_get(struct shard *sh, struct m2m_span key, struct pair **out, struct m2m_err *err)
+static struct pair *pair_find(struct shard *sh, struct m2m_span key)
 {
 	struct pair *p = NULL;
 
@@ -255,6 +254,14 @@ static enum m2m_rc pair_get(struct shard *sh, struct m2m_span key, struct pair *
 		if (m2m_span_equal(m2m_span(p->key, p->nkey), key))
 			break;
 	}
+	return p;
+}
+
+/* The pair of a key, from memory or from the store; the last in the use order from now on. The shard is locked. */
+static enum m2m_rc pair_get(struct shard *sh, struct m2m_span key, struct pair **out, struct m2m_err *err)
+{
+	struct pair *p = pair_find(sh, key);
+
 	if (!p)
 		return pair_new(sh, key, out, err);
 	TAILQ_REMOVE(&sh->order, p, order);
@@ -289,6 +296,61 @@ enum m2m_rc assoc_use(struct assoc *as, const struct m2m_ki *ki, struct m2m_span
 	if (rc == M2M_EEXPIRED)
 		return m2m_fail(err, rc, "association key identifier: its time or its sequence number has passed");
 	return rc;
+}
+
+/* --- forgetting ---------------------------------------------------------- */
+
+struct forget {
+	size_t n;
+	struct m2m_span keys[M2M_LIST_MAX];
+	uint8_t octets[M2M_LIST_MAX][PAIR_KEY_MAX];
+};
+
+static enum m2m_rc forget_apply(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	const struct forget *f = arg;
+	enum m2m_rc rc = M2M_OK;
+
+	for (size_t i = 0; rc == M2M_OK && i < f->n; i++)
+		rc = store_txn_del(t, 0, f->keys[i], err);
+	return rc;
+}
+
+/* Out of memory first, unless a write is under way that would bring it back. */
+static bool forget_pairs(struct shard *sh, const struct forget *f)
+{
+	bool free_of_writes = true;
+
+	pthread_mutex_lock(&sh->lock);
+	for (size_t i = 0; free_of_writes && i < f->n; i++) {
+		struct pair *p = pair_find(sh, f->keys[i]);
+
+		free_of_writes = !p || !p->writing;
+		if (p && free_of_writes)
+			pair_free(p);
+	}
+	pthread_mutex_unlock(&sh->lock);
+	return free_of_writes;
+}
+
+enum m2m_rc assoc_forget(struct assoc *as, const uint8_t rel[M2M_REL_LEN], const struct m2m_list *targets,
+			 struct m2m_err *err)
+{
+	struct forget f = { .n = 0 };
+
+	for (size_t i = 0; i < targets->n; i++) {
+		struct m2m_span target = targets->v[i];
+
+		if (target.n > M2M_ID_MAX)
+			continue;
+		memcpy(f.octets[f.n], rel, M2M_REL_LEN);
+		memcpy(f.octets[f.n] + M2M_REL_LEN, target.p, target.n);
+		f.keys[f.n] = m2m_span(f.octets[f.n], M2M_REL_LEN + target.n);
+		f.n++;
+	}
+	if (!forget_pairs(shard_of(as, rel), &f))
+		return m2m_fail(err, M2M_EBUSY, "association state: a write is under way");
+	return store_run(as->store, STORE_KEEPS, forget_apply, &f, err);
 }
 
 /* --- opening, closing ---------------------------------------------------- */

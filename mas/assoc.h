@@ -41,4 +41,9 @@ void assoc_close(struct assoc *as);
 enum m2m_rc assoc_use(struct assoc *as, const struct m2m_ki *ki, struct m2m_span target, int64_t now, int64_t life,
 		      int64_t *rest, struct m2m_err *err);
 
+/* Forget a root key that nobody may use any more, towards these targets. Waits for the store: not on a dispatch thread.
+ * M2M_EBUSY: a write of it is under way, try later. Errors: the store's. */
+enum m2m_rc assoc_forget(struct assoc *as, const uint8_t rel[M2M_REL_LEN], const struct m2m_list *targets,
+			 struct m2m_err *err);
+
 #endif

@@ -26,6 +26,7 @@ struct mas_conf {
 	int64_t association_life;	    /* s, the most that an association key lives */
 	int64_t root_key_life_max;	    /* s, a push of a key that lives longer is refused */
 	int64_t supersede_grace;	    /* s, how long an older root key of an enrolee stays usable */
+	int64_t keep_expired;		    /* s, how long after its end a root key can still be looked at */
 	char *crl;			    /* revocation list of peers' CA; NULL: none */
 	struct m2m_conf_sections peers;	    /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
@@ -58,6 +59,12 @@ enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool sof
 /* Every push under way is answered first. NULL does nothing. */
 void mas_close(struct mas *mas);
 const char *mas_id(const struct mas *mas);
+
+/* Look after what is kept, in small steps beside the requests: delete what expired longer ago than keep-expired, note
+ * in the audit log what an operator's tool revoked. Call about once a second, of a MAS that was opened with its soft
+ * state, from one thread, which may wait. elapsed: s since the last call, by a clock that nobody sets. True: there is
+ * more to do, call again soon. Logs what it did, and its troubles. */
+bool mas_tend(struct mas *mas, int64_t elapsed);
 
 /* A copy of the root keys' environment in a new file, beside whoever writes: store_copy. */
 enum m2m_rc mas_copy(struct mas *mas, const char *path, struct m2m_err *err);
@@ -119,8 +126,27 @@ struct mas_key_info {
 typedef bool mas_key_each(void *arg, const struct mas_key_info *info);
 /* All keys in KmID order. A record that does not open stops the walk with M2M_ECORRUPT and its KmID. */
 enum m2m_rc mas_key_list(struct mas *mas, mas_key_each *each, void *arg, struct m2m_err *err);
+/* The same, but such records are counted in bad, and passed over. */
+enum m2m_rc mas_key_list_good(struct mas *mas, mas_key_each *each, void *arg, uint64_t *bad, struct m2m_err *err);
 /* One key. M2M_ENOENT. */
 enum m2m_rc mas_key_show(struct mas *mas, struct m2m_span km_id, mas_key_each *each, void *arg, struct m2m_err *err);
+
+/* --- the operator's hand -------------------------------------------------- */
+
+#define MAS_REVOKE_BATCH 256 /* keys of a transaction */
+
+struct mas_revoked {
+	uint64_t revoked;	/* by this; others were revoked already, or are not there */
+	uint64_t bad;		/* their records do not open: they stay as they are */
+	struct m2m_err trouble; /* of the first of these */
+};
+/* After each transaction. Returns false to stop: M2M_EBUSY, what was done stays. */
+typedef bool mas_progress(void *arg, uint64_t done, uint64_t total);
+/* Revoke root keys, by the RelativeKeIDs of their names, as a KRR of the MTF that pushed each would: beside a running
+ * server, which then serves them no more. It writes them to its audit log when it next looks (mas_tend). progress: may
+ * be NULL. M2M_EINVAL reason is not one of 1 to 5; errors of the store: what was done before stays. */
+enum m2m_rc mas_keys_revoke(struct mas *mas, const uint8_t (*rel)[M2M_REL_LEN], size_t n, uint32_t reason,
+			    struct mas_revoked *out, mas_progress *progress, void *arg, struct m2m_err *err);
 
 /* Does table expiry have one entry for each root key, and no other? n: out, how many. Opens every record.
  * M2M_ECORRUPT | errors of store_get and m2m_unseal. */

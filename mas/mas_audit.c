@@ -4,14 +4,10 @@
 
 #include "mas/mas_int.h"
 
-#include "common/seal.h"
-
 #include <limits.h>
 #include <stdio.h>
 
-static const struct m2m_seal_place place = { .table = "meta",
-					     .key = { (const uint8_t *)"audit", 5 },
-					     .rectype = MAS_R_META };
+static const struct m2m_span state_key = { (const uint8_t *)"audit", 5 };
 
 enum m2m_rc mas_audit_path(const struct mas_conf *conf, char out[PATH_MAX], struct m2m_err *err)
 {
@@ -23,13 +19,7 @@ enum m2m_rc mas_audit_path(const struct mas_conf *conf, char out[PATH_MAX], stru
 
 enum m2m_rc mas_audit_state(struct mas *mas, struct m2m_secret *out, struct m2m_err *err)
 {
-	struct m2m_secret sealed = { 0 };
-	enum m2m_rc rc = store_fetch(mas->keys, MAS_T_META, place.key, &sealed, err);
-
-	if (rc == M2M_OK)
-		rc = m2m_unseal(mas->keyring, &place, m2m_secret_span(&sealed), out, NULL, err);
-	m2m_secret_wipe(&sealed);
-	return rc;
+	return mas_meta_load(mas, state_key, out, err);
 }
 
 static enum m2m_rc load(void *arg, struct m2m_secret *out, struct m2m_err *err)
@@ -46,13 +36,8 @@ struct save {
 static enum m2m_rc apply(void *arg, struct store_txn *t, struct m2m_err *err)
 {
 	const struct save *s = arg;
-	struct m2m_secret sealed = { 0 };
-	enum m2m_rc rc = m2m_seal(s->mas->keyring, s->mas->env, &place, 0, s->state, &sealed, err);
 
-	if (rc == M2M_OK)
-		rc = store_txn_put(t, MAS_T_META, place.key, m2m_secret_span(&sealed), err);
-	m2m_secret_wipe(&sealed);
-	return rc;
+	return mas_meta_put(s->mas, t, state_key, s->state, err);
 }
 
 static enum m2m_rc save(void *arg, struct m2m_span state, struct m2m_err *err)

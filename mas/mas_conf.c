@@ -98,6 +98,16 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  .min = 0,
 	  .max = 31536000,
 	  .help = "How long an older root key stays usable after its enrolee got a new one." },
+	{ .name = "keep-expired",
+	  .type = M2M_CONF_DURATION,
+	  AT(keep_expired),
+	  .def = "30d",
+	  .min = 0,
+	  .max = INT64_C(100) * 31536000,
+	  .help = "How long after its end a root key, or the trace of a revoked one, can still be looked at; then it "
+		  "is "
+		  "deleted. Also what a clock that is ahead would have to make up for before it does harm: leave it at "
+		  "days." },
 	{ .name = "crl",
 	  .type = M2M_CONF_STRING,
 	  AT(crl),

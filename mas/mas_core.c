@@ -24,6 +24,7 @@ struct item {
 	struct m2m_secret sealed; /* KPR: its record */
 	/* What the decision was, made again each time that the job runs: */
 	bool enter;		    /* KPR: the key is new, put it */
+	bool writing;		    /* a decision that failed had begun to write: the job is undone */
 	struct m2m_secret replaced; /* a record that is replaced; empty: none is */
 	uint8_t replaced_rel[M2M_REL_LEN];
 };
@@ -231,12 +232,14 @@ static enum m2m_rc batch_apply(void *arg, struct store_txn *t, struct m2m_err *e
 
 		if (!it->go)
 			continue;
-		it->enter = false;
+		it->enter = it->writing = false;
 		m2m_secret_reset(&it->replaced);
 		decided = b->decide(it, t, &why);
 		item_end(it, decided, &why);
 		if (decided == M2M_OK)
 			rc = item_put(it, t, err);
+		else if (it->writing)
+			rc = m2m_fail(err, decided, "%s", why.text);
 	}
 	return rc;
 }
@@ -267,16 +270,6 @@ static void batch_run(struct batch *b)
 	if (any)
 		batch_undone(b, rc, &err);
 	batch_end(b);
-}
-
-/* Read and open the root key of rel in a job. M2M_ENOENT: there is none. plain: what rk borrows. */
-static enum m2m_rc txn_rootkey(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
-			       struct m2m_secret *plain, struct rootkey *rk, uint64_t *generation, struct m2m_err *err)
-{
-	struct m2m_span sealed = { 0 };
-	enum m2m_rc rc = store_txn_get(t, MAS_T_ROOTKEY, mas_rel_span(rel), &sealed, err);
-
-	return rc == M2M_OK ? mas_rootkey_open(mas, rel, sealed, plain, rk, generation, err) : rc;
 }
 
 /* Decide that the record of rel is replaced by rk, sealed as the next generation. */
@@ -428,7 +421,7 @@ static enum m2m_rc supersede(struct item *it, struct store_txn *t, const uint8_t
 	struct m2m_secret plain = { 0 };
 	struct rootkey rk = { 0 };
 	uint64_t generation = 0;
-	enum m2m_rc rc = txn_rootkey(b->mas, t, old, &plain, &rk, &generation, err);
+	enum m2m_rc rc = mas_rootkey_txn(b->mas, t, old, &plain, &rk, &generation, err);
 
 	if (rc == M2M_ENOENT) {
 		rc = M2M_OK; /* pruned */
@@ -468,7 +461,7 @@ static enum m2m_rc push_decide(struct item *it, struct store_txn *t, struct m2m_
 {
 	struct m2m_secret plain = { 0 };
 	struct rootkey there = { 0 };
-	enum m2m_rc rc = txn_rootkey(it->batch->mas, t, it->rel, &plain, &there, NULL, err);
+	enum m2m_rc rc = mas_rootkey_txn(it->batch->mas, t, it->rel, &plain, &there, NULL, err);
 
 	if (rc == M2M_OK)
 		rc = push_again(it, &there, err);
@@ -531,24 +524,10 @@ void mas_push(struct mas *mas, const struct m2m_peer *peer, const struct m2m_kpr
 static enum m2m_rc revoke_decide(struct item *it, struct store_txn *t, struct m2m_err *err)
 {
 	const struct batch *b = it->batch;
-	struct m2m_secret plain = { 0 };
-	struct rootkey rk = { 0 };
-	uint64_t generation = 0;
-	enum m2m_rc rc = txn_rootkey(b->mas, t, it->rel, &plain, &rk, &generation, err);
+	const struct mas_revocation why = { .reason = b->reason, .now = b->now, .mtf = m2m_id_span(&b->mtf) };
+	bool revoked = false;
 
-	if (rc == M2M_ENOENT) {
-		rc = M2M_OK;
-	} else if (rc == M2M_OK && rk.state != ROOTKEY_REVOKED && m2m_span_equal(rk.mtf, m2m_id_span(&b->mtf))) {
-		rk.state = ROOTKEY_REVOKED;
-		rk.reason = b->reason;
-		rk.ended = b->now;
-		rk.grace_end = 0;
-		rootkey_wipe(&rk);
-		rc = replace(it, it->rel, &rk, generation, err);
-	}
-	rootkey_wipe(&rk);
-	m2m_secret_wipe(&plain);
-	return rc;
+	return mas_revoke_rootkey(b->mas, t, it->rel, &why, &revoked, &it->writing, err);
 }
 
 static void revoke_prepare(struct item *it, struct m2m_span name)

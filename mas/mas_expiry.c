@@ -23,6 +23,14 @@ enum m2m_rc mas_expiry_put(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], 
 	return store_txn_put(t, MAS_T_EXPIRY, m2m_span(key, sizeof(key)), m2m_span("", 0), err);
 }
 
+enum m2m_rc mas_expiry_del(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], int64_t expiry, struct m2m_err *err)
+{
+	uint8_t key[EXPIRY_KEY_LEN];
+
+	key_make(rel, expiry, key);
+	return store_txn_del(t, MAS_T_EXPIRY, m2m_span(key, sizeof(key)), err);
+}
+
 enum m2m_rc mas_expiry_look(struct store_view *v, const uint8_t rel[M2M_REL_LEN], int64_t expiry, struct m2m_err *err)
 {
 	uint8_t key[EXPIRY_KEY_LEN];

@@ -2,9 +2,11 @@
 /* mas.fdx: the MAS core as a freeDiameter extension. Its argument is the path of the configuration file.
  *
  * Handlers run on dispatch threads, several at once; answers are sent from the threads of the store and the audit log.
+ * A thread of ours ticks.
  * Entry and end run on freeDiameter's main thread while no dispatch thread does. */
 #include "config.h"
 
+#include "common/ticker.h"
 #include "dict/entry.h"
 #include "dict/node.h"
 #include "mas/mas.h"
@@ -15,6 +17,7 @@ struct server {
 	struct mas_conf conf;
 	struct dict_node *node;
 	struct mas *mas;
+	struct m2m_ticker *ticker;
 };
 
 static struct server *server;
@@ -50,12 +53,20 @@ static void on_skr(void *arg, struct dict_call *call)
 	mas_association_keys(s->mas, dict_call_peer(call), dict_call_request(call), on_keys, call);
 }
 
+static bool on_tick(void *arg, int64_t elapsed)
+{
+	const struct server *s = arg;
+
+	return mas_tend(s->mas, elapsed);
+}
+
 /* Everything that can be half-made: works after any step of start(). Requests under way are answered before the node
  * goes. */
 static void stop(struct server *s)
 {
 	if (!s)
 		return;
+	m2m_ticker_stop(s->ticker);
 	mas_close(s->mas);
 	dict_node_free(s->node);
 	mas_conf_free(&s->conf);
@@ -89,6 +100,8 @@ static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err
 		rc = dict_node_revocations(s->node, s->conf.crl, err);
 	if (rc == M2M_OK)
 		rc = mas_open(&s->conf, dict_node_identity(s->node), true, &dict_env, &s->mas, err);
+	if (rc == M2M_OK)
+		rc = m2m_ticker_start(on_tick, s, &s->ticker, err);
 	return rc == M2M_OK ? serve(s, err) : rc;
 }
 

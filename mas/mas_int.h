@@ -28,6 +28,8 @@ enum mas_rectype { MAS_R_ROOTKEY = 1, MAS_R_META = 2, MAS_R_OUTBOX = 3 };
 
 #define MAS_DECOYS 4096
 
+struct mas_prune;
+
 struct mas {
 	const struct mas_conf *conf;
 	const struct m2m_env *env;
@@ -38,6 +40,7 @@ struct mas {
 	struct outbox_at outbox;
 	struct assoc *assoc;	 /* NULL: opened without */
 	struct m2m_audit *audit; /* likewise */
+	struct mas_prune *prune; /* of the thread that calls mas_tend; NULL: likewise */
 	struct fuse **fuses;	 /* one per peer section, NULL where it has none; NULL: likewise */
 	/* A root key that nobody has: what is worked on when the one asked for is not there. */
 	uint8_t decoy_rel[M2M_REL_LEN];
@@ -70,14 +73,58 @@ enum m2m_rc mas_sealed_current(const struct mas *mas, struct m2m_span sealed, bo
 enum m2m_rc mas_rootkey_open(const struct mas *mas, const uint8_t rel[M2M_REL_LEN], struct m2m_span sealed,
 			     struct m2m_secret *plain, struct rootkey *rk, uint64_t *generation, struct m2m_err *err);
 
+/* The same, as it stands in a job. M2M_ENOENT: there is none. */
+enum m2m_rc mas_rootkey_txn(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
+			    struct m2m_secret *plain, struct rootkey *rk, uint64_t *generation, struct m2m_err *err);
+
+/* A record of table meta, opened; out: appended to. Errors: m2m_unseal's, store_fetch's (M2M_ENOENT). */
+enum m2m_rc mas_meta_open(const struct mas *mas, struct m2m_span key, struct m2m_span sealed, struct m2m_secret *out,
+			  struct m2m_err *err);
+enum m2m_rc mas_meta_load(const struct mas *mas, struct m2m_span key, struct m2m_secret *out, struct m2m_err *err);
+/* Seal and put one, in a job, so that a rotation cannot come in between. */
+enum m2m_rc mas_meta_put(const struct mas *mas, struct store_txn *t, struct m2m_span key, struct m2m_span plain,
+			 struct m2m_err *err);
+
+/* Why and when root keys are revoked. */
+struct mas_revocation {
+	uint32_t reason; /* enum m2m_revocation_reason */
+	int64_t now;
+	struct m2m_span mtf; /* only what this MTF pushed; absent: whoever did */
+};
+/* Revoke the root key of rel in a job: its record becomes a tombstone. One that is not there, is another MTF's or is
+ * revoked already changes nothing. revoked: out, whether this did it. writing: out, of a failure: it came while
+ * writing, so the job has to fail too; if false, nothing was written and the job may go on. Errors: mas_rootkey_open's,
+ * mas_rootkey_seal's, store_txn_put's. */
+enum m2m_rc mas_revoke_rootkey(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
+			       const struct mas_revocation *why, bool *revoked, bool *writing, struct m2m_err *err);
+
 /* Enter a root key into the index by expiry; in the transaction that puts its first record, since nothing that happens
  * to a root key later changes when it expires. Errors: store_txn_put's. */
 enum m2m_rc mas_expiry_put(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], int64_t expiry, struct m2m_err *err);
+
+/* Take one out of it. */
+enum m2m_rc mas_expiry_del(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], int64_t expiry, struct m2m_err *err);
 
 /* Is a root key in it? M2M_ENOENT: not under that time. */
 enum m2m_rc mas_expiry_look(struct store_view *v, const uint8_t rel[M2M_REL_LEN], int64_t expiry, struct m2m_err *err);
 /* Take an entry's key apart: the RelativeKeID in it, NULL if it is not the key of one. */
 const uint8_t *mas_expiry_parse(struct m2m_span key, int64_t *expiry);
+
+/* --- looking after what is kept (mas_tend) */
+
+/* Delete root keys that expired long enough ago (mas_prune.c). new: from the MAS's opening on, one thread. */
+enum m2m_rc mas_prune_new(struct mas_prune **out, struct m2m_err *err);
+void mas_prune_free(struct mas_prune *p); /* NULL does nothing */
+/* One step, at most a job. elapsed: s since the last. True: there is more to do. */
+bool mas_prune_step(struct mas *mas, int64_t elapsed);
+
+/* Notes of what the audit log is to hold of an operator's revocation (mas_note.c): a new one's name; put one, in the
+ * job that revokes, n at most MAS_REVOKE_BATCH. */
+enum m2m_rc mas_note_name(const struct mas *mas, struct m2m_id *out, struct m2m_err *err);
+enum m2m_rc mas_note_put(const struct mas *mas, struct store_txn *t, struct m2m_span name,
+			 const uint8_t (*rel)[M2M_REL_LEN], size_t n, struct m2m_err *err);
+/* Write one to the audit log, and drop it. True: there may be more. */
+bool mas_note_step(struct mas *mas);
 
 /* A file or folder of the store. M2M_ECONF: the path is too long. */
 #define MAS_PATH_MAX 4096

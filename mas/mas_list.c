@@ -105,7 +105,8 @@ static enum m2m_rc read_page(struct mas *mas, struct m2m_span from, struct page 
 	return rc;
 }
 
-enum m2m_rc mas_key_list(struct mas *mas, mas_key_each *each, void *arg, struct m2m_err *err)
+/* bad: counts the records that do not open; NULL: the first one ends the walk. */
+static enum m2m_rc walk(struct mas *mas, mas_key_each *each, void *arg, uint64_t *bad, struct m2m_err *err)
 {
 	uint8_t after[M2M_REL_LEN + 1] = { 0 }; /* a key and a zero: the least that comes after it */
 	struct m2m_span from = m2m_span(after, 0);
@@ -117,14 +118,30 @@ enum m2m_rc mas_key_list(struct mas *mas, mas_key_each *each, void *arg, struct 
 		size_t at = 0;
 
 		rc = read_page(mas, from, &p, err);
-		for (size_t i = 0; rc == M2M_OK && more && i < p.n; at += p.len[i++])
+		for (size_t i = 0; rc == M2M_OK && more && i < p.n; at += p.len[i++]) {
 			rc = show(mas, p.rel[i], m2m_span(p.octets.p + at, p.len[i]), each, arg, &more, err);
+			if (bad && (rc == M2M_ECORRUPT || rc == M2M_ESEALED || rc == M2M_EVERSION)) {
+				++*bad;
+				rc = M2M_OK;
+			}
+		}
 		if (p.n > 0)
 			memcpy(after, p.rel[p.n - 1], M2M_REL_LEN);
 		from = m2m_span(after, sizeof(after));
 	} while (rc == M2M_OK && more && p.n == PAGE);
 	m2m_secret_wipe(&p.octets);
 	return rc;
+}
+
+enum m2m_rc mas_key_list(struct mas *mas, mas_key_each *each, void *arg, struct m2m_err *err)
+{
+	return walk(mas, each, arg, NULL, err);
+}
+
+enum m2m_rc mas_key_list_good(struct mas *mas, mas_key_each *each, void *arg, uint64_t *bad, struct m2m_err *err)
+{
+	*bad = 0;
+	return walk(mas, each, arg, bad, err);
 }
 
 enum m2m_rc mas_key_show(struct mas *mas, struct m2m_span km_id, mas_key_each *each, void *arg, struct m2m_err *err)

@@ -49,6 +49,15 @@ enum m2m_rc mas_rootkey_open(const struct mas *mas, const uint8_t rel[M2M_REL_LE
 	return M2M_OK;
 }
 
+enum m2m_rc mas_rootkey_txn(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
+			    struct m2m_secret *plain, struct rootkey *rk, uint64_t *generation, struct m2m_err *err)
+{
+	struct m2m_span sealed = { 0 };
+	enum m2m_rc rc = store_txn_get(t, MAS_T_ROOTKEY, mas_rel_span(rel), &sealed, err);
+
+	return rc == M2M_OK ? mas_rootkey_open(mas, rel, sealed, plain, rk, generation, err) : rc;
+}
+
 enum m2m_rc mas_decoys_seal(struct mas *mas, const struct rootkey *rk, struct m2m_err *err)
 {
 	const struct m2m_seal_place at = place_of(mas->decoy_rel);
@@ -76,4 +85,43 @@ enum m2m_rc mas_sealed_current(const struct mas *mas, struct m2m_span sealed, bo
 	*current = m2m_sealed_term(sealed) == m2m_keyring_active_term(mas->keyring);
 	m2m_keyring_release(mas->keyring);
 	return M2M_OK;
+}
+
+/* --- table meta ---------------------------------------------------------- */
+
+static struct m2m_seal_place meta_place(struct m2m_span key)
+{
+	return (struct m2m_seal_place){ .table = "meta", .key = key, .rectype = MAS_R_META };
+}
+
+enum m2m_rc mas_meta_open(const struct mas *mas, struct m2m_span key, struct m2m_span sealed, struct m2m_secret *out,
+			  struct m2m_err *err)
+{
+	const struct m2m_seal_place at = meta_place(key);
+
+	return m2m_unseal(mas->keyring, &at, sealed, out, NULL, err);
+}
+
+enum m2m_rc mas_meta_load(const struct mas *mas, struct m2m_span key, struct m2m_secret *out, struct m2m_err *err)
+{
+	struct m2m_secret sealed = { 0 };
+	enum m2m_rc rc = store_fetch(mas->keys, MAS_T_META, key, &sealed, err);
+
+	if (rc == M2M_OK)
+		rc = mas_meta_open(mas, key, m2m_secret_span(&sealed), out, err);
+	m2m_secret_wipe(&sealed);
+	return rc;
+}
+
+enum m2m_rc mas_meta_put(const struct mas *mas, struct store_txn *t, struct m2m_span key, struct m2m_span plain,
+			 struct m2m_err *err)
+{
+	const struct m2m_seal_place at = meta_place(key);
+	struct m2m_secret sealed = { 0 };
+	enum m2m_rc rc = m2m_seal(mas->keyring, mas->env, &at, 0, plain, &sealed, err);
+
+	if (rc == M2M_OK)
+		rc = store_txn_put(t, MAS_T_META, key, m2m_secret_span(&sealed), err);
+	m2m_secret_wipe(&sealed);
+	return rc;
 }

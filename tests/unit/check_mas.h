@@ -72,5 +72,6 @@ Suite *view_suite(void);
 Suite *audit_suite(void);
 Suite *upgrade_suite(void);
 Suite *clock_suite(void);
+Suite *life_suite(void);
 
 #endif
