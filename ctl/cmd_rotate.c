@@ -6,34 +6,10 @@
 #include "config.h"
 
 #include <inttypes.h>
-#include <signal.h>
-#include <unistd.h>
 
 #include "common/keyring_edit.h"
 #include "ctl/ctl.h"
 #include "store/reseal.h"
-
-/* Set by the signal that asks for an end. */
-static volatile sig_atomic_t stopped;
-
-static void stop(int sig)
-{
-	(void)sig;
-	stopped = 1;
-}
-
-static bool progress_tell(void *arg, uint64_t done, uint64_t total)
-{
-	unsigned *last = (unsigned *)arg;
-	unsigned percent = total > 0 ? (unsigned)(100 * (done < total ? done : total) / total) : 100;
-
-	if (isatty(STDERR_FILENO) && percent != *last) {
-		fprintf(stderr, "\r%3u %%, %" PRIu64 " of %" PRIu64 " records%s", percent, done < total ? done : total,
-			total, percent == 100 ? "\n" : "");
-		*last = percent;
-	}
-	return !stopped;
-}
 
 /* What was asked for, and what came of it. */
 struct job {
@@ -57,20 +33,18 @@ static enum m2m_rc root_renew(const struct ctl_ring *r, bool dry, struct m2m_err
 static enum m2m_rc rotate(const struct ctl_ring *r, struct reseal *what, struct job *j, struct m2m_err *err)
 {
 	struct m2m_keyring_edit *e = NULL;
-	unsigned last = 101;
+	struct ctl_progress progress;
 	enum m2m_rc rc;
 
 	if (j->dry)
 		return reseal_count(what, &j->n, err);
 	rc = m2m_keyring_edit_begin(r->path, r->src, r->n, &m2m_env_system, &e, err);
-	what->progress = progress_tell;
-	what->arg = &last;
-	signal(SIGINT, stop);
-	signal(SIGTERM, stop);
+	what->progress = ctl_progress_tell;
+	what->arg = &progress;
+	ctl_progress_begin(&progress, "records");
 	if (rc == M2M_OK)
 		rc = reseal_rotate(e, what, &j->n, err);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
+	ctl_progress_end();
 	m2m_keyring_edit_end(e);
 	return rc;
 }

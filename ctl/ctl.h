@@ -44,6 +44,10 @@ enum ctl_opt {
 	CTL_DRY_RUN,
 	CTL_FIRST_KEY,
 	CTL_QUICK,
+	CTL_ENROLEE,
+	CTL_FILE,
+	CTL_PROVIDER,
+	CTL_REASON,
 	CTL_OPTIONS
 };
 #define CTL_BIT(opt) (1U << (opt))
@@ -133,10 +137,22 @@ void ctl_put_list(json_t *row, const char *key, const struct m2m_list *l);
 
 /* Revocation-Reason (doc/protocol.md, AVP 1109) in a word; NULL: 0, which is none. */
 const char *ctl_reason_text(uint32_t reason);
+/* The other way, by word or number. M2M_EINVAL. */
+enum m2m_rc ctl_reason_parse(const char *text, uint32_t *out, struct m2m_err *err);
 
 /* May that be done, which cannot be undone? --yes says so, else whoever sits at the terminal. question: without its
  * mark. M2M_EINVAL: nobody to ask; M2M_EDENIED: the answer was no. */
 enum m2m_rc ctl_confirm(const struct ctl_args *args, const char *question, struct m2m_err *err);
+
+/* Of work that takes long: how far it is, on a terminal. Until the end, SIGINT and SIGTERM make the next tell return
+ * false instead of ending the process. */
+struct ctl_progress {
+	const char *what; /* as in "of 300 root keys"; borrowed */
+	unsigned percent; /* told last; above 100: none yet */
+};
+void ctl_progress_begin(struct ctl_progress *p, const char *what);
+bool ctl_progress_tell(void *arg, uint64_t done, uint64_t total);
+void ctl_progress_end(void);
 
 /* Everything written so far has really been written? */
 enum m2m_rc ctl_flush(struct m2m_err *err);
@@ -222,6 +238,7 @@ enum m2m_rc ctl_host_conf_check(const char *path, ctl_finding *each, void *arg, 
 /* A ..._list is also the ..._show: it tells the one that is named. */
 ctl_run ctl_init, ctl_credential_add, ctl_credential_remove, ctl_credential_list, ctl_enrolee_add, ctl_enrolee_list,
 	ctl_enrolment_list, ctl_key_list, ctl_check_config, ctl_kek_list, ctl_kek_test, ctl_kek_add, ctl_kek_remove,
-	ctl_rotate, ctl_purge, ctl_backup, ctl_restore, ctl_check, ctl_upgrade, ctl_audit_verify, ctl_audit_name;
+	ctl_rotate, ctl_purge, ctl_backup, ctl_restore, ctl_check, ctl_upgrade, ctl_audit_verify, ctl_audit_name,
+	ctl_revoke;
 
 #endif

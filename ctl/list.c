@@ -251,13 +251,25 @@ void ctl_put_list(json_t *row, const char *key, const struct m2m_list *l)
 	json_object_set_new(row, key, a);
 }
 
+static const char *const reasons[] = { NULL, "unspecified", "compromise", "superseded", "decommissioned", "policy" };
+#define REASONS (sizeof(reasons) / sizeof(reasons[0]))
+
 const char *ctl_reason_text(uint32_t reason)
 {
-	static const char *const words[] = {
-		NULL, "unspecified", "compromise", "superseded", "decommissioned", "policy"
-	};
+	return reason < REASONS ? reasons[reason] : "unknown";
+}
 
-	return reason < sizeof(words) / sizeof(words[0]) ? words[reason] : "unknown";
+enum m2m_rc ctl_reason_parse(const char *text, uint32_t *out, struct m2m_err *err)
+{
+	for (uint32_t i = 1; i < REASONS; i++) {
+		if (strcmp(text, reasons[i]) == 0 || (text[0] == (char)('0' + i) && text[1] == '\0')) {
+			*out = i;
+			return M2M_OK;
+		}
+	}
+	return m2m_fail(err, M2M_EINVAL,
+			"--reason: unspecified, compromise, superseded, decommissioned or policy, "
+			"or its number, 1 to 5");
 }
 
 enum m2m_rc ctl_flush(struct m2m_err *err)

@@ -41,6 +41,12 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 	[CTL_FIRST_KEY] = { "--first-key", "HEX", false,
 			    "the key that signs the first checkpoint, as it was noted when the log was new" },
 	[CTL_QUICK] = { "--quick", NULL, true, "look at the pages and one record only, not at every record" },
+	[CTL_ENROLEE] = { "--enrolee", "ENROLEE-ID", true, "all keys of this node" },
+	[CTL_FILE] = { "--file", "LIST", false,
+		       "what this file names: a key or an Enrolee-Id a line, # begins a comment" },
+	[CTL_PROVIDER] = { "--provider", "FQDN", false, "all keys of this service provider's nodes" },
+	[CTL_REASON] = { "--reason", "REASON", false,
+			 "unspecified (without it), compromise, superseded, decommissioned, policy; or 1 to 5" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 };
 
@@ -122,6 +128,14 @@ const struct ctl_verb ctl_verbs[] = {
 	{ "key show", ctl_key_list, "KMID", 1, 1, MAS_OPTIONS | CTL_BIT(CTL_JSON),
 	  "show one root key (never the key itself)", NULL,
 	  "m2mctl key show 000102030405060708090a0b0c0d0e0f@mas.example.com" },
+	{ "revoke", ctl_revoke, "[KEY]", 0, 1,
+	  OPEN_OPTIONS | CTL_BIT(CTL_ENROLEE) | CTL_BIT(CTL_FILE) | CTL_BIT(CTL_PROVIDER) | CTL_BIT(CTL_REASON) |
+		  CTL_BIT(CTL_YES) | CTL_BIT(CTL_DRY_RUN),
+	  "revoke keys for good: one, a node's, those of a list, or all of a service provider",
+	  "KEY is a KmID. The server may run: it serves none of them from the end of the command on. A file with a bad "
+	  "line\n"
+	  "changes nothing; what it names that is not here is told, the rest is revoked, and the exit status is 1.",
+	  "m2mctl revoke --enrolee //sp.example.com/node-7 --reason compromise --mas /etc/m2m/mas.conf" },
 	{ "kek list", ctl_kek_list, "", 0, 0, RING_OPTIONS | CTL_BIT(CTL_JSON),
 	  "list the slots of a keyring: which key encryption keys open it", "Needs none of them, and so proves none.",
 	  "m2mctl kek list --mas /etc/m2m/mas.conf" },

@@ -177,8 +177,8 @@ bool mas_note_step(struct mas *mas)
 		rc = store_run(mas->keys, STORE_KEEPS, note_drop, &n, &err);
 	/* Sealed: a rotation came in between. */
 	if (rc != M2M_OK && rc != M2M_ENOENT && rc != M2M_ESEALED && !store_has_told(rc))
-		m2m_log_often(&mas->log_limit, mas->env, M2M_ERROR, NULL,
-			      "note of a revocation, for the audit log: %s", err.text);
+		m2m_log_often(&mas->log_limit, mas->env, M2M_ERROR, NULL, "note of a revocation, for the audit log: %s",
+			      err.text);
 	m2m_secret_wipe(&n.sealed);
 	m2m_secret_wipe(&plain);
 	return rc == M2M_OK;

@@ -17,8 +17,8 @@
 
 #define BATCH 256
 #define SPEED 60
-#define SAVE_S 3600  /* how far the limit goes without being stored */
-#define AGAIN_S 600  /* until what could not be deleted is tried again */
+#define SAVE_S 3600 /* how far the limit goes without being stored */
+#define AGAIN_S 600 /* until what could not be deleted is tried again */
 #define LIMIT_VERSION 1
 #define ENTRY_LEN (8 + M2M_REL_LEN)
 
