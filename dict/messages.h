@@ -26,6 +26,14 @@ enum m2m_revocation_reason {
 	M2M_REASON_POLICY,
 };
 
+/* Key-Event. Later versions may add. */
+enum m2m_key_event {
+	M2M_EVENT_REVOKED = 1,
+	M2M_EVENT_SUPERSEDED,
+	M2M_EVENT_EXPIRING,
+	M2M_EVENT_RESYNC,
+};
+
 /* What is common to requests. Filled on decoding; on encoding only dest_host (optional where the command says so) and
  * dest_realm are read, the rest is this host's. */
 struct m2m_request {

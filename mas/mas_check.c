@@ -38,20 +38,21 @@ static enum m2m_rc outlived_look(struct mas *mas, struct store_view *v, const st
 static enum m2m_rc indexes_look(struct mas *mas, struct store_view *v, struct m2m_span rel, const struct rootkey *rk,
 				struct m2m_err *err)
 {
-	struct m2m_span newest = { 0 };
+	struct m2m_span val = { 0 };
+	struct mas_line line;
 	enum m2m_rc rc = mas_expiry_look(v, rel.p, rk->expiry, err);
 
 	if (rc == M2M_ENOENT)
 		return m2m_fail(err, M2M_ECORRUPT, "has no entry in table expiry");
 	if (rc != M2M_OK || rk->state != ROOTKEY_ACTIVE)
 		return rc;
-	rc = store_get(v, MAS_T_ENROLEE, rk->enrolee, &newest, err);
+	rc = store_get(v, MAS_T_ENROLEE, rk->enrolee, &val, err);
 	if (rc == M2M_ENOENT)
 		return m2m_fail(err, M2M_ECORRUPT, "active, but its enrolee is not in table enrolee");
-	if (rc != M2M_OK || m2m_span_equal(newest, rel))
-		return rc;
 	/* A bad entry is told as that entry. */
-	return newest.n == M2M_REL_LEN ? outlived_look(mas, v, rk, newest, err) : M2M_OK;
+	if (rc != M2M_OK || !mas_line_parse(val, &line) || m2m_span_equal(mas_rel_span(line.rel[0]), rel))
+		return rc;
+	return outlived_look(mas, v, rk, mas_rel_span(line.rel[0]), err);
 }
 
 static enum m2m_rc rootkey_look(void *arg, struct store_view *v, struct m2m_span key, struct m2m_span val,
@@ -76,11 +77,12 @@ static enum m2m_rc enrolee_look(void *arg, struct store_view *v, struct m2m_span
 {
 	struct m2m_secret plain = { 0 };
 	struct rootkey rk = { 0 };
+	struct mas_line line;
 	enum m2m_rc rc;
 
-	if (val.n != M2M_REL_LEN)
+	if (!mas_line_parse(val, &line))
 		return m2m_fail(err, M2M_ECORRUPT, "has %zu octets", val.n);
-	rc = rootkey_of(arg, v, val, &plain, &rk, err);
+	rc = rootkey_of(arg, v, mas_rel_span(line.rel[0]), &plain, &rk, err);
 	if (rc == M2M_OK && !m2m_span_equal(rk.enrolee, key))
 		rc = m2m_fail(err, M2M_ECORRUPT, "names the root key of another enrolee");
 	else if (rc == M2M_OK && rk.state == ROOTKEY_SUPERSEDED)

@@ -23,10 +23,9 @@ struct item {
 	struct rootkey *rk;	  /* KPR: the key as pushed, its spans borrow from the request */
 	struct m2m_secret sealed; /* KPR: its record */
 	/* What the decision was, made again each time that the job runs: */
-	bool enter;		    /* KPR: the key is new, put it */
-	bool writing;		    /* a decision that failed had begun to write: the job is undone */
-	struct m2m_secret replaced; /* a record that is replaced; empty: none is */
-	uint8_t replaced_rel[M2M_REL_LEN];
+	bool enter;	      /* KPR: the key is new, put it */
+	struct mas_line line; /* likewise: of its enrolee */
+	bool writing;	      /* a decision that failed had begun to write: the job is undone */
 };
 
 /* Why a check refused: static text, NULL if none did; and the AVP that it is about. */
@@ -66,10 +65,8 @@ static void batch_free(struct batch *b)
 {
 	for (size_t i = 0; b->rks && i < b->n; i++)
 		rootkey_wipe(&b->rks[i]);
-	for (size_t i = 0; i < b->n; i++) {
+	for (size_t i = 0; i < b->n; i++)
 		m2m_secret_wipe(&b->items[i].sealed);
-		m2m_secret_wipe(&b->items[i].replaced);
-	}
 	free(b->rks);
 	free(b);
 }
@@ -204,17 +201,12 @@ static enum m2m_rc item_reseal(struct item *it, struct m2m_err *err)
 /* Put what was decided. The first failure undoes the job. */
 static enum m2m_rc item_put(struct item *it, struct store_txn *t, struct m2m_err *err)
 {
-	enum m2m_rc rc = M2M_OK;
+	enum m2m_rc rc = it->enter ? item_reseal(it, err) : M2M_OK;
 
-	if (it->replaced.n > 0)
-		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(it->replaced_rel), m2m_secret_span(&it->replaced),
-				   err);
-	if (rc == M2M_OK && it->enter)
-		rc = item_reseal(it, err);
 	if (rc == M2M_OK && it->enter)
 		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(it->rel), m2m_secret_span(&it->sealed), err);
 	if (rc == M2M_OK && it->enter)
-		rc = store_txn_put(t, MAS_T_ENROLEE, it->rk->enrolee, mas_rel_span(it->rel), err);
+		rc = mas_line_put(t, it->rk->enrolee, &it->line, err);
 	if (rc == M2M_OK && it->enter)
 		rc = mas_expiry_put(t, it->rel, it->rk->expiry, err);
 	return rc;
@@ -233,7 +225,6 @@ static enum m2m_rc batch_apply(void *arg, struct store_txn *t, struct m2m_err *e
 		if (!it->go)
 			continue;
 		it->enter = it->writing = false;
-		m2m_secret_reset(&it->replaced);
 		decided = b->decide(it, t, &why);
 		item_end(it, decided, &why);
 		if (decided == M2M_OK)
@@ -270,14 +261,6 @@ static void batch_run(struct batch *b)
 	if (any)
 		batch_undone(b, rc, &err);
 	batch_end(b);
-}
-
-/* Decide that the record of rel is replaced by rk, sealed as the next generation. */
-static enum m2m_rc replace(struct item *it, const uint8_t rel[M2M_REL_LEN], const struct rootkey *rk,
-			   uint64_t generation, struct m2m_err *err)
-{
-	memcpy(it->replaced_rel, rel, M2M_REL_LEN);
-	return mas_rootkey_seal(it->batch->mas, rel, rk, generation + 1, &it->replaced, err);
 }
 
 /* --- push ---------------------------------------------------------------- */
@@ -413,46 +396,11 @@ static enum m2m_rc push_again(const struct item *it, const struct rootkey *there
 	return same ? M2M_OK : m2m_fail(err, M2M_EEXIST, "this root key exists with other content");
 }
 
-/* The older root key of the enrolee gets its grace. One that has expired too: the clock may be wrong, and then that key
- * would be in use beside the new one as soon as it is right again. */
-static enum m2m_rc supersede(struct item *it, struct store_txn *t, const uint8_t old[M2M_REL_LEN], struct m2m_err *err)
-{
-	const struct batch *b = it->batch;
-	struct m2m_secret plain = { 0 };
-	struct rootkey rk = { 0 };
-	uint64_t generation = 0;
-	enum m2m_rc rc = mas_rootkey_txn(b->mas, t, old, &plain, &rk, &generation, err);
-
-	if (rc == M2M_ENOENT) {
-		rc = M2M_OK; /* pruned */
-	} else if (rc == M2M_OK && !m2m_span_equal(rk.enrolee, it->rk->enrolee)) {
-		rc = m2m_fail(err, M2M_ECORRUPT, "table enrolee names the root key of another enrolee");
-	} else if (rc == M2M_OK && rk.state == ROOTKEY_ACTIVE) {
-		rk.state = ROOTKEY_SUPERSEDED;
-		rk.reason = M2M_REASON_SUPERSEDED;
-		rk.ended = b->now;
-		rk.grace_end = b->now + b->mas->conf->supersede_grace;
-		rc = replace(it, old, &rk, generation, err);
-	}
-	rootkey_wipe(&rk);
-	m2m_secret_wipe(&plain);
-	return rc;
-}
-
 static enum m2m_rc push_new(struct item *it, struct store_txn *t, struct m2m_err *err)
 {
-	struct m2m_span val = { 0 };
-	uint8_t old[M2M_REL_LEN];
-	enum m2m_rc rc = store_txn_get(t, MAS_T_ENROLEE, it->rk->enrolee, &val, err);
+	const struct batch *b = it->batch;
+	enum m2m_rc rc = mas_follow(b->mas, t, it->rel, it->rk->enrolee, b->now, &it->line, &it->writing, err);
 
-	if (rc == M2M_OK && val.n != sizeof(old))
-		return m2m_fail(err, M2M_ECORRUPT, "table enrolee has a record of %zu octets", val.n);
-	if (rc == M2M_OK) {
-		memcpy(old, val.p, sizeof(old));
-		rc = supersede(it, t, old, err);
-	} else if (rc == M2M_ENOENT) {
-		rc = M2M_OK;
-	}
 	it->enter = rc == M2M_OK;
 	return rc;
 }

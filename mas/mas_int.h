@@ -16,7 +16,7 @@
 
 enum mas_table {
 	MAS_T_ROOTKEY, /* RelativeKeID -> sealed root key record */
-	MAS_T_ENROLEE, /* Enrolee-Id -> RelativeKeID of its current root key */
+	MAS_T_ENROLEE, /* Enrolee-Id -> RelativeKeIDs of its newest root keys (struct mas_line) */
 	MAS_T_META,    /* "mas-id" -> sealed MAS-ID */
 	MAS_T_EXPIRY,  /* expiry and RelativeKeID of every root key record -> nothing (mas_expiry.c) */
 	MAS_T_OUTBOX,  /* what is owed to peers (store/outbox.h) */
@@ -85,16 +85,43 @@ enum m2m_rc mas_meta_load(const struct mas *mas, struct m2m_span key, struct m2m
 enum m2m_rc mas_meta_put(const struct mas *mas, struct store_txn *t, struct m2m_span key, struct m2m_span plain,
 			 struct m2m_err *err);
 
+/* Owe each peer that is configured as one of the targets a KNR about a key, in a job. What cannot be written is logged;
+ * the key ends all the same. */
+struct mas_notice {
+	uint32_t event, reason; /* Key-Event, Revocation-Reason (0: none) */
+	int64_t now;
+};
+void mas_tell_holders(const struct mas *mas, struct store_txn *t, struct m2m_span name, const struct m2m_list *targets,
+		      const struct mas_notice *notice);
+
+/* A record of table enrolee: its newest root key, then those that it followed, newest first; not all of them need be
+ * there any more. */
+#define MAS_LINE_MAX 8
+struct mas_line {
+	size_t n;
+	uint8_t rel[MAS_LINE_MAX][M2M_REL_LEN];
+};
+/* False: it is none. */
+bool mas_line_parse(struct m2m_span val, struct mas_line *out);
+enum m2m_rc mas_line_put(struct store_txn *t, struct m2m_span enrolee, const struct mas_line *line,
+			 struct m2m_err *err);
+
+/* A new root key of an enrolee: the one before it is superseded, and its holders are told. line: out, what is to be put
+ * with it. writing: out, of a failure: it came while writing, so the job has to fail too; if false, nothing was written
+ * and the job may go on. Errors: mas_rootkey_open's, mas_rootkey_seal's, store_txn_put's. */
+enum m2m_rc mas_follow(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
+		       struct m2m_span enrolee, int64_t now, struct mas_line *line, bool *writing, struct m2m_err *err);
+
 /* Why and when root keys are revoked. */
 struct mas_revocation {
 	uint32_t reason; /* enum m2m_revocation_reason */
 	int64_t now;
 	struct m2m_span mtf; /* only what this MTF pushed; absent: whoever did */
 };
-/* Revoke the root key of rel in a job: its record becomes a tombstone. One that is not there, is another MTF's or is
- * revoked already changes nothing. revoked: out, whether this did it. writing: out, of a failure: it came while
- * writing, so the job has to fail too; if false, nothing was written and the job may go on. Errors: mas_rootkey_open's,
- * mas_rootkey_seal's, store_txn_put's. */
+/* Revoke the root key of rel in a job: its record becomes a tombstone, its holders are told. One that is not there, is
+ * another MTF's or is revoked already changes nothing. The newest of its enrolee, by its MTF for reason 1, is taken
+ * back: the one that it followed, if still in its grace, is active again. revoked: out, whether this did it. writing:
+ * as above. Errors: likewise. */
 enum m2m_rc mas_revoke_rootkey(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
 			       const struct mas_revocation *why, bool *revoked, bool *writing, struct m2m_err *err);
 

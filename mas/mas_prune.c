@@ -231,7 +231,7 @@ static enum m2m_rc item_delete(const struct item *it, struct store_txn *t, struc
 	rc = M2M_OK;
 	if (enrolee.n > 0) {
 		rc = store_txn_get(t, MAS_T_ENROLEE, enrolee, &val, err);
-		names = rc == M2M_OK && m2m_span_equal(val, rel);
+		names = rc == M2M_OK && val.n >= rel.n && memcmp(val.p, rel.p, rel.n) == 0; /* the newest */
 		rc = rc == M2M_ENOENT ? M2M_OK : rc;
 	}
 	if (rc == M2M_OK && names)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Revoking root keys: what a KRR and the operator's hand have in common, and the latter. What the operator's tool
- * revokes beside a running server leaves a note, in the same transaction, of what the audit log is to hold: the log is
- * the server's. Thread-safe. */
+/* Revoking root keys by the operator's hand. What the tool revokes beside a running server leaves a note, in the same
+ * transaction, of what the audit log is to hold: the log is the server's. Thread-safe. */
 #include "config.h"
 
 #include "mas/mas_int.h"
@@ -10,35 +9,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-
-enum m2m_rc mas_revoke_rootkey(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
-			       const struct mas_revocation *why, bool *revoked, bool *writing, struct m2m_err *err)
-{
-	struct m2m_secret plain = { 0 }, sealed = { 0 };
-	struct rootkey rk = { 0 };
-	uint64_t generation = 0;
-	enum m2m_rc rc = mas_rootkey_txn(mas, t, rel, &plain, &rk, &generation, err);
-
-	*revoked = *writing = false;
-	if (rc != M2M_OK || rk.state == ROOTKEY_REVOKED || (why->mtf.p && !m2m_span_equal(rk.mtf, why->mtf)))
-		goto out;
-	rk.state = ROOTKEY_REVOKED;
-	rk.reason = why->reason;
-	rk.ended = why->now;
-	rk.grace_end = 0;
-	rootkey_wipe(&rk);
-	rc = mas_rootkey_seal(mas, rel, &rk, generation + 1, &sealed, err);
-	if (rc == M2M_OK) {
-		*writing = true;
-		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(rel), m2m_secret_span(&sealed), err);
-	}
-	*revoked = rc == M2M_OK;
-out:
-	rootkey_wipe(&rk);
-	m2m_secret_wipe(&plain);
-	m2m_secret_wipe(&sealed);
-	return rc == M2M_ENOENT ? M2M_OK : rc;
-}
 
 /* --- by the operator ------------------------------------------------------ */
 

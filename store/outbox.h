@@ -65,7 +65,8 @@ typedef bool outbox_each(void *arg, const struct outbox_info *info);
  * record does not open, the text names it | the store's. */
 enum m2m_rc outbox_list(const struct outbox_at *at, outbox_each *each, void *arg, struct m2m_err *err);
 
-/* A store_look (store/check.h) whose arg is the outbox_at: does the record open, and does the peer's fit its entries? */
+/* A store_look (store/check.h) whose arg is the outbox_at: does the record open, and does the peer's fit its entries?
+ */
 enum m2m_rc outbox_look(void *arg, struct store_view *v, struct m2m_span key, struct m2m_span val, struct m2m_err *err);
 /* How an operator knows a record: the peer, and the sequence. */
 void outbox_name(struct m2m_span key, struct m2m_id *text);

@@ -579,6 +579,7 @@ int main(void)
 	sr = srunner_create(open_suite());
 	srunner_add_suite(sr, push_suite());
 	srunner_add_suite(sr, sak_suite());
+	srunner_add_suite(sr, end_suite());
 	srunner_add_suite(sr, fuse_suite());
 	srunner_add_suite(sr, view_suite());
 	srunner_add_suite(sr, audit_suite());

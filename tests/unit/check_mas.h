@@ -73,5 +73,6 @@ Suite *audit_suite(void);
 Suite *upgrade_suite(void);
 Suite *clock_suite(void);
 Suite *life_suite(void);
+Suite *end_suite(void);
 
 #endif

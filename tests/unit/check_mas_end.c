@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The end of root keys: who is owed a notification of it, and what becomes of the key before one that is taken back. */
+#include "config.h"
+
+#include "check_mas.h"
+
+#include "mas/mas_int.h"
+#include "store/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SAME "//sp.example.com/same"
+
+static struct m2m_peer peers[5];
+static char *both[] = { (char *)(uintptr_t)TARGET, (char *)(uintptr_t)TARGET2 };
+
+/* csf is TARGET, csf-2 is TARGET2, csf-3 is both, MTF and csf-4 (a CSF that is no CSE, but has the id) are neither. */
+static void up(void)
+{
+	world_make();
+	peers[0] = w.mtf;
+	peers[1] = w.cse;
+	peers[2] = w.cse2;
+	peers[3] = w.cse;
+	peers[3].host = (char *)(uintptr_t) "CSF-3.example.com";
+	peers[3].cse_ids = (struct m2m_conf_strings){ 2, both };
+	peers[4] = w.cse;
+	peers[4].host = (char *)(uintptr_t) "csf-4.example.com";
+	peers[4].roles = M2M_ROLE_CSF;
+	w.conf.peers = (struct m2m_conf_sections){ 5, peers };
+	ck_assert_int_eq(mas_init_store(&w.conf, &w.env, NULL), M2M_OK);
+	ck_assert_int_eq(mas_open(&w.conf, MAS, true, &w.env, &w.mas, NULL), M2M_OK);
+}
+
+/* --- what is owed --------------------------------------------------------- */
+
+static char owed[1024];
+
+static bool note(void *arg, const struct outbox_info *info)
+{
+	size_t *at = arg;
+	const struct outbox_debt *d = &info->debt;
+
+	ck_assert_int_eq(d->command, OUTBOX_KNR);
+	ck_assert(!info->held);
+	ck_assert_int_eq(d->owed, w.now);
+	/* the peer's number, the event, the reason, the key's number */
+	*at += (size_t)snprintf(owed + *at, sizeof(owed) - *at, "%.*s:%u/%u:%.2s ", (int)(d->peer.n - 12),
+				(const char *)d->peer.p, d->event, d->reason, (const char *)d->name.p);
+	ck_assert_uint_lt(*at, sizeof(owed));
+	return true;
+}
+
+/* All that is owed, as one line. */
+static const char *all_owed(void)
+{
+	struct m2m_err err = { 0 };
+	size_t at = 0;
+
+	owed[0] = '\0';
+	ck_assert_msg(outbox_list(mas_outbox(w.mas), note, &at, &err) == M2M_OK, "%s", err.text);
+	return owed;
+}
+
+static void tell_bad(void *arg, const char *table, const char *name, const char *why)
+{
+	(void)arg;
+	fprintf(stderr, "%s %s: %s\n", table, name, why);
+}
+
+static void down(void)
+{
+	const struct store_told told = { .bad = tell_bad };
+	uint64_t good = 0, bad = 0;
+
+	ck_assert_int_eq(mas_check_store(w.mas, &told, &good, &bad, NULL), M2M_OK);
+	ck_assert_uint_eq(bad, 0);
+	ck_assert_uint_eq(w.errors, 0);
+	world_down();
+}
+
+static uint32_t revoke_for(const struct m2m_peer *peer, unsigned i, uint32_t reason)
+{
+	const struct m2m_krr req = { .reason = reason, .n = 1, .name = { km_id(i) } };
+
+	return revoke_keys(peer, &req)->head.result;
+}
+
+START_TEST(test_holders_of_a_revoked_key)
+{
+	struct m2m_kpr *req = good_kpr(2);
+
+	req->key[1].targets = (struct m2m_list){ 1, { m2m_span_str(TARGET2) } };
+	ck_assert_uint_eq(push_keys(&w.mtf, req)->head.result, DIAMETER_SUCCESS);
+	ck_assert_str_eq(all_owed(), "");
+	ck_assert_uint_eq(revoke_for(&w.mtf, 1, M2M_REASON_COMPROMISE), DIAMETER_SUCCESS);
+	ck_assert_str_eq(all_owed(), "csf-2:1/2:01 csf-3:1/2:01 ");
+	ck_assert_uint_eq(revoke_for(&w.mtf, 0, M2M_REASON_POLICY), DIAMETER_SUCCESS);
+	ck_assert_str_eq(all_owed(), "csf-2:1/2:01 csf-3:1/2:01 csf-3:1/5:00 csf:1/5:00 ");
+	/* again: nothing new */
+	ck_assert_uint_eq(revoke_for(&w.mtf, 0, M2M_REASON_POLICY), DIAMETER_SUCCESS);
+	ck_assert_str_eq(all_owed(), "csf-2:1/2:01 csf-3:1/2:01 csf-3:1/5:00 csf:1/5:00 ");
+	world_reopen();
+	ck_assert_str_eq(all_owed(), "csf-2:1/2:01 csf-3:1/2:01 csf-3:1/5:00 csf:1/5:00 ");
+}
+END_TEST
+
+/* A target that the key names and a peer is twice over is told once. */
+START_TEST(test_holder_of_two_targets)
+{
+	struct m2m_kpr *req = good_kpr(1);
+
+	req->key[0].targets = (struct m2m_list){ 2, { m2m_span_str(TARGET2), m2m_span_str(TARGET) } };
+	ck_assert_uint_eq(push_keys(&w.mtf, req)->head.result, DIAMETER_SUCCESS);
+	ck_assert_uint_eq(revoke_for(&w.mtf, 0, M2M_REASON_DECOMMISSIONED), DIAMETER_SUCCESS);
+	ck_assert_str_eq(all_owed(), "csf-2:1/4:00 csf-3:1/4:00 csf:1/4:00 ");
+}
+END_TEST
+
+START_TEST(test_nobody_is_told_of_what_did_not_end)
+{
+	ck_assert_uint_eq(push_one(1, NULL), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(revoke_for(&w.mtf2, 1, M2M_REASON_COMPROMISE), DIAMETER_SUCCESS); /* another MTF's */
+	ck_assert_uint_eq(revoke_for(&w.mtf, 2, M2M_REASON_COMPROMISE), DIAMETER_SUCCESS);  /* not there */
+	ck_assert_uint_eq(revoke_for(&w.mtf, 1, 6), DIAMETER_INVALID_AVP_VALUE);
+	ck_assert_str_eq(all_owed(), "");
+}
+END_TEST
+
+START_TEST(test_superseded)
+{
+	ck_assert_uint_eq(push_one(1, SAME), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(push_one(2, SAME), DIAMETER_SUCCESS);
+	ck_assert_str_eq(all_owed(), "csf-3:2/3:01 csf:2/3:01 ");
+	ck_assert_uint_eq(push_one(2, SAME), DIAMETER_SUCCESS); /* the same again */
+	ck_assert_str_eq(all_owed(), "csf-3:2/3:01 csf:2/3:01 ");
+	ck_assert_uint_eq(revoke_for(&w.mtf, 1, M2M_REASON_COMPROMISE), DIAMETER_SUCCESS);
+	ck_assert_str_eq(all_owed(), "csf-3:2/3:01 csf-3:1/2:01 csf:2/3:01 csf:1/2:01 ");
+	ck_assert_int_eq(state_of(2, NULL), MAS_KEY_ACTIVE);
+}
+END_TEST
+
+/* --- taking back ---------------------------------------------------------- */
+
+static void enrolled(unsigned n)
+{
+	for (unsigned i = 1; i <= n; i++) {
+		ck_assert_uint_eq(push_one(i, SAME), DIAMETER_SUCCESS);
+		ck_assert_int_eq(state_of(i, NULL), MAS_KEY_ACTIVE);
+	}
+}
+
+START_TEST(test_taken_back)
+{
+	struct mas_key_info info;
+	uint32_t rest = 0;
+
+	enrolled(2);
+	w.now += 60;
+	ck_assert_uint_eq(revoke_for(&w.mtf, 2, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(2, NULL), MAS_KEY_REVOKED);
+	ck_assert_int_eq(state_of(1, &info), MAS_KEY_ACTIVE);
+	ck_assert(info.ended == 0 && info.reason == 0);
+	w.now += w.conf.supersede_grace + 1; /* it would be over */
+	ck_assert_uint_eq(ask(ki_of(1, 1, 1), &rest), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(rest, 3600);
+	ck_assert_uint_eq(push_one(2, SAME), M2M_KEY_CONFLICT);
+	ck_assert_uint_eq(push_one(3, SAME), DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(1, NULL), MAS_KEY_SUPERSEDED);
+}
+END_TEST
+
+START_TEST(test_holders_of_what_serves_on)
+{
+	enrolled(2);
+	ck_assert_uint_eq(revoke_for(&w.mtf, 2, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	ck_assert_str_eq(all_owed(), "csf-3:2/3:01 csf-3:1/1:02 csf-3:4/0:01 csf:2/3:01 csf:1/1:02 csf:4/0:01 ");
+}
+END_TEST
+
+/* Enrolments failed one after the other, and they are taken back in any order. */
+START_TEST(test_taken_back_in_a_row)
+{
+	static const unsigned order[][3] = { { 4, 3, 2 }, { 2, 3, 4 }, { 3, 4, 2 }, { 2, 4, 3 }, { 3, 2, 4 } };
+
+	enrolled(4);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(revoke_for(&w.mtf, order[_i][i], M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(1, NULL), MAS_KEY_ACTIVE);
+	for (unsigned i = 2; i <= 4; i++)
+		ck_assert_int_eq(state_of(i, NULL), MAS_KEY_REVOKED);
+	ck_assert_uint_eq(push_one(5, SAME), DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(1, NULL), MAS_KEY_SUPERSEDED);
+	ck_assert_uint_eq(revoke_for(&w.mtf, 5, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(1, NULL), MAS_KEY_ACTIVE);
+}
+END_TEST
+
+/* What was revoked for cause, or is over, does not come back; nor by who only wants the newest revoked. */
+START_TEST(test_not_taken_back)
+{
+	enrolled(3);
+	switch (_i) {
+	case 0: /* a reason that is none of taking back */
+		ck_assert_uint_eq(revoke_for(&w.mtf, 3, M2M_REASON_COMPROMISE), DIAMETER_SUCCESS);
+		break;
+	case 1: /* not the newest */
+		ck_assert_uint_eq(revoke_for(&w.mtf, 2, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+		break;
+	case 2: /* the one before it was revoked for cause */
+		ck_assert_uint_eq(revoke_for(&w.mtf, 2, M2M_REASON_COMPROMISE), DIAMETER_SUCCESS);
+		ck_assert_uint_eq(revoke_for(&w.mtf, 3, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+		break;
+	case 3: /* its grace is over */
+		w.now += w.conf.supersede_grace;
+		ck_assert_uint_eq(revoke_for(&w.mtf, 3, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+		break;
+	default: /* another MTF asks */
+		ck_assert_uint_eq(revoke_for(&w.mtf2, 3, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+		break;
+	}
+	ck_assert_int_ne(state_of(1, NULL), MAS_KEY_ACTIVE);
+	ck_assert_int_ne(state_of(2, NULL), MAS_KEY_ACTIVE);
+	if (_i == 1 || _i == 4)
+		ck_assert_int_eq(state_of(3, NULL), MAS_KEY_ACTIVE);
+	w.now = NOW; /* for the last look: what is owed was owed then */
+}
+END_TEST
+
+/* Of many in a row as many are known as a record has room for. */
+START_TEST(test_long_row)
+{
+	enrolled(20);
+	for (unsigned i = 20; i > 14; i--)
+		ck_assert_uint_eq(revoke_for(&w.mtf, i, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(14, NULL), MAS_KEY_ACTIVE);
+	for (unsigned i = 14; i > 12; i--)
+		ck_assert_uint_eq(revoke_for(&w.mtf, i, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(12, NULL), MAS_KEY_SUPERSEDED);
+}
+END_TEST
+
+Suite *end_suite(void)
+{
+	Suite *s = suite_create("end");
+	TCase *tc = tcase_create("end");
+
+	tcase_add_checked_fixture(tc, up, down);
+	tcase_add_test(tc, test_holders_of_a_revoked_key);
+	tcase_add_test(tc, test_holder_of_two_targets);
+	tcase_add_test(tc, test_nobody_is_told_of_what_did_not_end);
+	tcase_add_test(tc, test_superseded);
+	tcase_add_test(tc, test_taken_back);
+	tcase_add_test(tc, test_holders_of_what_serves_on);
+	tcase_add_loop_test(tc, test_taken_back_in_a_row, 0, 5);
+	tcase_add_loop_test(tc, test_not_taken_back, 0, 5);
+	tcase_add_test(tc, test_long_row);
+	suite_add_tcase(s, tc);
+	return s;
+}
