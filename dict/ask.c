@@ -19,6 +19,7 @@ struct question {
 	uint64_t id;
 	enum m2m_cmd cmd;
 	unsigned roles;
+	bool self;		 /* this host itself was asked */
 	struct m2m_id dest_host; /* n == 0: any */
 	int64_t deadline_ms;	 /* monotonic */
 	dict_answered *done;
@@ -140,6 +141,7 @@ void dict_ask_close(struct dict_node *node)
 	if (node->timer_runs)
 		pthread_join(node->timer, NULL);
 	node->timer_runs = false;
+	dict_self_close(node);
 	pthread_mutex_lock(&node->lock);
 	left = table_take_due(node, 0, true);
 	pthread_mutex_unlock(&node->lock);
@@ -194,7 +196,7 @@ static enum m2m_rc check_who(struct dict_node *node, const struct question *q, s
 	const char *name = m2m_cmds[q->cmd].name;
 	struct m2m_span origin = m2m_msg_octets(msg, M2M_AVP_ORIGIN_HOST);
 	struct link link;
-	const struct m2m_peer *source = dict_link_source(node, msg, &link), *who;
+	const struct m2m_peer *source = q->self ? dict_self_peer(node) : dict_link_source(node, msg, &link), *who;
 
 	if (!source)
 		return m2m_fail(err, M2M_EPEER,
@@ -259,33 +261,30 @@ static enum m2m_rc read_answer(struct dict_node *node, const struct question *q,
 	return rc;
 }
 
-static void discard(struct msg *msg)
+/* q: NULL if it had its end. */
+static void answered(struct dict_node *node, struct question *q, struct msg *msg)
 {
-	struct msg *query = NULL;
+	struct m2m_err err = { 0 };
+	void *out = NULL;
+	enum m2m_rc rc;
 
-	if (fd_msg_answ_getq(msg, &query) == 0 && query)
-		m2m_msg_wipe(query);
-	m2m_msg_wipe(msg);
-	fd_msg_free(msg);
+	if (!q)
+		return;
+	out = malloc(m2m_cmds[q->cmd].answer.size);
+	rc = out ? read_answer(node, q, msg, out, &err)
+		 : m2m_fail(&err, M2M_ENOMEM, "%s-Answer: out of memory", m2m_cmds[q->cmd].name);
+	finish(q, rc, rc ? NULL : out, &err);
+	free(out);
 }
 
 static void on_answer(void *data, struct msg **msg)
 {
 	struct dict_node *node = NULL;
 	struct question *q = callback_enter(data, &node);
-	struct m2m_err err = { 0 };
-	void *out = NULL;
-	enum m2m_rc rc;
 
-	if (q) {
-		out = malloc(m2m_cmds[q->cmd].answer.size);
-		rc = out ? read_answer(node, q, *msg, out, &err)
-			 : m2m_fail(&err, M2M_ENOMEM, "%s-Answer: out of memory", m2m_cmds[q->cmd].name);
-		finish(q, rc, rc ? NULL : out, &err);
-	}
-	free(out);
+	answered(node, q, *msg);
 	callback_leave(node);
-	discard(*msg);
+	m2m_msg_discard(*msg);
 	*msg = NULL;
 }
 
@@ -298,9 +297,34 @@ static void on_expiry(void *data, DiamId_t sent_to, size_t n, struct msg **msg)
 	if (q)
 		time_out(q, "no answer");
 	callback_leave(node);
-	m2m_msg_wipe(*msg);
-	fd_msg_free(*msg);
+	m2m_msg_discard(*msg);
 	*msg = NULL;
+}
+
+static struct question *take(struct dict_node *node, uint64_t id)
+{
+	struct question *q;
+
+	pthread_mutex_lock(&node->lock);
+	q = table_take(node, id);
+	pthread_mutex_unlock(&node->lock);
+	return q;
+}
+
+void dict_ask_answered(struct dict_node *node, uint64_t id, struct msg *msg)
+{
+	answered(node, take(node, id), msg);
+}
+
+void dict_ask_failed(struct dict_node *node, uint64_t id, const char *why)
+{
+	struct question *q = take(node, id);
+	struct m2m_err err = { 0 };
+
+	if (!q)
+		return;
+	m2m_fail(&err, M2M_EPEER, "%s-Request: %s", m2m_cmds[q->cmd].name, why);
+	finish(q, M2M_EPEER, NULL, &err);
 }
 
 /* --- where to --------------------------------------------------------------------------------------------------- */
@@ -420,47 +444,66 @@ static enum m2m_rc enrol(struct dict_node *node, struct question *q, uint64_t *i
 	return rc;
 }
 
-static enum m2m_rc ask_send(struct dict_node *node, struct msg *msg, uint64_t id, int timeout_ms, enum m2m_cmd cmd,
-			    struct m2m_err *err)
+/* False: the message is still the caller's. */
+static bool host_send(struct msg *msg, uint64_t id, int timeout_ms)
 {
 	struct timespec until;
-	struct question *q;
 	int64_t us = dict_env.now_us(NULL) + (int64_t)timeout_ms * 1000;
 
 	until.tv_sec = us / 1000000;
 	until.tv_nsec = us % 1000000 * 1000;
-	if (fd_msg_send_timeout(&msg, on_answer, (void *)(uintptr_t)id, on_expiry, &until) == 0)
-		return M2M_OK;
-	pthread_mutex_lock(&node->lock);
-	q = table_take(node, id);
-	pthread_mutex_unlock(&node->lock);
-	m2m_msg_wipe(msg);
-	fd_msg_free(msg);
+	return fd_msg_send_timeout(&msg, on_answer, (void *)(uintptr_t)id, on_expiry, &until) == 0;
+}
+
+/* The end of a question that was not sent. */
+static enum m2m_rc not_sent(struct dict_node *node, struct msg *msg, uint64_t id, enum m2m_cmd cmd, struct m2m_err *err)
+{
+	struct question *q = take(node, id);
+
+	m2m_msg_discard(msg);
 	if (!q)
 		return M2M_OK; /* it had its callback in the meantime */
 	free(q);
 	return m2m_fail(err, M2M_EBUSY, "%s-Request: the host does not take it", m2m_cmds[cmd].name);
 }
 
+/* Of itself this host asks only what the section of its own name lets it. */
+static enum m2m_rc check_self(const struct dict_node *node, enum m2m_cmd cmd, unsigned roles, struct m2m_err *err)
+{
+	const struct m2m_peer *own = dict_self_peer(node);
+
+	if (own && own->roles & roles)
+		return M2M_OK;
+	return m2m_fail(err, M2M_EDENIED,
+			"%s-Request: to this host itself, which has no peer section with the role for it",
+			m2m_cmds[cmd].name);
+}
+
 enum m2m_rc dict_request(struct dict_node *node, enum m2m_cmd cmd, unsigned roles, const void *req, int timeout_ms,
 			 dict_answered *done, void *arg, struct m2m_err *err)
 {
+	bool self = dict_self_is_asked(node, roles, req);
 	struct question *q = NULL;
 	struct msg *msg = NULL;
 	uint64_t id = 0;
 	enum m2m_rc rc = dict_node_advertise(node, cmd, err);
 
+	if (!rc && self)
+		rc = check_self(node, cmd, roles, err);
 	if (!rc)
 		rc = request_new(node, cmd, req, &msg, err);
 	if (rc)
 		return rc;
 	q = question_new(cmd, roles, req, timeout_ms, done, arg);
+	if (q)
+		q->self = self;
 	rc = q ? enrol(node, q, &id, err) : m2m_fail(err, M2M_ENOMEM, "%s-Request: out of memory", m2m_cmds[cmd].name);
 	if (rc) {
 		free(q);
-		m2m_msg_wipe(msg);
-		fd_msg_free(msg);
+		m2m_msg_discard(msg);
 		return rc;
 	}
-	return ask_send(node, msg, id, timeout_ms, cmd, err);
+	if (self ? dict_self_send(node, msg, id) : host_send(msg, id, timeout_ms))
+		return M2M_OK;
+	return not_sent(node, msg, id, cmd, err);
 }

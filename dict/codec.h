@@ -60,6 +60,8 @@ struct m2m_span m2m_msg_octets(struct msg *msg, enum m2m_avp which);
 
 /* Overwrite the octets of every secret AVP. */
 void m2m_msg_wipe(struct msg *msg);
+/* Wipe and free a message; an answer, with its request. */
+void m2m_msg_discard(struct msg *msg);
 
 /* Time (RFC 6733 4.3.1): NTP's seconds in 4 octets, taken as 1968 to 2104. False: not in that range. */
 bool m2m_time_encode(int64_t t, uint8_t out[4]);

@@ -32,6 +32,8 @@ static gnutls_x509_crt_t shown(const struct peer_info *info)
 static const char *objection(struct dict_node *node, const struct m2m_peer *section, const struct peer_info *info,
 			     gnutls_x509_crt_t crt)
 {
+	if (m2m_fqdn_equal(m2m_span(info->pi_diamid, info->pi_diamidlen), m2m_id_span(&node->host)))
+		return "it has this host's own name";
 	if (!crt)
 		return "it shows no certificate";
 	if (!m2m_cert_names(crt, m2m_span(info->pi_diamid, info->pi_diamidlen)))

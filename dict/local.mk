@@ -13,7 +13,7 @@ dict_dict_m2m_la_SOURCES = dict/dict_fd.c dict/entry.h dict/fd_dict.c dict/fd_di
 	dict/flow.c dict/flow.h dict/guard.c dict/guard.h dict/hooks.c dict/hooks.h dict/mend.c dict/mend.h dict/host_log.c dict/host_log.h common/env.c common/env.h common/log_limit.c common/log_limit.h \
 	dict/msg.c dict/offender.c dict/offender.h common/err.c common/err.h common/secret.c common/secret.h
 dict_dict_m2m_la_CFLAGS = $(AM_CFLAGS) -fexceptions $(CRYPTO_CFLAGS)
-dict_dict_m2m_la_LDFLAGS = $(EXTENSION_LDFLAGS) -Wl,-z,nodelete
+dict_dict_m2m_la_LDFLAGS = $(EXTENSION_LDFLAGS)
 dict_dict_m2m_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(AX_PTHREAD_LIBS)
 
 # The dictionary for other stacks, made from the same table.
@@ -34,6 +34,6 @@ $(nodist_erlang_DATA): dict/dictgen$(EXEEXT)
 noinst_LTLIBRARIES += dict/libdict.la
 dict_libdict_la_SOURCES = dict/codec.h dict/codec_int.h dict/decode.c dict/encode.c dict/msg.c dict/failed_avp.c dict/fd_dict.c \
 	dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h dict/node.h dict/entry.h \
-	dict/node_int.h dict/node.c dict/links.c dict/serve.c dict/ask.c dict/cert.c dict/cert.h dict/crl.c dict/crl.h
+	dict/node_int.h dict/node.c dict/links.c dict/serve.c dict/ask.c dict/self.c dict/cert.c dict/cert.h dict/crl.c dict/crl.h
 dict_libdict_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(GNUTLS_CFLAGS)
 dict_libdict_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS)

@@ -55,3 +55,13 @@ void m2m_msg_wipe(struct msg *msg)
 		avp = fd_msg_browse(avp, MSG_BRW_WALK, &next, NULL) == 0 ? next : NULL;
 	}
 }
+
+void m2m_msg_discard(struct msg *msg)
+{
+	struct msg *query = NULL;
+
+	if (fd_msg_answ_getq(msg, &query) == 0 && query)
+		m2m_msg_wipe(query);
+	m2m_msg_wipe(msg);
+	fd_msg_free(msg);
+}

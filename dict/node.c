@@ -52,6 +52,7 @@ static void destroy(struct dict_node *node)
 	dict_links_free(node);
 	pthread_rwlock_destroy(&node->links_lock);
 	pthread_cond_destroy(&node->idle);
+	pthread_cond_destroy(&node->self.wake);
 	pthread_mutex_destroy(&node->lock);
 	pthread_mutex_destroy(&node->rates_lock);
 	free(node->rates);
@@ -132,6 +133,7 @@ static struct dict_node *alloc(const struct m2m_conf_sections *peers)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&node->idle, &attr);
 	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&node->self.wake, NULL);
 	return node;
 }
 
@@ -184,7 +186,7 @@ void dict_node_free(struct dict_node *node)
 	if (!node)
 		return;
 	resign(node);
-	dict_serve_close(node);
+	dict_unserve(node);
 	dict_ask_close(node);
 	dict_links_close(node);
 	dict_node_unref(node);

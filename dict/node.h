@@ -9,7 +9,14 @@
  * the Failed-AVP that RFC 6733 asks for. No callback ever returns an error to the host (that would mean silence, and a
  * dump of the message in the log).
  *
- * Handlers run on freeDiameter's dispatch threads, several at once: they must not wait for a disk or a peer. */
+ * MAS, MTF and CSF may be extensions of one host. It does not route to itself: a request whose Destination-Host is this
+ * host's own (or has none, where this host's own section has the role) takes the way inside, with the same messages,
+ * checks and handlers; what differs is in self.c. The peer is the `peer` section of the host's own name, which default
+ * deny asks for here too. There is no connection, so there are no certificate, pin and revocation list, and no limit of
+ * requests a second.
+ *
+ * Handlers run on freeDiameter's dispatch threads, or a thread of a node that asks inside, several at once: they must
+ * not wait for a disk or a peer. */
 #ifndef DICT_NODE_H
 #define DICT_NODE_H
 
@@ -60,6 +67,10 @@ typedef void dict_handler(void *arg, struct dict_call *call);
 enum m2m_rc dict_serve(struct dict_node *node, enum m2m_cmd cmd, unsigned roles, dict_handler *handler, void *arg,
 		       struct m2m_err *err);
 
+/* Serve nothing any more: no handler runs after it. Call before the core that the handlers use is closed, since another
+ * extension of this host may go on asking while the host stops. NULL does nothing. */
+void dict_unserve(struct dict_node *node);
+
 /* --- asking ------------------------------------------------------------------------------------------------------ */
 
 /* Called exactly once per request, on a thread of freeDiameter's or the node's. rc: M2M_OK: answer is the decoded
@@ -72,7 +83,8 @@ typedef void dict_answered(void *arg, enum m2m_rc rc, const void *answer, const 
  * head.session_id: NULL for a new one, or the one to go on with (RPR). Its spans are copied. roles: what the answering
  * peer must be. timeout_ms: when done is called with M2M_ETIMEOUT. On failure (M2M_ENOMEM …) done is not called.
  * It goes only to a peer that may see it: dest_host itself, or where there is none one with a role of `roles`, whose
- * certificate names it; RPR may go through a relay too. Advertises the application once as a client. */
+ * certificate names it; RPR may go through a relay too. Advertises the application once as a client. M2M_EDENIED: this
+ * host itself is asked, and its own section has not the role. */
 enum m2m_rc dict_request(struct dict_node *node, enum m2m_cmd cmd, unsigned roles, const void *req, int timeout_ms,
 			 dict_answered *done, void *arg, struct m2m_err *err);
 

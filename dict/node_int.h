@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the node's files share: node.c owns the struct, links.c the connections, serve.c answers, ask.c asks. */
+/* What the node's files share: node.c owns the struct, links.c the connections, serve.c answers, ask.c asks, self.c
+ * asks this host itself. */
 #ifndef DICT_NODE_INT_H
 #define DICT_NODE_INT_H
 
@@ -39,6 +40,15 @@ struct link {
 };
 
 struct question;
+struct self_item;
+
+/* What this host asks itself; see self.c. */
+struct dict_self {
+	struct self_item *first, **last;
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool runs;
+};
 
 struct dict_node {
 	struct m2m_codec codec;
@@ -69,6 +79,7 @@ struct dict_node {
 	unsigned apps; /* advertised, a bit each */
 	uint64_t next_id;
 	struct question *questions[ASK_BUCKETS];
+	struct dict_self self;
 	pthread_t timer;
 	bool timer_runs;
 	uint32_t session_high, session_low;
@@ -92,11 +103,24 @@ bool dict_link_get(struct dict_node *node, const struct m2m_peer *peer, struct l
  * no. */
 const struct m2m_peer *dict_link_source(struct dict_node *node, struct msg *msg, struct link *out);
 
-/* serve.c */
-void dict_serve_close(struct dict_node *node);
-
 /* ask.c */
 enum m2m_rc dict_ask_open(struct dict_node *node, struct m2m_err *err);
 void dict_ask_close(struct dict_node *node);
+/* What became of a question that this host was asked itself; nothing happens if it had its end. msg: borrowed. */
+void dict_ask_answered(struct dict_node *node, uint64_t id, struct msg *msg);
+void dict_ask_failed(struct dict_node *node, uint64_t id, const char *why);
+
+/* self.c */
+void dict_self_close(struct dict_node *node); /* closing is set */
+/* The section of this host's own name; NULL: it may ask itself nothing. */
+const struct m2m_peer *dict_self_peer(const struct dict_node *node);
+/* Is a request for this host itself: by its Destination-Host, or without one, because it has a role of `roles`? */
+bool dict_self_is_asked(const struct dict_node *node, unsigned roles, const struct m2m_request *head);
+/* Takes msg, unless it returns false. */
+bool dict_self_send(struct dict_node *node, struct msg *msg, uint64_t id);
+/* Did it come from this host itself? What comes over a connection has a source. */
+bool dict_self_is_from(struct msg *request);
+/* Give the answer, which owns the request, to the asker. */
+void dict_self_answer(struct msg *request, struct msg *answer);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "dict/node_int.h"
 
+#include <limits.h>
 #include <openssl/evp.h>
 
 #define HEADER 20 /* octets */
@@ -16,6 +17,7 @@ struct dict_call {
 	struct m2m_again_waiter waiter; /* first: the table gives it back */
 	struct m2m_again_key key;
 	bool is_first; /* of those with its key: m2m_again_answered is due */
+	bool is_own;   /* this host asks itself */
 	struct dict_node *node;
 	enum m2m_cmd cmd;
 	struct msg *request;
@@ -67,7 +69,9 @@ static void answer_drop(struct msg *answer)
 static void answer_send(struct msg *request, struct msg *answer)
 {
 	m2m_msg_wipe(request);
-	if (fd_msg_send(&answer, NULL, NULL)) {
+	if (dict_self_is_from(request)) { /* the host's queue would not stand its answer */
+		dict_self_answer(request, answer);
+	} else if (fd_msg_send(&answer, NULL, NULL)) {
 		m2m_msg_wipe(answer);
 		fd_msg_free(answer);
 	}
@@ -192,16 +196,24 @@ static uint32_t deny(struct refusal *why, uint32_t code, const char *text)
 	return code;
 }
 
-/* The connection's peer, and the header's application: before anything of the content is looked at. */
+/* The connection's peer (or this host itself), and the header's application: before anything of the content is looked
+ * at. */
 static uint32_t check_link(const struct served *s, struct dict_call *call, struct link *link, struct refusal *why)
 {
 	const struct m2m_cmd_def *def = &m2m_cmds[s->cmd];
 	struct msg_hdr *hdr = NULL;
 
-	call->peer = dict_link_source(s->node, call->request, link);
+	if (call->is_own) {
+		call->peer = dict_self_peer(s->node);
+		link->realm = s->node->realm;
+		link->apps = UINT_MAX;
+	} else {
+		call->peer = dict_link_source(s->node, call->request, link);
+	}
 	if (!call->peer)
 		return deny(why, DIAMETER_AUTHORIZATION_REJECTED,
-			    "this connection's certificate is not good for its peer");
+			    call->is_own ? "this host's own name has no peer section"
+					 : "this connection's certificate is not good for its peer");
 	if (fd_msg_hdr(call->request, &hdr) || hdr->msg_appl != def->app)
 		return deny(why, DIAMETER_COMMAND_UNSUPPORTED, "the command belongs to another application");
 	if (!(link->apps & 1U << (def->app - M2M_APP_RP)))
@@ -220,6 +232,8 @@ static uint32_t check_rate(const struct served *s, const struct dict_call *call,
 	enum m2m_rate_verdict verdict;
 	uint64_t refused;
 
+	if (call->is_own) /* the asker falls with us: the limits are those that its own peers have */
+		return 0;
 	pthread_mutex_lock(&node->rates_lock);
 	verdict = m2m_rate_take(rate, peer->rates[s->cmd], dict_env.now_us(dict_env.arg));
 	refused = rate->refused;
@@ -374,6 +388,7 @@ static void serve(const struct served *s, struct msg *request)
 	call->node = s->node;
 	call->cmd = s->cmd;
 	call->request = request;
+	call->is_own = dict_self_is_from(request);
 	if (check_link(s, call, &link, &why) || check_rate(s, call, &why) || check_content(s, call, &link, &why)) {
 		if (!why.is_logged)
 			log_refusal(s, call, &why);
@@ -416,8 +431,10 @@ enum m2m_rc dict_serve(struct dict_node *node, enum m2m_cmd cmd, unsigned roles,
 	return dict_node_advertise(node, cmd, err);
 }
 
-void dict_serve_close(struct dict_node *node)
+void dict_unserve(struct dict_node *node)
 {
+	if (!node)
+		return;
 	for (size_t i = 0; i < M2M_CMDS; i++) {
 		if (node->served[i].handle)
 			fd_disp_unregister(&node->served[i].handle, NULL);

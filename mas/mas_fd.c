@@ -67,6 +67,7 @@ static void stop(struct server *s)
 	if (!s)
 		return;
 	m2m_ticker_stop(s->ticker);
+	dict_unserve(s->node);
 	mas_close(s->mas);
 	dict_node_free(s->node);
 	mas_conf_free(&s->conf);

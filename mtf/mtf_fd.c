@@ -143,6 +143,7 @@ static void stop(struct server *s)
 	if (!s)
 		return;
 	m2m_ticker_stop(s->ticker);
+	dict_unserve(s->node);
 	mtf_close(s->mtf);
 	dict_node_free(s->node);
 	mtf_conf_free(&s->conf);

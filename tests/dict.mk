@@ -93,3 +93,10 @@ tests_glue_check_ask_SOURCES = tests/glue/check_ask.c tests/glue/node_lab.h
 tests_glue_check_ask_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_glue_check_ask_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
 tests_glue_check_ask_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/glue/check_self
+TESTS += tests/glue/check_self
+tests_glue_check_self_SOURCES = tests/glue/check_self.c tests/glue/node_lab.h
+tests_glue_check_self_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_glue_check_self_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
+tests_glue_check_self_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS) $(CHECK_LIBS)

@@ -248,6 +248,8 @@ END_TEST
 
 START_TEST(test_connection_without_identity)
 {
+	struct msg *nothing = NULL;
+
 	good_kpr(); /* never connected */
 	expect_answer(5003);
 	connect_as("b.example.com", "*.example.com", M2M_APP_RKM);
@@ -258,8 +260,10 @@ START_TEST(test_connection_without_identity)
 	expect_answer(5003);
 	dispatch(arrived(kpr_msg("z.example.com", "example.com", "example.com"), "z.example.com"));
 	expect_answer(5003);
-	dispatch(arrived(kpr_msg("b.example.com", "example.com", "example.com"), NULL)); /* this host itself */
-	expect_answer(5003);
+	/* Of no connection, and nobody of this host's waits for its answer: the host's queue must not get one. */
+	dispatch(arrived(kpr_msg("b.example.com", "example.com", "example.com"), NULL));
+	ck_assert_ptr_null(served);
+	ck_assert_int_ne(fd_fifo_tryget(fd_g_outgoing, &nothing), 0);
 	connect_as("b.example.com", "B.Example.com", M2M_APP_RKM);
 	good_kpr();
 	ck_assert_ptr_nonnull(served);

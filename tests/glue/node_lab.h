@@ -25,8 +25,9 @@ static struct m2m_peer sections[] = {
 	{ .host = (char *)(uintptr_t) "b.example.com", .roles = M2M_ROLE_MTF },
 	{ .host = (char *)(uintptr_t) "c.example.com", .roles = M2M_ROLE_CSE | M2M_ROLE_CSF },
 	{ .host = (char *)(uintptr_t) "r.example.com", .roles = M2M_ROLE_RELAY },
+	{ .host = (char *)(uintptr_t) "a.example.com", .roles = M2M_ROLE_MTF }, /* this host itself */
 };
-static const struct m2m_conf_sections peers = { 3, sections };
+static const struct m2m_conf_sections peers = { 4, sections };
 static struct dict_node *node;
 static struct m2m_codec peer_codec; /* the other side's */
 
