@@ -26,7 +26,9 @@ def keyring_tool():
 
 
 class LabCase(unittest.TestCase):
-    """A fresh lab for the class. Its keys are searched for in its logs when the class ends, and in everybody's when the run ends (logs)."""
+    """A fresh lab for the class (COLOCATED: MAS and MTF in one process). Its keys are searched for in its logs when the class ends, and in everybody's when the run ends (logs)."""
+
+    COLOCATED = False
 
     @classmethod
     def setUpClass(cls):
@@ -34,7 +36,7 @@ class LabCase(unittest.TestCase):
         os.chmod(cls.dir, 0o755)
         cls.secrets = []
         cls.procs = []
-        cls.lab = lablib.Lab(BUILD, cls.dir)
+        cls.lab = lablib.Lab(BUILD, cls.dir, cls.COLOCATED)
         cls.addClassCleanup(cls._end)  # runs too when a subclass fails to set up
         cls.prepare()
         cls.lab.make()
@@ -93,12 +95,12 @@ class LabCase(unittest.TestCase):
         self.instruct(name, f"psk:{name}", *more)
 
     def enrol(self, name, *more, identity=None, psk=None, check=True):
-        return self.lab.run(["m2m-node", "enrol", "--relay", f"127.0.0.1:{self.lab.relay_port}", "--mtf-id", lablib.MTF,
+        return self.lab.run(["m2m-node", "enrol", "--relay", f"127.0.0.1:{self.lab.relay_port}", "--mtf-id", self.lab.mtf.identity,
                              "--psk-identity", identity or name, "--psk-file", psk or self.path(f"{name}.psk"),
                              "--keys", self.path(f"{name}.keys"), *more], check=check)
 
     def enrol_cert(self, name, check=True):
-        return self.lab.run(["m2m-node", "enrol", "--relay", f"127.0.0.1:{self.lab.relay_port}", "--mtf-id", lablib.MTF,
+        return self.lab.run(["m2m-node", "enrol", "--relay", f"127.0.0.1:{self.lab.relay_port}", "--mtf-id", self.lab.mtf.identity,
                              "--cert", self.lab.pki.path(f"{name}.pem"), "--key", self.lab.pki.path(f"{name}.key"),
                              "--ca", self.lab.pki.path("device-ca.pem"), "--keys", self.path(f"{name}.keys")], check=check)
 

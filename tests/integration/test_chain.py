@@ -73,7 +73,7 @@ class Chain(LabCase):
                                     "EXPORTER-oneM2M-Bootstrap", "-keymatexportlen", "48")
                 self.assertIn('"status":"enrolled"', out)
                 rel = re.search(r"Keying material: ([0-9A-F]{32})", out).group(1).lower()
-                self.assertIn(f'"keId":"{rel}@{lablib.MTF}"', out)
+                self.assertIn(f'"keId":"{rel}@{self.lab.mtf.identity}"', out)
                 self.assertIn(f'"kmId":"{rel}@{lablib.MAS}"', out)
 
     def test_resolver_gives_the_key_that_the_node_makes(self):

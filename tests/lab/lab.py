@@ -3,8 +3,9 @@
 """A small operator's network on loopback: throw-away PKI, MAS, MTF and CSF as real freeDiameterd processes.
 
 As a module: class Lab, used by the integration tests. As a command, used by scripts/demo:
-    lab.py up BUILDDIR DIR      make everything, start it, write DIR/env (shell variables)
-    lab.py down DIR             stop it
+    lab.py up BUILDDIR DIR [colocated]      make everything, start it, write DIR/env (shell variables)
+    lab.py down DIR                         stop it
+colocated: MAS and MTF are one process, and have its name.
 Run by root, the daemons (and whatever the caller starts with DIR/env's AS) run as `nobody`.
 """
 import os
@@ -216,7 +217,7 @@ class Daemon:
 
 
 class Lab:
-    def __init__(self, builddir, folder):
+    def __init__(self, builddir, folder, colocated=False):
         self.dir = os.path.abspath(folder)
         self.builddir = os.path.abspath(builddir)
         self.user = "nobody" if os.geteuid() == 0 else None
@@ -225,9 +226,12 @@ class Lab:
         self.ext = os.path.join(self.dir, "ext")
         self.pki = Pki(os.path.join(self.dir, "pki"))
         self.mas = Daemon(self, "mas", MAS, True)
-        self.mtf = Daemon(self, "mtf", MTF, True)
+        self.mtf = Daemon(self, "mtf", MAS if colocated else MTF, True)
         self.csf = Daemon(self, "csf", CSF, False)
-        self.daemons = [self.mas, self.mtf, self.csf]
+        self.colocated = colocated
+        self.daemons = [self.mas, self.csf] if colocated else [self.mas, self.mtf, self.csf]
+        if colocated:  # an extension of the MAS's host
+            self.mtf.log, self.mtf.port = self.mas.log, self.mas.port
         self.relay_port = free_port()
         self.resolver = self.csf.path("resolver.sock")
         self.clients = []  # other Diameter peers: (identity, section lines for mas.conf, for mtf.conf)
@@ -237,8 +241,9 @@ class Lab:
     def make(self):
         self._install()
         self._make_pki()
-        for d in self.daemons:
+        for d in (self.mas, self.mtf, self.csf):
             os.makedirs(d.folder, mode=0o700, exist_ok=True)
+        for d in self.daemons:
             self._host_conf(d)
         self._mas_conf()
         self._mtf_conf()
@@ -276,12 +281,14 @@ class Lab:
         self.pki.ca("device-ca")
         for d in self.daemons:
             self.pki.cert(d.name, "diameter-ca", f"DNS:{d.identity}", cn=d.identity)
-        self.pki.cert("mtf-node", "device-ca", f"DNS:{MTF}", cn=MTF)
+        self.pki.cert("mtf-node", "device-ca", f"DNS:{self.mtf.identity}", cn=self.mtf.identity)
 
     def _host_conf(self, d):
-        to = {"mas": [], "mtf": [self.mas], "csf": [self.mas, self.mtf]}[d.name]
+        to = {"mas": [], "mtf": [self.mas], "csf": [self.mas] if self.colocated else [self.mas, self.mtf]}[d.name]
+        hosted = [self.mas, self.mtf] if self.colocated and d is self.mas else [d]
         with open(d.path("freeDiameter.conf"), "w") as f:
-            f.write(self.host_conf_text(d.identity, d.name, d.port, to, [f'LoadExtension = "{self.ext}/{d.name}.fdx" : "{d.conf}";']))
+            f.write(self.host_conf_text(d.identity, d.name, d.port, to,
+                                        [f'LoadExtension = "{self.ext}/{h.name}.fdx" : "{h.conf}";' for h in hosted]))
 
     def host_conf_text(self, identity, cert, port, connect_to, extensions):
         lines = [f'Identity = "{identity}";', f'Realm = "{REALM}";', "Port = 0;", f"SecPort = {port};", "No_SCTP;", "No_IPv6;",
@@ -297,13 +304,13 @@ class Lab:
     def _mas_conf(self):
         with open(self.mas.conf, "w") as f:
             f.write(f'mas-id = "{MAS}"\nstore = "{self.mas.path("store")}"\nkek-file = "{self.mas.path("kek")}"\nmap-size = 64M\n'
-                    f'peer "{MTF}" {{\n\troles = {{ mtf }}\n\tservice-providers = {{ "{SP}" }}\n}}\n'
+                    f'peer "{self.mtf.identity}" {{\n\troles = {{ mtf }}\n\tservice-providers = {{ "{SP}" }}\n}}\n'
                     f'peer "{CSF}" {{\n\troles = {{ cse }}\n\tcse-ids = {{ "{CSE_ID}" }}\n}}\n')
             f.writelines(mas for _, mas, _ in self.clients)
 
     def _mtf_conf(self):
         with open(self.mtf.conf, "w") as f:
-            f.write(f'mtf-id = "{MTF}"\nstore = "{self.mtf.path("store")}"\nkek-file = "{self.mtf.path("kek")}"\nmap-size = 64M\n'
+            f.write(f'mtf-id = "{self.mtf.identity}"\nstore = "{self.mtf.path("store")}"\nkek-file = "{self.mtf.path("kek")}"\nmap-size = 64M\n'
                     f'certificate = "{self.pki.path("mtf-node.pem")}"\nprivate-key = "{self.pki.path("mtf-node.key")}"\n'
                     f'trust-anchors = "{self.pki.path("device-ca.pem")}"\npush-timeout = 5s\n'
                     f'mas "{MAS}" {{\n\trealm = "{REALM}"\n}}\n'
@@ -311,11 +318,12 @@ class Lab:
             f.writelines(mtf for _, _, mtf in self.clients)
 
     def _csf_conf(self):
+        roles = {MAS: "mas, mtf"} if self.colocated else {MAS: "mas", MTF: "mtf"}
         with open(self.csf.conf, "w") as f:
             f.write(f'relay-listen = "127.0.0.1:{self.relay_port}"\nmtf-realm = "{REALM}"\n'
                     f'resolver-socket = "{self.resolver}"\ncse-id = "{CSE_ID}"\n'
                     f'mas "{MAS}" {{\n\trealm = "{REALM}"\n}}\n'
-                    f'peer "{MAS}" {{\n\troles = {{ mas }}\n}}\npeer "{MTF}" {{\n\troles = {{ mtf }}\n}}\n')
+                    + "".join(f'peer "{host}" {{\n\troles = {{ {role} }}\n}}\n' for host, role in roles.items()))
 
     # --- running it ------------------------------------------------------------------------------------------------
 
@@ -357,13 +365,14 @@ class Lab:
         self.wait_connected()
 
     def wait_connected(self):
-        self.mtf.wait_log(rf"peer {MAS} connected")
+        if not self.colocated:
+            self.mtf.wait_log(rf"peer {MAS} connected")
+            self.csf.wait_log(rf"peer {MTF} connected")
         self.csf.wait_log(rf"peer {MAS} connected")
-        self.csf.wait_log(rf"peer {MTF} connected")
 
     def restart_mas(self, sig=signal.SIGTERM):
         """End the MAS (if it runs), start it again, wait until its clients are connected again."""
-        marks = [(d, d.mark()) for d in (self.mtf, self.csf)]
+        marks = [(d, d.mark()) for d in self.daemons if d is not self.mas]
         self.mas.stop(sig)
         self.mas.start()
         for d, mark in marks:
@@ -380,8 +389,8 @@ class Lab:
             raise LabError("; ".join(failures))
 
 
-def up(builddir, folder):
-    lab = Lab(builddir, folder)
+def up(builddir, folder, colocated):
+    lab = Lab(builddir, folder, colocated)
     try:
         lab.make()
         lab.start()
@@ -391,7 +400,7 @@ def up(builddir, folder):
     as_user = " ".join(lab.wrapped([])) if lab.user else ""
     with open(os.path.join(lab.dir, "env"), "w") as f:
         for k, v in {"LAB": lab.dir, "AS": as_user, "PKI": lab.pki.folder, "RELAY": f"127.0.0.1:{lab.relay_port}", "MAS_CONF": lab.mas.conf,
-                     "MTF_CONF": lab.mtf.conf, "CSF_CONF": lab.csf.conf, "RESOLVER": lab.resolver, "MAS_ID": MAS, "MTF_ID": MTF,
+                     "MTF_CONF": lab.mtf.conf, "CSF_CONF": lab.csf.conf, "RESOLVER": lab.resolver, "MAS_ID": MAS, "MTF_ID": lab.mtf.identity,
                      "CSE_ID": CSE_ID, "SP": SP, "MAS_PORT": lab.mas.port, "MTF_PORT": lab.mtf.port,
                      "PATH": f"{lab.bin}:" + os.environ["PATH"]}.items():
             f.write(f"{k}='{v}'\n")
@@ -427,8 +436,8 @@ def down(folder):
 
 if __name__ == "__main__":
     try:
-        if len(sys.argv) == 4 and sys.argv[1] == "up":
-            up(sys.argv[2], sys.argv[3])
+        if len(sys.argv) in (4, 5) and sys.argv[1] == "up" and sys.argv[4:] in ([], ["colocated"]):
+            up(sys.argv[2], sys.argv[3], len(sys.argv) == 5)
         elif len(sys.argv) == 3 and sys.argv[1] == "down":
             down(sys.argv[2])
         else:
