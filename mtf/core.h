@@ -14,7 +14,14 @@
 #include "mtf/tls_engine.h"
 #include "store/outbox.h"
 
+#include "mtf/workers.h"
+
 #include <pthread.h>
+#include <sys/queue.h>
+
+#define MTF_DECOYS 2
+
+struct mtf_fetching;
 
 struct mtf {
 	const struct mtf_conf *conf;
@@ -28,14 +35,18 @@ struct mtf {
 	struct mtf_out out;
 	struct tls_server *tls;
 	struct workers *workers;
-	struct m2m_audit *audit; /* NULL when closing */
+	struct m2m_audit *audit;  /* NULL when closing */
+	struct workers *fetchers; /* one thread (fetch.c) */
+	struct m2m_secret decoys[MTF_DECOYS];
 
 	pthread_mutex_t lock;
 	struct hs_table table;
 	struct m2m_ticks ticks; /* what the table's times are */
-	size_t outstanding;	/* pushes without an answer; they may outlive mtf_close */
-	bool closing;		/* no new rounds */
-	bool closed;		/* the last outstanding push frees it */
+	LIST_HEAD(, mtf_fetching) fetches;
+	size_t fetching;    /* how many they are */
+	size_t outstanding; /* pushes without an answer; they may outlive mtf_close */
+	bool closing;	    /* no new rounds */
+	bool closed;	    /* the last outstanding push frees it */
 };
 
 /* Let a worker go on with h, for ev. Any thread, with the lock held. */

@@ -17,6 +17,11 @@ void enrolment_free(struct handshake *h);
 /* Revoke what h's pushes may have left at the MASs, as far as it goes. For an enrolment that ends without a record. */
 void enrolment_take_back(struct mtf *mtf, struct handshake *h);
 
+/* What a root key is to its MAS: an M2M-Key of a KPR and of a KFA. The spans that are left out here, App-IDs and
+ * targets, are the caller's to fill. Everything is borrowed. */
+void enrolment_key_fill(struct m2m_key_avp *key, const struct m2m_id *km_id, const struct m2m_id *ke_id,
+			const struct m2m_key *km, int64_t expiry, struct m2m_span enrolee);
+
 /* Note in the audit log how h ended. */
 void enrolment_audit_end(struct mtf *mtf, const struct handshake *h, uint32_t result);
 

@@ -55,6 +55,18 @@ static void pushed(void *arg, uint32_t code)
 		mtf_release(mtf);
 }
 
+void enrolment_key_fill(struct m2m_key_avp *key, const struct m2m_id *km_id, const struct m2m_id *ke_id,
+			const struct m2m_key *km, int64_t expiry, struct m2m_span enrolee)
+{
+	key->name = m2m_id_span(km_id);
+	key->usage = M2M_SUID_ROOT_KEY;
+	key->material = m2m_span(km->b, sizeof(km->b));
+	key->has_expiry = true;
+	key->expiry = expiry;
+	key->enrolee = enrolee;
+	key->enrolment_key_name = m2m_id_span(ke_id);
+}
+
 static void fill_kpr(struct mtf *mtf, const struct enrolment *en, size_t i, const struct m2m_key *km,
 		     struct m2m_kpr *kpr)
 {
@@ -63,15 +75,9 @@ static void fill_kpr(struct mtf *mtf, const struct enrolment *en, size_t i, cons
 	kpr->head.dest_host = en->in.mas_ids.v[i];
 	kpr->head.dest_realm = m2m_span_str(mtf_conf_mas(mtf->conf, en->in.mas_ids.v[i])->realm);
 	kpr->n = 1;
-	key->name = m2m_id_span(&en->km_id[i]);
-	key->usage = M2M_SUID_ROOT_KEY;
-	key->material = m2m_span(km->b, sizeof(km->b));
-	key->has_expiry = true;
-	key->expiry = en->expiry;
-	key->enrolee = m2m_id_span(&en->enrolee);
+	enrolment_key_fill(key, &en->km_id[i], &en->ke_id, km, en->expiry, m2m_id_span(&en->enrolee));
 	key->app_ids = en->in.app_ids;
 	key->targets = en->in.targets;
-	key->enrolment_key_name = m2m_id_span(&en->ke_id);
 }
 
 /* Note the push before it leaves: its answer may come before out.push returns. */

@@ -38,6 +38,7 @@ struct mtf_conf {
 	int64_t push_timeout;		    /* s, for a MAS to answer */
 	int64_t root_key_life;		    /* s, default of an instruction */
 	int64_t workers;		    /* threads that do the TLS arithmetic */
+	bool fetch;			    /* give root keys back to their MAS (KFR) */
 	struct m2m_conf_sections mas;	    /* struct mtf_mas */
 	char *crl;			    /* revocation list of peers' CA; NULL: none */
 	struct m2m_conf_sections peers;	    /* struct m2m_peer */
@@ -111,6 +112,16 @@ void mtf_provision(struct mtf *mtf, const struct m2m_peer *peer, const struct m2
 
 /* Drop handshakes that did not finish in time. Call about once a second. */
 void mtf_expire(struct mtf *mtf);
+
+/* --- KFR ------------------------------------------------------------------ */
+
+/* Called exactly once, from any thread. answer: borrowed until return; NULL: out of memory. */
+typedef void mtf_fetched(void *arg, const struct m2m_kfa *answer);
+
+/* A MAS gets its root keys again: those that it names, or a page of all that live, in the order of their
+ * RelativeKeIDs. Done once the audit log has each key that leaves. req, peer: borrowed until done. Returns at once: the
+ * store is read by a thread for it. A page may be empty and not be the last: 4,096 enrolments are looked at for one. */
+void mtf_fetch(struct mtf *mtf, const struct m2m_peer *peer, const struct m2m_kfr *req, mtf_fetched *done, void *arg);
 
 /* --- the operator's view and hand ----------------------------------------- */
 

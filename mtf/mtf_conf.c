@@ -143,6 +143,12 @@ const struct m2m_conf_item mtf_conf_items[] = {
 	  .min = 1,
 	  .max = 64,
 	  .help = "Threads that do the TLS arithmetic." },
+	{ .name = "fetch",
+	  .type = M2M_CONF_BOOL,
+	  AT(fetch),
+	  .def = "true",
+	  .help = "Give a MAS that lost its store, or was restored from a backup, its root keys again (KFR). With no, "
+		  "who steals a MAS's certificate gets none from here, and neither does the MAS." },
 	{ .name = "mas",
 	  .type = M2M_CONF_SECTIONS,
 	  AT(mas),

@@ -3,6 +3,7 @@
 #include "mtf/core.h"
 
 #include "mtf/enrolment.h"
+#include "mtf/fetch.h"
 #include "mtf/names.h"
 
 #include <inttypes.h>
@@ -115,6 +116,8 @@ static enum m2m_rc open_serving(struct mtf *mtf, const struct mtf_out *out_ops, 
 		rc = tls_server_new(&tls, &mtf->tls, err);
 	if (rc == M2M_OK)
 		rc = mtf_audit_open(mtf, err);
+	if (rc == M2M_OK)
+		rc = mtf_fetch_open(mtf, err);
 	if (rc == M2M_OK)
 		rc = workers_new((size_t)mtf->conf->workers, run, mtf, &mtf->workers, err);
 	return rc;
@@ -480,6 +483,7 @@ void mtf_close(struct mtf *mtf)
 	pthread_mutex_unlock(&mtf->lock);
 	if (mtf->workers)
 		workers_stop(mtf->workers);
+	mtf_fetch_stop(mtf);
 	end_audit(mtf);
 	store_close(mtf->store.st); /* every commit's completion has posted its step */
 	mtf->store.st = NULL;
@@ -488,6 +492,7 @@ void mtf_close(struct mtf *mtf)
 		end_all(mtf);
 	}
 	workers_free(mtf->workers);
+	mtf_fetch_close(mtf);
 	tls_server_free(mtf->tls);
 	hs_table_free(&mtf->table);
 	mtf_store_close(&mtf->store);

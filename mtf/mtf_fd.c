@@ -39,6 +39,23 @@ static void on_rpr(void *arg, struct dict_call *call)
 	mtf_provision(s->mtf, dict_call_peer(call), dict_call_request(call), on_answer, call);
 }
 
+/* --- KFR ------------------------------------------------------------------ */
+
+static void on_fetched(void *arg, const struct m2m_kfa *answer)
+{
+	if (answer)
+		dict_call_answer(arg, answer);
+	else
+		dict_call_refuse(arg, M2M_PROVISIONING_BUSY, NULL);
+}
+
+static void on_kfr(void *arg, struct dict_call *call)
+{
+	const struct server *s = arg;
+
+	mtf_fetch(s->mtf, dict_call_peer(call), dict_call_request(call), on_fetched, call);
+}
+
 /* --- KPR, KRR ------------------------------------------------------------- */
 
 struct pending {
@@ -160,7 +177,8 @@ static enum m2m_rc begin(struct server *s, struct m2m_err *err)
 		rc = m2m_ticker_start(on_tick, s, &s->ticker, err);
 	if (rc != M2M_OK)
 		return rc;
-	return dict_serve(s->node, M2M_RPR, M2M_ROLE_CSF, on_rpr, s, err);
+	rc = dict_serve(s->node, M2M_RPR, M2M_ROLE_CSF, on_rpr, s, err);
+	return rc == M2M_OK ? dict_serve(s->node, M2M_KFR, M2M_ROLE_MAS, on_kfr, s, err) : rc;
 }
 
 static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err *err)

@@ -376,6 +376,35 @@ enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, sto
 	return rc;
 }
 
+struct rels {
+	uint8_t (*out)[M2M_REL_LEN];
+	size_t n, max;
+};
+
+static bool take_rel(void *arg, struct m2m_span key, struct m2m_span val)
+{
+	struct rels *r = arg;
+
+	(void)val;
+	if (key.n == M2M_REL_LEN) /* else m2mctl check tells of it */
+		memcpy(r->out[r->n++], key.p, M2M_REL_LEN);
+	return r->n < r->max;
+}
+
+enum m2m_rc mtf_store_rels(const struct mtf_store *ms, struct m2m_span from, uint8_t (*out)[M2M_REL_LEN], size_t max,
+			   size_t *n, struct m2m_err *err)
+{
+	struct rels r = { .out = out, .max = max };
+	struct store_view *v = NULL;
+	enum m2m_rc rc = store_view_begin(ms->st, &v, err);
+
+	if (rc == M2M_OK)
+		rc = store_scan(v, MTF_T_ENROLMENT, m2m_span(NULL, 0), from, take_rel, &r, err);
+	store_view_end(v);
+	*n = r.n;
+	return rc;
+}
+
 /* --- look-ups that several ask for ---------------------------------------- */
 
 enum m2m_rc mtf_store_credential(const struct mtf_store *ms, struct m2m_span name, struct m2m_secret *plain,

@@ -75,6 +75,11 @@ enum m2m_rc mtf_store_txn_save(const struct mtf_store *ms, struct store_txn *t, 
 enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, store_each *each, void *arg,
 			   struct m2m_err *err);
 
+/* The RelativeKeIDs of the first max enrolments that are >= from, in order, as they stand in one view. n: out, how
+ * many; fewer than max: there are no more. Errors: store_scan's. */
+enum m2m_rc mtf_store_rels(const struct mtf_store *ms, struct m2m_span from, uint8_t (*out)[M2M_REL_LEN], size_t max,
+			   size_t *n, struct m2m_err *err);
+
 /* The credential of that name, opened. out borrows from plain. M2M_ENOENT. */
 enum m2m_rc mtf_store_credential(const struct mtf_store *ms, struct m2m_span name, struct m2m_secret *plain,
 				 struct mtf_credential *out, struct m2m_err *err);

@@ -69,3 +69,10 @@ tests_unit_check_mtf_upgrade_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
 tests_unit_check_mtf_upgrade_LDADD = $(MTF_RIG_LIBS)
 EXTRA_DIST += tests/data/mtf-schema-1/README tests/data/mtf-schema-1/data.mdb tests/data/mtf-schema-1/epoch tests/data/mtf-schema-1/keyring \
 	tests/data/mtf-schema-1/public-test.kek
+
+check_PROGRAMS += tests/unit/check_mtf_fetch
+TESTS += tests/unit/check_mtf_fetch
+tests_unit_check_mtf_fetch_SOURCES = tests/unit/check_mtf_fetch.c tests/unit/mtf_kfr.c tests/unit/mtf_kfr.h $(MTF_RIG)
+tests_unit_check_mtf_fetch_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_fetch_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_fetch_LDADD = $(MTF_RIG_LIBS)

@@ -236,6 +236,7 @@ static void make_conf(struct rig *r)
 		.push_timeout = 5,
 		.root_key_life = 1000000,
 		.workers = 2,
+		.fetch = true,
 		.mas = { 2, r->mas_conf },
 	};
 }
