@@ -77,8 +77,8 @@ const struct m2m_avp_def m2m_avps[M2M_AVPS] = {
 	[M2M_AVP_M2M_KEY] = OURS(1106, "M2M-Key", M2M_T_GROUP, M, 0, ANY, "protocol.md 4"),
 	[M2M_AVP_KEY_STATUS] = OURS(1107, "Key-Status", M2M_T_GROUP, M, 0, ANY, "protocol.md 4"),
 	[M2M_AVP_ASSOCIATION_TARGET_ID] = OURS(1108, "Association-Target-Id", M2M_T_UTF8, M, 1, 255, "protocol.md 8"),
-	[M2M_AVP_REVOCATION_REASON] = OURS(1109, "Revocation-Reason", M2M_T_U32, M, 1, 5, "protocol.md 4"),
-	[M2M_AVP_KEY_EVENT] = OURS(1110, "Key-Event", M2M_T_U32, M, 1, 4, "protocol.md 4"),
+	[M2M_AVP_REVOCATION_REASON] = OURS(1109, "Revocation-Reason", M2M_T_U32, M, 1, ANY, "protocol.md 4"),
+	[M2M_AVP_KEY_EVENT] = OURS(1110, "Key-Event", M2M_T_U32, M, 1, ANY, "protocol.md 4"),
 	[M2M_AVP_ENROLMENT_KEY_NAME] = OURS(1111, "Enrolment-Key-Name", M2M_T_UTF8, NO_M, 1, 255, "TS-0003 10.3.4"),
 	[M2M_AVP_PROTECTED_KEY_PACKAGE] =
 		SECRET(1112, V, "Protected-Key-Package", M2M_OURS, 1, 16384, "protocol.md 10"),

@@ -500,7 +500,10 @@ void mas_revoke(struct mas *mas, const struct m2m_peer *peer, const struct m2m_k
 	struct batch *b = NULL;
 
 	if (req->reason < M2M_REASON_UNSPECIFIED || req->reason > M2M_REASON_POLICY) {
-		refuse(done, arg, DIAMETER_INVALID_AVP_VALUE, "Revocation-Reason is not one of 1 to 5");
+		done(arg, &(const struct m2m_status_answer){
+				  .head = { .result = DIAMETER_INVALID_AVP_VALUE,
+					    .error_message = "Revocation-Reason is not one of 1 to 5",
+					    .failed = { .avp = M2M_AVP_REVOCATION_REASON } } });
 		return;
 	}
 	if (req->n == 0 || req->n > M2M_NAMES_MAX) {

@@ -173,7 +173,7 @@ START_TEST(test_bad_numbers)
 	raw_number(M2M_AVP_AUTH_SESSION_STATE, 0);
 	expect_fault(M2M_KRR, true, 5004, 277, 0);
 	raw_head(M2M_KRR, true, M2M_AVPS);
-	raw_number(M2M_AVP_REVOCATION_REASON, 6);
+	raw_number(M2M_AVP_REVOCATION_REASON, 0);
 	expect_fault(M2M_KRR, true, 5004, 1109, 0);
 	raw_head(M2M_KNR, true, M2M_AVPS);
 	raw_number(M2M_AVP_KEY_EVENT, 0);
