@@ -61,10 +61,11 @@ void csf_close(struct csf *csf);
 /* The port that the relay really listens on (host order), 0 without a relay. */
 uint16_t csf_relay_port(const struct csf *csf);
 
-/* KNR: forget the association keys named (a KI, or a KmID for all of its KIs) before this returns. Thread-safe. */
-void csf_forget(struct csf *csf, const struct m2m_span *names, size_t n);
-/* The same from a KNR that has passed the checks of dict/: forgets, and returns the answer's code. 5003, nothing
- * forgotten: a name's MAS is not the sender; 5004: it is no name of a key, then *failed tells which. Thread-safe. */
+/* A KNR that has passed the checks of dict/: when this returns, the association keys named (a KI, or a KmID for all of
+ * its KIs) are forgotten, and the resolver's subscribers are about to be told. Of keys that only expire soon nothing is
+ * forgotten; an event that is not known is as bad as a revocation. Returns the answer's code. Nothing was done with
+ * 5003: a name's MAS is not the sender; 5004: it is no name of a key, then *failed tells which; 4181: out of memory.
+ * Thread-safe. */
 uint32_t csf_notified(struct csf *csf, const struct m2m_knr *req, struct m2m_failed *failed);
 
 /* --- resolver protocol
@@ -75,9 +76,20 @@ uint32_t csf_notified(struct csf *csf, const struct m2m_knr *req, struct m2m_fai
  * <-  {"status":"refused","pskIdentity":"<KI>","reason":"malformed|unknown|revoked|expired|denied|unavailable"}
  * Members come in any order; unknown ones are passed over. pskIdentity in an answer: as it was asked; "" if it could
  * not be read or is over 128 octets. lifetime: seconds that the key still lives. "unavailable": try later (MAS not
- * reachable, overloaded). Answers come in the order of the requests of a connection. After a line that is too long or
- * is no such object
- * ("malformed") the connection is closed. The socket's mode is 0600: who may connect may learn keys. */
+ * reachable, overloaded). Answers come in the order of the requests of a connection; but a request with a member "id",
+ * an integer from 0, is answered as soon as its answer is there, with that "id". After a line that is too long or is no
+ * such object ("malformed") the connection is closed. The socket's mode is 0600: who may connect may learn keys.
+ *
+ * ->  {"subscribe":"events"}
+ * <-  {"status":"subscribed"}
+ * <-  {"event":"revoked","key":"<KI or KmID>"}
+ * From then on one line for each key that a MAS tells about, between other lines, in the order of what it told. A KmID
+ * means every KI of that root key. An answer that stands before an event may have become void by it; one behind it may
+ * not.
+ * revoked: it is good for nothing more. superseded: a newer root key is there, this one works for a grace time. resync:
+ * the MAS does not vouch for what it said before. After these two, ask again for what is in use. expiring: soon.
+ * Others: ask again. A subscriber that does not read is disconnected; after a lost connection, ask again for all that
+ * is in use: events may have been missed. */
 #define CSF_RESOLVER_LINE_MAX 4096
 
 #endif

@@ -12,9 +12,9 @@ struct csf_key {
 	struct csf_key *chain;	       /* next of its bucket */
 	struct csf_key *newer, *older; /* order of use; live entries only */
 	struct m2m_ki ki;
-	unsigned refs; /* the table's is one */
-	bool listed;   /* in the table */
-	bool forgotten;
+	unsigned refs;		    /* the table's is one */
+	bool listed;		    /* in the table */
+	enum csf_outcome forgotten; /* CSF_FLYING: it is not; else what its holders see */
 	enum csf_outcome outcome;
 	int64_t until; /* of the cache's clock, us */
 	struct m2m_key key;
@@ -271,7 +271,7 @@ static void make_room(struct csf_keycache *cache)
 
 static void land_locked(struct csf_keycache *cache, struct csf_key *key, const struct csf_landing *landing)
 {
-	enum csf_outcome outcome = key->forgotten ? CSF_REVOKED : landing->outcome;
+	enum csf_outcome outcome = key->forgotten != CSF_FLYING ? key->forgotten : landing->outcome;
 
 	cache->flights--;
 	if (outcome == CSF_OK && !set_identity(key, landing))
@@ -316,20 +316,20 @@ void csf_key_view(struct csf_keycache *cache, struct csf_key *key, struct csf_ke
 
 /* --- forget ----------------------------------------------------------------------------------------------------- */
 
-static void forget(struct csf_keycache *cache, struct csf_key *key)
+static void forget(struct csf_keycache *cache, struct csf_key *key, enum csf_outcome then)
 {
 	key->refs++;
 	delist(cache, key);
-	key->forgotten = true;
+	key->forgotten = then;
 	if (key->outcome == CSF_OK) {
 		m2m_key_wipe(&key->key);
-		key->outcome = CSF_REVOKED;
+		key->outcome = then;
 	}
 	unref(key);
 }
 
 /* `ki`: with whole, that one; otherwise every KI of its root key. */
-static void forget_all(struct csf_keycache *cache, const struct m2m_ki *ki, bool whole)
+static void forget_all(struct csf_keycache *cache, const struct m2m_ki *ki, bool whole, enum csf_outcome then)
 {
 	struct csf_key *key = NULL, *next = NULL;
 
@@ -337,23 +337,23 @@ static void forget_all(struct csf_keycache *cache, const struct m2m_ki *ki, bool
 	for (key = *bucket_of(cache, ki->rel); key; key = next) {
 		next = key->chain;
 		if (whole ? same_ki(&key->ki, ki) : same_root_key(&key->ki, ki->rel, &ki->mas))
-			forget(cache, key);
+			forget(cache, key, then);
 	}
 	pthread_mutex_unlock(&cache->lock);
 }
 
-void csf_keycache_forget(struct csf_keycache *cache, const struct m2m_span *names, size_t n)
+void csf_keycache_forget(struct csf_keycache *cache, const struct m2m_span *names, size_t n, enum csf_outcome then)
 {
 	struct m2m_key_name root;
 	struct m2m_ki ki;
 
 	for (size_t i = 0; i < n; i++) {
 		if (m2m_ki_parse(names[i], &ki, NULL) == M2M_OK) {
-			forget_all(cache, &ki, true);
+			forget_all(cache, &ki, true, then);
 		} else if (m2m_key_name_parse(names[i], &root, NULL) == M2M_OK) {
 			memcpy(ki.rel, root.rel, sizeof(ki.rel));
 			ki.mas = root.host;
-			forget_all(cache, &ki, false);
+			forget_all(cache, &ki, false, then);
 		}
 	}
 }

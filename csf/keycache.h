@@ -51,8 +51,8 @@ struct csf_landing {
 	const struct m2m_list *app_ids;
 };
 /* End a flight, once. A key stays in the cache (the one unused for longest gives way), a refusal reaches only
- * those who hold the entry. If the entry was forgotten meanwhile, its outcome is CSF_REVOKED whatever is landed;
- * out of memory: CSF_UNAVAILABLE. */
+ * those who hold the entry. If the entry was forgotten meanwhile, its outcome is what the forgetting said, whatever is
+ * landed; out of memory: CSF_UNAVAILABLE. */
 void csf_key_land(struct csf_keycache *cache, struct csf_key *key, const struct csf_landing *landing);
 
 /* What a holder sees now. */
@@ -67,8 +67,9 @@ struct csf_key_view {
 void csf_key_view(struct csf_keycache *cache, struct csf_key *key, struct csf_key_view *out);
 
 /* Forget what is named (a KI, or a KmID for all of its KIs; other names mean nothing here), flying entries too.
- * When it returns, no view gives these keys any more. */
-void csf_keycache_forget(struct csf_keycache *cache, const struct m2m_span *names, size_t n);
+ * When it returns, no view gives these keys any more; those who hold them see `then`: CSF_REVOKED, or CSF_UNAVAILABLE
+ * where the MAS may still give the key. */
+void csf_keycache_forget(struct csf_keycache *cache, const struct m2m_span *names, size_t n, enum csf_outcome then);
 
 /* Let go of the keys whose time is over. To be called now and then: without it they are refused, but stay in
  * memory. */

@@ -21,7 +21,9 @@
 
 /* A request that is not answered yet. */
 struct slot {
-	char identity[M2M_KI_MAX + 1];
+	struct slot *next;
+	struct csf_about about;
+	bool subscribe;
 	struct csf_key *key; /* a reference; NULL: outcome says all */
 	enum csf_outcome outcome;
 };
@@ -30,9 +32,10 @@ struct client {
 	struct client *next, **at;
 	struct csf_resolver *r;
 	struct bufferevent *bev;
-	size_t first, n; /* ring of slots */
-	struct slot slot[CSF_PIPELINE_MAX];
-	bool last; /* nothing more is read: end of file, or hopeless */
+	struct slot *first, **end; /* in the order of the requests */
+	size_t n;		   /* of them */
+	bool last;		   /* nothing more is read: end of file, or hopeless */
+	bool subscribed;
 };
 
 struct csf_resolver {
@@ -124,7 +127,16 @@ void csf_resolver_judge(const struct m2m_ki *ki, enum m2m_rc rc, const struct m2
 
 static void pump(struct client *c);
 
-/* On the loop: a key has landed; whoever waits for it first of all goes on. */
+static bool waits_for(const struct client *c, const struct csf_key *key)
+{
+	for (const struct slot *s = c->first; s; s = s->next) {
+		if (s->key == key)
+			return true;
+	}
+	return false;
+}
+
+/* On the loop: a key has landed; whoever waits for it goes on. */
 static void run_landed(struct csf_post *post)
 {
 	struct flight *f = (struct flight *)post;
@@ -133,7 +145,7 @@ static void run_landed(struct csf_post *post)
 
 	for (c = r->clients; c; c = next) {
 		next = c->next;
-		if (c->n > 0 && c->slot[c->first].key == f->key)
+		if (waits_for(c, f->key))
 			pump(c);
 	}
 	csf_key_drop(r->cache, f->key);
@@ -212,8 +224,7 @@ static void ask(struct csf_resolver *r, const struct csf_ask *a, struct slot *s)
 	const struct csf_mas *mas = NULL;
 	bool fresh = false;
 
-	*s = (struct slot){ .outcome = a->outcome };
-	memcpy(s->identity, a->identity, sizeof(s->identity));
+	*s = (struct slot){ .outcome = a->outcome, .about = a->about, .subscribe = a->subscribe };
 	if (a->outcome != CSF_FLYING)
 		return;
 	mas = find_mas(r->conf, &a->ki.mas);
@@ -242,7 +253,7 @@ static void wipe_line(const void *p, size_t n, void *arg)
 }
 
 /* Write one answer. M2M_ENOMEM. */
-static enum m2m_rc write_answer(struct client *c, const char *identity, struct csf_key_view *view)
+static enum m2m_rc write_answer(struct client *c, const struct csf_about *about, struct csf_key_view *view)
 {
 	struct m2m_secret *line = calloc(1, sizeof(*line));
 	struct m2m_err err;
@@ -250,10 +261,10 @@ static enum m2m_rc write_answer(struct client *c, const char *identity, struct c
 
 	if (!line)
 		return M2M_ENOMEM;
-	rc = csf_line_answer(identity, view, line, &err);
+	rc = csf_line_answer(about, view, line, &err);
 	if (rc == M2M_EINVAL) {
 		m2m_log_often(&c->r->log_limit, c->r->env, M2M_ERROR, NULL, "resolver: %s", err.text);
-		rc = csf_line_answer(identity, &(struct csf_key_view){ .outcome = CSF_UNAVAILABLE }, line, &err);
+		rc = csf_line_answer(about, &(struct csf_key_view){ .outcome = CSF_UNAVAILABLE }, line, &err);
 	}
 	/* By reference: libevent makes no copy, and the octets are wiped when the last has been sent, or never
 	 * will be. */
@@ -264,40 +275,66 @@ static enum m2m_rc write_answer(struct client *c, const char *identity, struct c
 	return M2M_ENOMEM;
 }
 
-static void pop(struct client *c)
+/* Take a request out of the queue. */
+static void pop(struct client *c, struct slot **at)
 {
-	struct slot *s = &c->slot[c->first];
+	struct slot *s = *at;
 
+	*at = s->next;
+	if (!s->next)
+		c->end = at;
+	c->n--;
 	if (s->key)
 		csf_key_drop(c->r->cache, s->key);
-	s->key = NULL;
-	c->first = (c->first + 1) % CSF_PIPELINE_MAX;
-	c->n--;
+	free(s);
 }
 
-/* Answer the first request if its key has landed. M2M_EBUSY: it has not, or there is no request; M2M_ENOMEM. */
-static enum m2m_rc answer_first(struct client *c)
+/* Answer a request if its key has landed. M2M_EBUSY: it has not; M2M_ENOMEM. */
+static enum m2m_rc answer(struct client *c, const struct slot *s)
 {
-	struct slot *s = &c->slot[c->first];
 	struct csf_key_view view = { .outcome = s->outcome };
 	enum m2m_rc rc = M2M_EBUSY;
 
-	if (c->n == 0)
-		return M2M_EBUSY;
+	if (s->subscribe)
+		return evbuffer_add(bufferevent_get_output(c->bev), CSF_LINE_SUBSCRIBED, strlen(CSF_LINE_SUBSCRIBED)) ==
+				       0
+			       ? M2M_OK
+			       : M2M_ENOMEM;
 	if (s->key)
 		csf_key_view(c->r->cache, s->key, &view);
 	if (view.outcome != CSF_FLYING)
-		rc = write_answer(c, s->identity, &view);
+		rc = write_answer(c, &s->about, &view);
 	m2m_key_wipe(&view.key);
-	if (rc == M2M_OK)
-		pop(c);
 	return rc;
+}
+
+/* Answer what can be answered: a request without an id waits for those without one before it. M2M_EBUSY: nothing could
+ * be; M2M_ENOMEM. */
+static enum m2m_rc answer_all(struct client *c)
+{
+	struct slot **at = &c->first;
+	bool in_turn = true, some = false;
+
+	while (*at) {
+		enum m2m_rc rc = in_turn || (*at)->about.id >= 0 ? answer(c, *at) : M2M_EBUSY;
+
+		if (rc == M2M_ENOMEM)
+			return rc;
+		if (rc == M2M_OK) {
+			pop(c, at);
+			some = true;
+			continue;
+		}
+		in_turn = in_turn && (*at)->about.id >= 0;
+		at = &(*at)->next;
+	}
+	return some ? M2M_OK : M2M_EBUSY;
 }
 
 static void client_free(struct client *c)
 {
-	while (c->n > 0)
-		pop(c);
+	while (c->first)
+		pop(c, &c->first);
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
@@ -306,41 +343,49 @@ static void client_free(struct client *c)
 	free(c);
 }
 
-/* Take one request from the input. False: there is none that is whole. */
-static bool take_request(struct client *c)
+/* Take one request from the input. M2M_EBUSY: there is none that is whole; M2M_ENOMEM. */
+static enum m2m_rc take_request(struct client *c)
 {
 	struct evbuffer *in = bufferevent_get_input(c->bev);
 	size_t eol = 0, have = evbuffer_get_length(in);
 	struct evbuffer_ptr at = evbuffer_search_eol(in, NULL, &eol, EVBUFFER_EOL_LF);
-	struct csf_ask a = { .outcome = CSF_MALFORMED, .hopeless = true };
+	struct csf_ask a = { .outcome = CSF_MALFORMED, .hopeless = true, .about.id = -1 };
 	size_t n = at.pos >= 0 ? (size_t)at.pos : have;
+	struct slot *s = NULL;
 
 	if (at.pos < 0 && have <= CSF_RESOLVER_LINE_MAX)
-		return false;
+		return M2M_EBUSY;
+	s = malloc(sizeof(*s));
+	if (!s)
+		return M2M_ENOMEM;
 	if (n + 1 <= CSF_RESOLVER_LINE_MAX) {
 		csf_line_parse((const char *)evbuffer_pullup(in, (ev_ssize_t)n), n, &a);
 		evbuffer_drain(in, n + eol);
 	}
-	ask(c->r, &a, &c->slot[(c->first + c->n) % CSF_PIPELINE_MAX]);
+	ask(c->r, &a, s);
+	*c->end = s;
+	c->end = &s->next;
 	c->n++;
+	c->subscribed |= a.subscribe;
 	if (a.hopeless) {
 		c->last = true;
 		bufferevent_disable(c->bev, EV_READ);
 		evbuffer_drain(in, evbuffer_get_length(in));
 	}
-	return true;
+	return M2M_OK;
 }
 
-/* Do what can be done for a client: take requests, give answers, in order. It may be gone afterwards. */
+/* Do what can be done for a client: take requests, give answers. It may be gone afterwards. */
 static void pump(struct client *c)
 {
 	struct evbuffer *out = bufferevent_get_output(c->bev);
 	enum m2m_rc rc = M2M_OK;
 
 	while (rc == M2M_OK) {
-		while (c->n < CSF_PIPELINE_MAX && evbuffer_get_length(out) <= OUTPUT_MAX && take_request(c))
-			;
-		rc = answer_first(c);
+		while (rc == M2M_OK && c->n < CSF_PIPELINE_MAX && evbuffer_get_length(out) <= OUTPUT_MAX)
+			rc = take_request(c);
+		if (rc != M2M_ENOMEM)
+			rc = answer_all(c);
 	}
 	if (rc == M2M_ENOMEM || (c->last && c->n == 0 && evbuffer_get_length(out) == 0))
 		client_free(c);
@@ -387,6 +432,7 @@ static void on_accept(void *arg, int fd)
 		return;
 	}
 	c->r = r;
+	c->end = &c->first;
 	c->next = r->clients;
 	c->at = &r->clients;
 	if (c->next)
@@ -397,6 +443,25 @@ static void on_accept(void *arg, int fd)
 	bufferevent_set_timeouts(c->bev, NULL, &patience);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, 2 * CSF_RESOLVER_LINE_MAX);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+}
+
+void csf_resolver_tell(struct csf_resolver *r, const char *lines, size_t n)
+{
+	struct client *next = NULL;
+
+	for (struct client *c = r->clients; c; c = next) {
+		struct evbuffer *out = bufferevent_get_output(c->bev);
+
+		next = c->next;
+		if (!c->subscribed)
+			continue;
+		if (evbuffer_get_length(out) + n <= CSF_EVENTS_MAX && evbuffer_add(out, lines, n) == 0)
+			continue;
+		/* Without an event it would go on with a key that is revoked: it has to notice. */
+		m2m_log_often(&r->log_limit, r->env, M2M_ERROR, NULL,
+			      "resolver: a subscriber that does not read its events is disconnected");
+		client_free(c);
+	}
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)

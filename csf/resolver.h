@@ -8,8 +8,9 @@
 #include "csf/keycache.h"
 #include "csf/loop.h"
 
-#define CSF_PIPELINE_MAX \
-	32 /* requests of one connection that are not answered yet; what comes after them waits unread */
+/* Requests of one connection that are not answered yet; what comes after them waits unread. */
+#define CSF_PIPELINE_MAX 256
+#define CSF_EVENTS_MAX (4 << 20) /* octets that a subscriber has not read: then it is disconnected */
 
 struct csf_resolver;
 
@@ -19,6 +20,9 @@ enum m2m_rc csf_resolver_new(struct csf_loop *loop, const struct csf_conf *conf,
 			     struct m2m_err *err);
 /* Every SKR must have been answered and its post have run. NULL does nothing. */
 void csf_resolver_free(struct csf_resolver *r);
+
+/* Events for whoever has subscribed: whole lines. */
+void csf_resolver_tell(struct csf_resolver *r, const char *lines, size_t n);
 
 /* What an SKA means for the KI that was asked. Spans borrow from the answer. */
 void csf_resolver_judge(const struct m2m_ki *ki, enum m2m_rc rc, const struct m2m_ska *answer, struct csf_landing *out);

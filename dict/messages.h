@@ -116,8 +116,8 @@ struct m2m_krr {
 };
 struct m2m_knr {
 	struct m2m_request head;
-	uint32_t event;	 /* Key-Event: 1 revoked 2 superseded 3 expiring 4 resync */
-	uint32_t reason; /* 0: absent */
+	uint32_t event;	 /* Key-Event: enum m2m_key_event, or what a later version adds */
+	uint32_t reason; /* 0: absent; may be what a later version adds */
 	size_t n;
 	struct m2m_span name[M2M_NAMES_MAX];
 };

@@ -42,6 +42,13 @@ tests_unit_check_resolver_life_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_resolver_life_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_resolver_life_LDADD = csf/libcsf.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
 
+check_PROGRAMS += tests/unit/check_events
+TESTS += tests/unit/check_events
+tests_unit_check_events_SOURCES = tests/unit/check_events.c tests/unit/csf_fake.c tests/unit/csf_fake.h
+tests_unit_check_events_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_events_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_events_LDADD = csf/libcsf.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
 check_PROGRAMS += tests/unit/check_csf_text
 TESTS += tests/unit/check_csf_text
 tests_unit_check_csf_text_SOURCES = tests/unit/check_csf_text.c

@@ -13,16 +13,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void answer(const char *identity, const struct csf_key_view *view)
+static void answer(const struct csf_about *about, const struct csf_key_view *view)
 {
 	struct m2m_secret out = { 0 };
 	json_t *o = NULL;
 
-	assert(csf_line_answer(identity, view, &out, NULL) == M2M_OK);
+	assert(csf_line_answer(about, view, &out, NULL) == M2M_OK);
 	assert(out.n <= CSF_RESOLVER_LINE_MAX && memchr(out.p, '\n', out.n) == out.p + out.n - 1);
 	o = json_loadb((const char *)out.p, out.n, JSON_REJECT_DUPLICATES, NULL);
-	assert(strcmp(json_string_value(json_object_get(o, "pskIdentity")), identity) == 0);
+	assert(strcmp(json_string_value(json_object_get(o, "pskIdentity")), about->identity) == 0);
 	assert((json_object_get(o, "key") != NULL) == (view->outcome == CSF_OK));
+	assert((json_object_get(o, "id") != NULL) == (about->id >= 0));
 	json_decref(o);
 	m2m_secret_wipe(&out);
 }
@@ -35,15 +36,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	csf_line_parse((const char *)data, size, &a);
 	assert(a.outcome == CSF_FLYING || a.outcome == CSF_MALFORMED);
-	assert(memchr(a.identity, '\0', sizeof(a.identity)) != NULL);
-	assert(!a.hopeless || (a.outcome == CSF_MALFORMED && a.identity[0] == '\0'));
+	assert(memchr(a.about.identity, '\0', sizeof(a.about.identity)) != NULL);
+	assert(!a.hopeless || (a.outcome == CSF_MALFORMED && a.about.identity[0] == '\0'));
+	assert(!a.subscribe || (a.outcome == CSF_MALFORMED && !a.hopeless));
 	if (a.outcome == CSF_FLYING) {
 		m2m_ki_format(&a.ki, &id);
-		assert(id.n == strlen(a.identity));
+		assert(id.n == strlen(a.about.identity));
 	}
 	for (int o = CSF_FLYING; o <= CSF_UNAVAILABLE; o++) {
 		view.outcome = (enum csf_outcome)o;
-		answer(a.identity, &view);
+		answer(&a.about, &view);
 	}
 	return 0;
 }

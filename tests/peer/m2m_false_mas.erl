@@ -120,7 +120,12 @@ knr_tests() ->
      {forget_by_root_key, fun(E) -> success(knr(E, #{'Key-Name' => [root(E)], 'Revocation-Reason' => [2]})) end},
      {forget_256, fun(E) -> success(knr(E, #{'Key-Name' => [root(E) || _ <- lists:seq(1, 256)]})) end},
      {each_event, fun(E) -> [success(knr(E, #{'Key-Event' => N})) || N <- [1, 2, 3, 4]] end},
-     {no_such_event, fun(E) -> refused(5004, 1110, knr(E, #{'Key-Event' => 5})) end},
+     {event_of_a_later_version, fun(E) -> [success(knr(E, #{'Key-Event' => N})) || N <- [5, 4294967295]] end},
+     {reason_of_a_later_version, fun(E) -> success(knr(E, #{'Revocation-Reason' => [6]})) end},
+     {no_event, fun(E) -> refused(5004, 1110, knr(E, #{'Key-Event' => 0})) end},
+     {two_events, fun(E) -> refused(5009, 1110, knr(E, #{'AVP' =>
+         [#diameter_avp{code = 1110, vendor_id = ?VENDOR, is_mandatory = true, data = <<1:32>>}]})) end},
+     {names_of_both_kinds, fun(E = #env{ki = Ki}) -> success(knr(E, #{'Key-Name' => [Ki, root(E), upper(Ki), root(E)]})) end},
      {no_such_reason, fun(E) -> refused(5004, 1109, knr(E, #{'Revocation-Reason' => [0]})) end},
      {bad_name, fun(E) -> refused(5004, 586, knr(E, #{'Key-Name' => [root(E), <<"*">>]})) end},
      {key_of_another_mas, fun(E) -> refused(5003, knr(E, #{'Key-Name' => [<<(binary:copy(<<"0">>, 32))/binary, "@mas.other.example">>]})) end},
@@ -130,6 +135,8 @@ knr_tests() ->
      {unknown_mandatory_avp, fun(E) -> refused(5001, 9999, knr(E, #{'AVP' => [#diameter_avp{code = 9999, is_mandatory = true, data = <<"x">>}]})) end},
      {wrong_length, fun(E) -> refused(5014, 55, knr(E, #{'AVP' => [#diameter_avp{code = 55, is_mandatory = true, data = <<1>>}]})) end},
      {another_realm, fun(E) -> refused(3002, knr(E, #{'Destination-Host' => <<"elsewhere.example">>})) end}].
+
+upper(Name) -> list_to_binary(string:to_upper(binary_to_list(Name))).
 
 root(#env{ki = Ki, host = Host}) -> iolist_to_binary([binary:part(Ki, 0, 32), "@", Host]).
 

@@ -51,7 +51,7 @@ START_TEST(test_line_parse)
 	csf_line_parse(c->line, strlen(c->line), &a);
 	ck_assert_int_eq(a.outcome, c->outcome);
 	ck_assert_int_eq(a.hopeless, c->hopeless);
-	ck_assert_str_eq(a.identity, c->identity);
+	ck_assert_str_eq(a.about.identity, c->identity);
 	if (c->outcome == CSF_FLYING)
 		ck_assert_str_eq(a.ki.mas.s, "mas.example.com");
 }
@@ -66,6 +66,83 @@ START_TEST(test_line_parse_nul_octet)
 }
 END_TEST
 
+START_TEST(test_line_parse_id)
+{
+	static const struct {
+		const char *line;
+		int64_t id;
+	} c[] = {
+		{ "{\"pskIdentity\":\"x\",\"id\":0}", 0 },
+		{ "{\"id\":9223372036854775807,\"pskIdentity\":\"x\"}", INT64_MAX },
+		{ "{\"pskIdentity\":\"x\",\"id\":-1}", -1 },
+		{ "{\"pskIdentity\":\"x\",\"id\":-2}", -1 },
+		{ "{\"pskIdentity\":\"x\",\"id\":\"1\"}", -1 },
+		{ "{\"pskIdentity\":\"x\",\"id\":1.5}", -1 },
+		{ "{\"pskIdentity\":\"x\"}", -1 },
+		{ "{\"id\":7}", -1 },
+	};
+	struct csf_ask a;
+
+	csf_line_parse(c[_i].line, strlen(c[_i].line), &a);
+	ck_assert_int_eq(a.about.id, c[_i].id);
+	ck_assert_int_eq(a.hopeless, _i == 7);
+}
+END_TEST
+
+START_TEST(test_line_parse_subscribe)
+{
+	static const struct {
+		const char *line;
+		bool subscribe, hopeless;
+	} c[] = {
+		{ "{\"subscribe\":\"events\"}", true, false },
+		{ "{\"x\":[],\"subscribe\":\"events\"}", true, false },
+		{ "{\"subscribe\":\"events\",\"pskIdentity\":\"x\"}", false, false }, /* as before there were events */
+		{ "{\"subscribe\":\"events\",\"pskIdentity\":7}", true, false },
+		{ "{\"subscribe\":\"event\"}", false, true },
+		{ "{\"subscribe\":\"\"}", false, true },
+		{ "{\"subscribe\":true}", false, true },
+		{ "{\"subscribe\":\"events\",\"subscribe\":\"events\"}", false, true },
+		{ "{\"subscribe\":\"events\"", false, true },
+	};
+	struct csf_ask a;
+
+	csf_line_parse(c[_i].line, strlen(c[_i].line), &a);
+	ck_assert_int_eq(a.subscribe, c[_i].subscribe);
+	ck_assert_int_eq(a.hopeless, c[_i].hopeless);
+	ck_assert_int_eq(a.outcome, CSF_MALFORMED);
+}
+END_TEST
+
+START_TEST(test_line_event)
+{
+	struct m2m_id name = { 255, "" };
+	char line[CSF_EVENT_MAX];
+
+	memset(name.s, 'a', 255);
+	ck_assert_uint_eq(csf_line_event("superseded", &name, line), 255 + 32);
+	ck_assert_uint_eq(strlen(line), 255 + 32);
+	memcpy(name.s, KI, sizeof(KI));
+	csf_line_event("revoked", &name, line);
+	ck_assert_str_eq(line, "{\"event\":\"revoked\",\"key\":\"" KI "\"}\n");
+}
+END_TEST
+
+static const struct csf_about about_ki = { KI, -1 }, about_x = { "x", -1 };
+
+START_TEST(test_line_answer_with_id)
+{
+	static const char want[] = "{\"status\":\"refused\",\"pskIdentity\":\"x\",\"reason\":\"expired\",\"id\":12}\n";
+	const struct csf_about about = { "x", 12 };
+	struct m2m_secret out = { 0 };
+
+	ck_assert_int_eq(csf_line_answer(&about, &(struct csf_key_view){ .outcome = CSF_EXPIRED }, &out, NULL), M2M_OK);
+	ck_assert_uint_eq(out.n, sizeof(want) - 1);
+	ck_assert_int_eq(memcmp(out.p, want, out.n), 0);
+	m2m_secret_wipe(&out);
+}
+END_TEST
+
 START_TEST(test_line_answer_ok)
 {
 	struct csf_key_view v = { .outcome = CSF_OK,
@@ -76,7 +153,7 @@ START_TEST(test_line_answer_ok)
 	struct m2m_secret out = { 0 };
 
 	v.key.b[0] = 0xab;
-	ck_assert_int_eq(csf_line_answer(KI, &v, &out, NULL), M2M_OK);
+	ck_assert_int_eq(csf_line_answer(&about_ki, &v, &out, NULL), M2M_OK);
 	ck_assert_int_eq(m2m_secret_add(&out, "", 1), M2M_OK);
 	ck_assert_str_eq((char *)out.p,
 			 "{\"status\":\"ok\",\"pskIdentity\":\"" KI "\",\"enroleeId\":\"//sp.example.com/n\","
@@ -100,7 +177,7 @@ START_TEST(test_line_answer_refusals)
 	if (_i == CSF_OK)
 		return;
 	snprintf(want, sizeof(want), "{\"status\":\"refused\",\"pskIdentity\":\"x\",\"reason\":\"%s\"}\n", word[_i]);
-	ck_assert_int_eq(csf_line_answer("x", &v, &out, NULL), M2M_OK);
+	ck_assert_int_eq(csf_line_answer(&about_x, &v, &out, NULL), M2M_OK);
 	ck_assert_uint_eq(out.n, strlen(want));
 	ck_assert_int_eq(memcmp(out.p, want, out.n), 0);
 	m2m_secret_wipe(&out);
@@ -118,10 +195,10 @@ START_TEST(test_line_answer_too_long)
 	for (size_t i = 0; i < 20; i++)
 		apps[i * 256 + 255] = '\0';
 	v.app_ids = apps;
-	ck_assert_int_eq(csf_line_answer(KI, &v, &out, &err), M2M_EINVAL);
+	ck_assert_int_eq(csf_line_answer(&about_ki, &v, &out, &err), M2M_EINVAL);
 	ck_assert_uint_eq(out.n, 0);
 	v.n_app_ids = 14;
-	ck_assert_int_eq(csf_line_answer(KI, &v, &out, &err), M2M_OK);
+	ck_assert_int_eq(csf_line_answer(&about_ki, &v, &out, &err), M2M_OK);
 	ck_assert_uint_le(out.n, CSF_RESOLVER_LINE_MAX);
 	m2m_secret_wipe(&out);
 }
@@ -181,6 +258,10 @@ static Suite *suite(void)
 
 	tcase_add_loop_test(c, test_line_parse, 0, sizeof(lines) / sizeof(*lines));
 	tcase_add_test(c, test_line_parse_nul_octet);
+	tcase_add_loop_test(c, test_line_parse_id, 0, 8);
+	tcase_add_loop_test(c, test_line_parse_subscribe, 0, 9);
+	tcase_add_test(c, test_line_event);
+	tcase_add_test(c, test_line_answer_with_id);
 	tcase_add_test(c, test_line_answer_ok);
 	tcase_add_loop_test(c, test_line_answer_refusals, 0, CSF_UNAVAILABLE + 1);
 	tcase_add_test(c, test_line_answer_too_long);

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 #define REL "00112233445566778899aabbccddeeff"
 #define REL2 "10112233445566778899aabbccddeeff"
@@ -120,7 +121,7 @@ static void forget(const char *name)
 {
 	struct m2m_span s = m2m_span_str(name);
 
-	csf_keycache_forget(cache, &s, 1);
+	csf_keycache_forget(cache, &s, 1, CSF_REVOKED);
 }
 
 START_TEST(test_new_without_random)
@@ -374,7 +375,7 @@ START_TEST(test_forget_means_nothing)
 	put(REL, 1, 100);
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		forget(names[i]);
-	csf_keycache_forget(cache, NULL, 0);
+	csf_keycache_forget(cache, NULL, 0, CSF_REVOKED);
 	ck_assert(has(REL, 1));
 }
 END_TEST
@@ -395,6 +396,56 @@ START_TEST(test_forget_in_flight)
 	csf_key_drop(cache, old);
 	csf_key_drop(cache, young);
 	ck_assert(has(REL, 1));
+}
+END_TEST
+
+/* The MAS may still give it: who waits asks again, and is not told that it was revoked. */
+START_TEST(test_forget_what_may_be_asked_for_again)
+{
+	struct m2m_span name = m2m_span_str(REL "@mas.example.com");
+	struct csf_key *held = NULL, *flying = get(REL, 2, true);
+
+	put(REL, 1, 100);
+	held = get(REL, 1, false);
+	csf_keycache_forget(cache, &name, 1, CSF_UNAVAILABLE);
+	land_ok(flying, 1, 100);
+	ck_assert_int_eq(outcome(held), CSF_UNAVAILABLE);
+	ck_assert_int_eq(outcome(flying), CSF_UNAVAILABLE);
+	ck_assert_uint_eq(csf_keycache_count(cache), 0);
+	csf_key_drop(cache, held);
+	csf_key_drop(cache, flying);
+}
+END_TEST
+
+/* 10,000 root keys revoked, one look-up each, while the cache is full of others. With a scan of everything each, this
+ * would be 10^9 steps. */
+START_TEST(test_forget_many_among_many)
+{
+	static char name[256][64];
+	struct m2m_span span[256];
+	struct csf_keycache *big = NULL, *small = cache;
+	char rel[40];
+	clock_t began;
+
+	ck_assert_int_eq(csf_keycache_new(100000, &env, &big, NULL), M2M_OK);
+	cache = big;
+	for (unsigned i = 0; i < 100000; i++) {
+		snprintf(rel, sizeof(rel), "%08x%024x", i * 2654435761u, i);
+		put(rel, i, 100);
+	}
+	began = clock();
+	for (unsigned i = 0; i < 10000; i += 250) {
+		for (unsigned j = 0; j < 250; j++) {
+			snprintf(name[j], sizeof(name[j]), "%08x%024x@mas.example.com", (i + j) * 2654435761u, i + j);
+			span[j] = m2m_span_str(name[j]);
+		}
+		csf_keycache_forget(cache, span, 250, CSF_REVOKED);
+	}
+	printf("10,000 root keys forgotten of 100,000: %.1f ms\n", (double)(clock() - began) * 1000 / CLOCKS_PER_SEC);
+	ck_assert_uint_eq(csf_keycache_count(cache), 90000);
+	ck_assert_int_lt(clock() - began, 2 * CLOCKS_PER_SEC);
+	csf_keycache_free(big);
+	cache = small;
 }
 END_TEST
 
@@ -444,6 +495,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("csf key cache");
 	TCase *c = tcase_create("cache");
 
+	tcase_set_timeout(c, 60);
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, test_new_without_random);
 	tcase_add_test(c, test_get_shares_a_flight);
@@ -462,6 +514,8 @@ static Suite *suite(void)
 	tcase_add_test(c, test_forget_root_key);
 	tcase_add_test(c, test_forget_means_nothing);
 	tcase_add_test(c, test_forget_in_flight);
+	tcase_add_test(c, test_forget_what_may_be_asked_for_again);
+	tcase_add_test(c, test_forget_many_among_many);
 	tcase_add_test(c, test_threads);
 	suite_add_tcase(s, c);
 	return s;

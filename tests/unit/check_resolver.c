@@ -140,6 +140,27 @@ START_TEST(test_answers_in_order)
 }
 END_TEST
 
+/* A request with an id does not wait for others, and nobody waits for it. */
+START_TEST(test_answers_by_id)
+{
+	int fd = fake_client(f);
+
+	fake_say(fd, ASK(K1) ASK_ID(K2, "7") ASK(K3) ASK_ID("x", "8"));
+	fake_expect(fd, "{\"status\":\"refused\",\"pskIdentity\":\"x\",\"reason\":\"malformed\",\"id\":8}\n");
+	fake_wait(f, 2);
+	fake_refuse(f, 1, M2M_KEY_EXPIRED);
+	fake_expect(fd, "{\"status\":\"refused\",\"pskIdentity\":\"" K2 "\",\"reason\":\"expired\",\"id\":7}\n");
+	fake_say(fd, ASK_ID(K2, "9"));
+	fake_wait(f, 3);
+	fake_land(f, 2);
+	fake_land(f, 0);
+	fake_expect(fd, ANSWERED(K1, "100") ANSWERED(K3, "100"));
+	fake_refuse(f, 3, M2M_KEY_REVOKED);
+	fake_expect(fd, "{\"status\":\"refused\",\"pskIdentity\":\"" K2 "\",\"reason\":\"revoked\",\"id\":9}\n");
+	close(fd);
+}
+END_TEST
+
 START_TEST(test_line_in_pieces)
 {
 	static const char line[] = ASK(K1);
@@ -173,14 +194,14 @@ START_TEST(test_pipeline_is_bounded)
 	char line[256], want[256];
 	int fd = fake_client(f);
 
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < CSF_PIPELINE_MAX + 50; i++) {
 		snprintf(line, sizeof(line),
 			 "{\"pskIdentity\":\"" FAKE_REL ".%016x0102030405060708@mas.example.com\"}\n", i);
 		fake_say(fd, line);
 	}
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < CSF_PIPELINE_MAX + 50; i++) {
 		fake_wait(f, i);
-		ck_assert_uint_le(fake_count(f), i + 32);
+		ck_assert_uint_le(fake_count(f), i + CSF_PIPELINE_MAX);
 		fake_refuse(f, i, M2M_KEY_UNAVAILABLE);
 		snprintf(want, sizeof(want),
 			 "{\"status\":\"refused\",\"pskIdentity\":\"" FAKE_REL
@@ -449,6 +470,7 @@ static Suite *suite(void)
 	tcase_add_test(c, test_single_flight);
 	tcase_add_test(c, test_single_flight_shares_a_refusal);
 	tcase_add_test(c, test_answers_in_order);
+	tcase_add_test(c, test_answers_by_id);
 	tcase_add_test(c, test_line_in_pieces);
 	tcase_add_test(c, test_longest_line);
 	tcase_add_test(c, test_pipeline_is_bounded);

@@ -139,11 +139,17 @@ END_TEST
 
 /* --- forgetting ------------------------------------------------------------------------------------------------- */
 
+/* By a KNR. */
 static void forget(const char *name)
 {
-	struct m2m_span s = m2m_span_str(name);
+	static struct m2m_knr knr;
+	struct m2m_failed failed;
 
-	csf_forget(f->csf, &s, 1);
+	knr.head.origin_host = m2m_span_str("mas.example.com");
+	knr.event = M2M_EVENT_REVOKED;
+	knr.n = 1;
+	knr.name[0] = m2m_span_str(name);
+	ck_assert_uint_eq(csf_notified(f->csf, &knr, &failed), DIAMETER_SUCCESS);
 }
 
 START_TEST(test_forget)

@@ -6,6 +6,7 @@
 #define CSF_FAKE_H
 
 #include "csf/csf.h"
+#include "csf/resolver.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -91,6 +92,7 @@ void fake_place_free(struct fake *f);
 #define K2 FAKE_KI("002")
 #define K3 FAKE_KI("003")
 #define ASK(ki) "{\"pskIdentity\":\"" ki "\"}\n"
+#define ASK_ID(ki, id) "{\"pskIdentity\":\"" ki "\",\"id\":" id "}\n"
 #define REFUSED(ki, reason) "{\"status\":\"refused\",\"pskIdentity\":\"" ki "\",\"reason\":\"" reason "\"}\n"
 /* The key is 32 octets of 0x5a. */
 #define FAKE_HEX16 "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a"
