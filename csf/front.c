@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The table of connections: accept, handshake, association, end. Owns the nodes' sockets and every deadline: first the
- * handshake's, then the key's lifetime. Belongs to the loop's thread. */
+ * handshake's, then the key's lifetime, by the monotonic clock. Belongs to the loop's thread.
+ *
+ * A key that is revoked ends its associations at once. What else the MAS tells of a key, and what may have been missed
+ * while the resolver's connection was lost, makes an association stale: its key is asked for again, until the MAS gives
+ * it (its lifetime may be shorter then, never longer) or refuses it. While nobody answers, the association goes on: the
+ * key's lifetime bounds it. */
 #include "csf/front.h"
 
 #include "common/log_limit.h"
@@ -11,8 +16,10 @@
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "csf/front_index.h"
 #include "csf/front_pipe.h"
 #include "csf/front_resolve.h"
 #include "csf/front_tls.h"
@@ -30,7 +37,10 @@ struct conn {
 	struct event *timer;
 	struct front_ask *ask;	 /* under way; NULL: none */
 	struct front_pipe *pipe; /* NULL: handshake */
-	int64_t since_us;	 /* when the key was told, for its lifetime */
+	struct front_entry key;	 /* from when it was asked for */
+	bool stale;		 /* the key is to be asked for again */
+	bool closed;		 /* by us, for what a MAS or the operator said */
+	int64_t since, until;	 /* ms of the monotonic clock: the key was told, and is good */
 };
 
 struct front {
@@ -40,6 +50,8 @@ struct front {
 	struct m2m_log_limit log_limit;
 	SSL_CTX *ctx;
 	struct front_resolver *resolver;
+	struct front_index *index;
+	struct event *recheck; /* of what is stale still */
 	struct csf_listener *listener;
 	struct front_upstream upstream;
 	struct event *grace;
@@ -60,6 +72,7 @@ static void conn_free(struct conn *c)
 	f->n--;
 	front_pipe_free(c->pipe);
 	front_ask_cancel(c->ask);
+	front_index_remove(&c->key);
 	front_tls_wipe(&c->tls);
 	if (c->io != NULL)
 		event_free(c->io);
@@ -92,15 +105,30 @@ static void log_open(const struct conn *c)
 		SSL_get_version(c->tls.ssl), (long long)c->tls.lifetime);
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static void on_pipe_end(void *arg, const char *why, struct front_counts counts)
 {
 	struct conn *c = arg;
 	const struct m2m_env *env = c->front->env;
+	const unsigned long long number = c->number, up = counts.up, down = counts.down;
+	const long long s = (now_ms() - c->since) / 1000;
 
-	m2m_log(env, M2M_NOTICE,
-		"association %llu end: enroleeId=%s, %s; %llu octets from the node, %llu to it, %lld s",
-		(unsigned long long)c->number, c->tls.who->enrolee.s, why, (unsigned long long)counts.up,
-		(unsigned long long)counts.down, (long long)(env->now_us(env->arg) - c->since_us) / 1000000);
+	if (c->closed)
+		m2m_log(env, M2M_NOTICE,
+			"association %llu closed: %s, enroleeId=%s ki=%s; %llu octets from the node, %llu to it, %lld "
+			"s",
+			number, why, c->tls.who->enrolee.s, c->tls.who->ki.s, up, down, s);
+	else
+		m2m_log(env, M2M_NOTICE,
+			"association %llu end: enroleeId=%s, %s; %llu octets from the node, %llu to it, %lld s", number,
+			c->tls.who->enrolee.s, why, up, down, s);
 	conn_free(c);
 }
 
@@ -113,29 +141,151 @@ static void refuse(struct conn *c, const char *why)
 }
 
 /* libevent adds this to its clock: stay where that cannot overflow. */
-#define TIMER_MAX_S (10 * 365 * 86400LL)
+#define TIMER_MAX_MS (10 * 365 * 86400LL * 1000)
 
-static void arm_timer(struct conn *c, int64_t s)
+static void arm_timer(struct conn *c, int64_t ms)
 {
-	const struct timeval tv = { (time_t)(s < TIMER_MAX_S ? s : TIMER_MAX_S), 0 };
+	const int64_t in = ms < TIMER_MAX_MS ? ms : TIMER_MAX_MS;
+	const struct timeval tv = { (time_t)(in / 1000), (suseconds_t)(in % 1000 * 1000) };
 
 	event_add(c->timer, &tv);
 }
+
+/* --- what becomes of a key that is in use ----------------------------------------------------------------------- */
+
+#define RECHECK_S 5
+
+/* End it at once; why: what it is closed for. */
+static void close_now(struct conn *c, const char *why)
+{
+	c->closed = true;
+	if (c->pipe != NULL)
+		front_pipe_end(c->pipe, why);
+	else
+		refuse(c, why);
+}
+
+static void set_until(struct conn *c, int64_t lifetime)
+{
+	const int64_t most = INT64_MAX / 2000; /* s; more is as good as for ever */
+
+	c->until = now_ms() + (lifetime < most ? lifetime : most) * 1000;
+}
+
+static void on_rechecked(void *arg, const struct front_verdict *v)
+{
+	const struct timeval later = { RECHECK_S, 0 };
+	struct conn *c = arg;
+	const int64_t before = c->until;
+	char why[64];
+
+	c->ask = NULL;
+	if (front_verdict_is_passing(v)) {
+		c->stale = true;
+		if (!event_pending(c->front->recheck, EV_TIMEOUT, NULL))
+			event_add(c->front->recheck, &later);
+	} else if (v->who == NULL) {
+		snprintf(why, sizeof(why), "the MAS refuses its key: %s", v->reason);
+		close_now(c, why);
+	} else if (strcmp(v->who->enrolee.s, c->tls.who->enrolee.s) != 0) {
+		close_now(c, "its key is another enrolee's now");
+	} else {
+		set_until(c, v->lifetime);
+		c->until = c->until < before ? c->until : before;
+		arm_timer(c, c->until - now_ms());
+	}
+	free(v->who);
+}
+
+/* Ask again for the key of an association. Without a resolver it stays stale, until there is one. */
+static void recheck(struct conn *c)
+{
+	if (c->ask != NULL)
+		return;
+	c->stale = front_resolver_ask(c->front->resolver, &c->tls.ki, on_rechecked, c, &c->ask, NULL) != M2M_OK;
+}
+
+static void on_recheck(evutil_socket_t fd, short what, void *arg)
+{
+	struct front *f = arg;
+
+	(void)fd, (void)what;
+	for (struct conn *c = f->conns; c != NULL; c = c->next) {
+		if (c->stale && c->pipe != NULL)
+			recheck(c);
+	}
+}
+
+static struct conn *conn_of(struct front_entry *entry)
+{
+	return (struct conn *)((char *)entry - offsetof(struct conn, key));
+}
+
+/* A key that is asked for just now needs none of these: its answer comes after the news, and knows them. */
+static void on_revoked(void *arg, struct front_entry *entry)
+{
+	struct conn *c = conn_of(entry);
+	const struct m2m_id *name = arg;
+
+	if (c->tls.who != NULL)
+		close_now(c, strcmp(name->s, entry->ki->s) == 0 ? "association key revoked" : "root key revoked");
+}
+
+static void on_changed(void *arg, struct front_entry *entry)
+{
+	struct conn *c = conn_of(entry);
+
+	(void)arg;
+	c->stale |= c->tls.who != NULL;
+	if (c->pipe != NULL)
+		recheck(c);
+}
+
+static void on_expiring(void *arg, struct front_entry *entry)
+{
+	struct conn *c = conn_of(entry);
+
+	(void)arg;
+	if (c->pipe != NULL)
+		m2m_log_often(&c->front->log_limit, c->front->env, M2M_NOTICE, NULL,
+			      "association %llu: its root key expires soon, enroleeId=%s ki=%s",
+			      (unsigned long long)c->number, c->tls.who->enrolee.s, entry->ki->s);
+}
+
+static void on_news(void *arg, enum front_news news, const struct m2m_id *key)
+{
+	struct front *f = arg;
+
+	if (news == FRONT_REVOKED)
+		front_index_each(f->index, key, on_revoked, (void *)key);
+	else if (news == FRONT_CHANGED)
+		front_index_each(f->index, key, on_changed, NULL);
+	else if (news == FRONT_EXPIRING)
+		front_index_each(f->index, key, on_expiring, NULL);
+	if (news != FRONT_CONNECTED)
+		return;
+	for (struct conn *c = f->conns; c != NULL; c = c->next)
+		on_changed(NULL, &c->key);
+}
+
+/* --- handshakes ------------------------------------------------------------------------------------------------- */
 
 /* The handshake is done. */
 static void open_association(struct conn *c)
 {
 	struct m2m_err err = { 0 };
-	int64_t left = 0;
+	int64_t left = c->until - now_ms();
 
 	event_free(c->io);
 	c->io = NULL;
-	left = c->tls.lifetime - (c->front->env->now_us(c->front->env->arg) - c->since_us) / 1000000;
 	arm_timer(c, left > 0 ? left : 0);
 	log_open(c);
 	if (front_pipe_new(c->front->base, c->tls.ssl, c->fd, &c->front->upstream, on_pipe_end, c, &c->pipe, &err) ==
-	    M2M_OK)
+	    M2M_OK) {
+		if (c->stale)
+			recheck(c);
 		return;
+	}
 	SSL_shutdown(c->tls.ssl);
 	on_pipe_end(c, err.text, (struct front_counts){ 0 });
 }
@@ -155,7 +305,8 @@ static void on_resolved(void *arg, const struct front_verdict *v)
 	struct conn *c = arg;
 
 	c->ask = NULL;
-	c->since_us = c->front->env->now_us(c->front->env->arg);
+	c->since = now_ms();
+	set_until(c, v->lifetime);
 	front_tls_answer(&c->tls, v);
 	handshake(c);
 }
@@ -166,6 +317,7 @@ static bool ask(struct conn *c)
 	const struct front_verdict none = { .reason = "unavailable" };
 	struct m2m_err err = { 0 };
 
+	front_index_add(c->front->index, &c->key, &c->tls.ki);
 	if (front_resolver_ask(c->front->resolver, &c->tls.ki, on_resolved, c, &c->ask, &err) == M2M_OK)
 		return true;
 	m2m_log_often(&c->front->log_limit, c->front->env, M2M_ERROR, NULL, "%s", err.text);
@@ -265,7 +417,7 @@ static void on_accepted(void *arg, int fd)
 		refuse(c, "out of memory");
 		return;
 	}
-	arm_timer(c, f->conf->handshake_timeout);
+	arm_timer(c, f->conf->handshake_timeout * 1000);
 	event_add(c->io, NULL);
 }
 
@@ -317,14 +469,18 @@ enum m2m_rc front_open(struct event_base *base, const struct front_conf *conf, c
 	f->env = env;
 	m2m_log_limit_init(&f->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	f->grace = evtimer_new(base, on_grace, f);
-	rc = f->grace != NULL ? csf_host_port_parse(conf->listen, &listen_at, err)
-			      : m2m_fail(err, M2M_ENOMEM, "out of memory");
+	f->recheck = evtimer_new(base, on_recheck, f);
+	rc = f->grace != NULL && f->recheck != NULL ? csf_host_port_parse(conf->listen, &listen_at, err)
+						    : m2m_fail(err, M2M_ENOMEM, "out of memory");
 	if (rc == M2M_OK)
 		rc = find_upstream(f, err);
 	if (rc == M2M_OK)
 		rc = front_tls_context(conf->tls12, &f->ctx, err);
 	if (rc == M2M_OK)
-		rc = front_resolver_new(base, conf->resolver, conf->handshake_timeout, env, &f->resolver, err);
+		rc = front_index_new((size_t)conf->max, env, &f->index, err);
+	if (rc == M2M_OK)
+		rc = front_resolver_new(base, conf->resolver, conf->handshake_timeout, env, on_news, f, &f->resolver,
+					err);
 	if (rc == M2M_OK)
 		rc = csf_listen_tcp(base, conf->listen, env, on_accepted, f, &f->listener, err);
 	if (rc == M2M_OK) {
@@ -359,8 +515,11 @@ void front_close(struct front *f)
 	end_all(f, "stopped");
 	csf_listener_free(f->listener);
 	front_resolver_free(f->resolver);
+	front_index_free(f->index);
 	if (f->grace != NULL)
 		event_free(f->grace);
+	if (f->recheck != NULL)
+		event_free(f->recheck);
 	SSL_CTX_free(f->ctx);
 	m2m_log_limit_close(&f->log_limit);
 	free(f);

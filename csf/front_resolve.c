@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The resolver's client. Owns the connection, its input (which holds keys, and is wiped) and the queue of what was
- * asked: answers come in the order of the questions, so a cancelled ask keeps its place. Belongs to the loop's thread.
- */
+/* The resolver's client. Owns the connection, its input (which holds keys, and is wiped) and the list of what was
+ * asked: each has an id, by which its answer is known; a cancelled ask keeps its place until then. Belongs to the
+ * loop's thread. */
 #include "csf/front_resolve.h"
 
 #include <errno.h>
@@ -14,21 +14,30 @@
 
 #include "csf/csf.h"
 
+#define RETRY_S 1
+#define SUBSCRIBE "{\"subscribe\":\"events\"}\n"
+
 struct front_ask {
 	struct front_ask *next;
 	front_resolved *done; /* NULL: cancelled */
 	void *arg;
+	int64_t id;
 	char ki[M2M_KI_MAX + 1];
 };
 
 struct front_resolver {
 	struct event_base *base;
 	const struct m2m_env *env;
+	front_told *told;
+	void *told_arg;
 	struct sockaddr_un address;
 	struct timeval patience;
-	int fd; /* -1: not connected */
-	struct event *readable, *writable, *overdue;
+	int fd;		 /* -1: not connected */
+	bool subscribed; /* and it said so */
+	bool absent;	 /* which was told */
+	struct event *readable, *writable, *overdue, *retry;
 	struct evbuffer *out;
+	int64_t last_id;
 	struct front_ask *head, **tail;
 	size_t n; /* octets in `in` */
 	char in[CSF_RESOLVER_LINE_MAX];
@@ -46,6 +55,7 @@ static void take_answer(struct front_ask *ask, const struct front_verdict *v)
 /* Give the connection up: everything that was asked is not to be had. why: for the log; NULL: none. */
 static void drop(struct front_resolver *r, const char *why)
 {
+	const struct timeval second = { RETRY_S, 0 };
 	const struct front_verdict none = { .reason = "unavailable" };
 	struct front_ask *list = r->head;
 
@@ -63,6 +73,7 @@ static void drop(struct front_resolver *r, const char *why)
 	evbuffer_drain(r->out, evbuffer_get_length(r->out));
 	r->head = NULL;
 	r->tail = &r->head;
+	event_add(r->retry, &second);
 	while (list != NULL) {
 		struct front_ask *ask = list;
 
@@ -71,36 +82,59 @@ static void drop(struct front_resolver *r, const char *why)
 	}
 }
 
-static struct front_ask *pop(struct front_resolver *r)
+/* Out of the queue; NULL: nobody asked that. */
+static struct front_ask *find(struct front_resolver *r, const struct front_line *line)
 {
-	struct front_ask *ask = r->head;
+	for (struct front_ask **at = &r->head; *at != NULL; at = &(*at)->next) {
+		struct front_ask *ask = *at;
 
-	r->head = ask->next;
-	if (r->head == NULL) {
-		r->tail = &r->head;
-		event_del(r->overdue);
-	} else {
-		event_add(r->overdue, &r->patience);
+		if (ask->id != line->id)
+			continue;
+		if (strcmp(ask->ki, line->about) != 0)
+			return NULL;
+		*at = ask->next;
+		if (ask->next == NULL)
+			r->tail = at;
+		return ask;
 	}
-	return ask;
+	return NULL;
 }
 
 /* One line. False: the connection is not to be trusted further. */
-static bool take_line(struct front_resolver *r, struct m2m_span line, struct m2m_err *err)
+static bool take_line(struct front_resolver *r, struct m2m_span text, struct m2m_err *err)
 {
-	struct front_verdict v = { .reason = "unavailable" };
+	struct front_line line;
 	struct front_ask *ask = NULL;
-	enum m2m_rc rc = M2M_OK;
 
-	if (r->head == NULL) {
-		m2m_fail(err, M2M_EPEER, "a line that nobody asked for");
+	if (front_resolve_line(text, &line, err) != M2M_OK)
 		return false;
+	if (line.kind == FRONT_LINE_NEWS) {
+		r->told(r->told_arg, line.news, &line.key);
+		return true;
 	}
-	ask = pop(r);
-	rc = front_resolve_line(line, ask->ki, &v, err);
-	take_answer(ask, &v);
-	m2m_key_wipe(&v.key);
-	return rc == M2M_OK;
+	if (line.kind == FRONT_LINE_SUBSCRIBED && !r->subscribed) {
+		r->subscribed = true;
+		r->told(r->told_arg, FRONT_CONNECTED, NULL);
+		return true;
+	}
+	ask = line.kind == FRONT_LINE_ANSWER ? find(r, &line) : NULL;
+	if (ask != NULL)
+		take_answer(ask, &line.v);
+	else
+		free(line.v.who);
+	m2m_key_wipe(&line.v.key);
+	if (ask == NULL)
+		m2m_fail(err, M2M_EPEER, "a line that nobody asked for");
+	return ask != NULL;
+}
+
+/* Something came: what is to be answered still has its time anew. */
+static void set_overdue(struct front_resolver *r)
+{
+	if (r->head != NULL || !r->subscribed)
+		event_add(r->overdue, &r->patience);
+	else
+		event_del(r->overdue);
 }
 
 /* All whole lines of the input. */
@@ -143,7 +177,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		drop(r, "it closed the connection");
 	} else {
 		r->n += (size_t)n;
-		if (!take_lines(r, &err))
+		if (take_lines(r, &err))
+			set_overdue(r);
+		else
 			drop(r, err.text);
 	}
 }
@@ -189,7 +225,28 @@ static enum m2m_rc connect_now(struct front_resolver *r, struct m2m_err *err)
 		return m2m_fail(err, M2M_ENOMEM, "resolver %s: out of memory", r->address.sun_path);
 	}
 	r->fd = fd;
+	r->subscribed = r->absent = false;
+	event_del(r->retry);
+	event_add(r->overdue, &r->patience);
+	event_add(r->writable, NULL);
+	/* No memory for it: no answer to it either, and then the connection is given up. */
+	evbuffer_add(r->out, SUBSCRIBE, strlen(SUBSCRIBE));
 	return M2M_OK;
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval second = { RETRY_S, 0 };
+	struct front_resolver *r = arg;
+	struct m2m_err err = { 0 };
+
+	(void)fd, (void)what;
+	if (r->fd >= 0 || connect_now(r, &err) == M2M_OK)
+		return;
+	if (!r->absent)
+		m2m_log(r->env, M2M_ERROR, "%s", err.text);
+	r->absent = true;
+	event_add(r->retry, &second);
 }
 
 enum m2m_rc front_resolver_ask(struct front_resolver *r, const struct m2m_id *ki, front_resolved *done, void *arg,
@@ -204,12 +261,14 @@ enum m2m_rc front_resolver_ask(struct front_resolver *r, const struct m2m_id *ki
 		return m2m_fail(err, M2M_EINVAL, "a key identifier of more than %d octets", M2M_KI_MAX);
 	ask = calloc(1, sizeof(*ask));
 	/* A KI is hex and a domain name: nothing in it to escape. */
-	if (ask == NULL || evbuffer_add_printf(r->out, "{\"pskIdentity\":\"%s\"}\n", ki->s) < 0) {
+	if (ask == NULL || evbuffer_add_printf(r->out, "{\"pskIdentity\":\"%s\",\"id\":%lld}\n", ki->s,
+					       (long long)r->last_id + 1) < 0) {
 		free(ask);
 		return m2m_fail(err, M2M_ENOMEM, "out of memory");
 	}
 	ask->done = done;
 	ask->arg = arg;
+	ask->id = ++r->last_id;
 	memcpy(ask->ki, ki->s, ki->n + 1);
 	if (r->head == NULL)
 		event_add(r->overdue, &r->patience);
@@ -227,7 +286,7 @@ void front_ask_cancel(struct front_ask *ask)
 }
 
 enum m2m_rc front_resolver_new(struct event_base *base, const char *path, int64_t patience, const struct m2m_env *env,
-			       struct front_resolver **out, struct m2m_err *err)
+			       front_told *told, void *arg, struct front_resolver **out, struct m2m_err *err)
 {
 	struct front_resolver *r = NULL;
 
@@ -245,11 +304,15 @@ enum m2m_rc front_resolver_new(struct event_base *base, const char *path, int64_
 	r->address.sun_family = AF_UNIX;
 	memcpy(r->address.sun_path, path, strlen(path) + 1);
 	r->out = evbuffer_new();
+	r->told = told;
+	r->told_arg = arg;
 	r->overdue = evtimer_new(base, on_overdue, r);
-	if (r->out == NULL || r->overdue == NULL) {
+	r->retry = evtimer_new(base, on_retry, r);
+	if (r->out == NULL || r->overdue == NULL || r->retry == NULL) {
 		front_resolver_free(r);
 		return m2m_fail(err, M2M_ENOMEM, "out of memory");
 	}
+	event_active(r->retry, EV_TIMEOUT, 0);
 	*out = r;
 	return M2M_OK;
 }
@@ -263,6 +326,8 @@ void front_resolver_free(struct front_resolver *r)
 	drop(r, NULL);
 	if (r->overdue != NULL)
 		event_free(r->overdue);
+	if (r->retry != NULL)
+		event_free(r->retry);
 	if (r->out != NULL)
 		evbuffer_free(r->out);
 	free(r);

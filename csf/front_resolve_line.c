@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One line of the resolver's answers. Pure; the process's jansson must wipe (csf/wipejson.h), since a key passes
+/* One line of the resolver's. Pure; the process's jansson must wipe (csf/wipejson.h), since a key passes
  * through it. */
 #include "csf/front_resolve.h"
 
@@ -44,7 +44,7 @@ static bool take_apps(const json_t *apps, struct front_who *who)
 	return true;
 }
 
-static enum m2m_rc read_good(json_t *root, const char *ki, struct front_verdict *v, struct m2m_err *err)
+static enum m2m_rc read_good(const json_t *root, const char *ki, struct front_verdict *v, struct m2m_err *err)
 {
 	const json_t *key = json_object_get(root, "key"), *lifetime = json_object_get(root, "lifetime");
 	struct front_who *who = calloc(1, sizeof(*who));
@@ -77,23 +77,72 @@ static enum m2m_rc read_good(json_t *root, const char *ki, struct front_verdict 
 	return rc;
 }
 
-enum m2m_rc front_resolve_line(struct m2m_span line, const char *ki, struct front_verdict *v, struct m2m_err *err)
+static enum m2m_rc read_answer(const json_t *root, const char *status, struct front_line *out, struct m2m_err *err)
+{
+	const json_t *about = json_object_get(root, "pskIdentity"), *id = json_object_get(root, "id");
+	const char *reason = known_reason(json_string_value(json_object_get(root, "reason")));
+
+	if (!json_is_string(about) || json_string_length(about) > M2M_KI_MAX)
+		return m2m_fail(err, M2M_EPEER, "pskIdentity: missing or malformed");
+	memcpy(out->about, json_string_value(about), json_string_length(about) + 1);
+	out->id = json_is_integer(id) ? json_integer_value(id) : -1;
+	if (strcmp(status, "ok") == 0)
+		return read_good(root, out->about, &out->v, err);
+	if (strcmp(status, "refused") != 0 || reason == NULL)
+		return m2m_fail(err, M2M_EPEER, "neither ok nor refused for a known reason");
+	out->v.reason = reason;
+	return M2M_OK;
+}
+
+/* What it means for those who use the key; a word that we do not know: ask again, the MAS knows. */
+static enum front_news news_of(const char *word)
+{
+	if (strcmp(word, "revoked") == 0)
+		return FRONT_REVOKED;
+	return strcmp(word, "expiring") == 0 ? FRONT_EXPIRING : FRONT_CHANGED;
+}
+
+static enum m2m_rc read_news(const json_t *root, const char *event, struct front_line *out, struct m2m_err *err)
+{
+	const json_t *key = json_object_get(root, "key");
+	struct m2m_span name = m2m_span(json_string_value(key), json_string_length(key));
+	struct m2m_key_name km;
+	struct m2m_ki ki;
+
+	out->kind = FRONT_LINE_NEWS;
+	out->news = news_of(event);
+	if (name.p != NULL && m2m_ki_parse(name, &ki, NULL) == M2M_OK)
+		m2m_ki_format(&ki, &out->key);
+	else if (name.p != NULL && m2m_key_name_parse(name, &km, NULL) == M2M_OK)
+		m2m_key_name_format(km.rel, km.host.s, &out->key);
+	else
+		return m2m_fail(err, M2M_EPEER, "key of an event: missing or malformed");
+	return M2M_OK;
+}
+
+enum m2m_rc front_resolve_line(struct m2m_span line, struct front_line *out, struct m2m_err *err)
 {
 	json_t *root = json_loadb((const char *)line.p, line.n, JSON_REJECT_DUPLICATES, NULL);
 	const char *status = json_string_value(json_object_get(root, "status"));
-	const char *about = json_string_value(json_object_get(root, "pskIdentity"));
-	const char *reason = known_reason(json_string_value(json_object_get(root, "reason")));
+	const char *event = json_string_value(json_object_get(root, "event"));
 	enum m2m_rc rc = M2M_OK;
 
-	*v = (struct front_verdict){ .reason = "unavailable" };
-	if (status == NULL || about == NULL || strcmp(about, ki) != 0)
-		rc = m2m_fail(err, M2M_EPEER, "not an answer to what was asked");
-	else if (strcmp(status, "ok") == 0)
-		rc = read_good(root, ki, v, err);
-	else if (strcmp(status, "refused") == 0 && reason != NULL)
-		v->reason = reason;
+	*out = (struct front_line){ .kind = FRONT_LINE_ANSWER, .id = -1, .v.reason = "unavailable" };
+	if (status == NULL && event == NULL)
+		rc = m2m_fail(err, M2M_EPEER, "neither an answer nor an event");
+	else if (status == NULL)
+		rc = read_news(root, event, out, err);
+	else if (strcmp(status, "subscribed") == 0)
+		out->kind = FRONT_LINE_SUBSCRIBED;
 	else
-		rc = m2m_fail(err, M2M_EPEER, "neither ok nor refused for a known reason");
+		rc = read_answer(root, status, out, err);
 	json_decref(root);
+	if (rc != M2M_OK)
+		m2m_key_wipe(&out->v.key);
 	return rc;
+}
+
+bool front_verdict_is_passing(const struct front_verdict *v)
+{
+	return v->who == NULL && strcmp(v->reason, "unavailable") == 0;
 }

@@ -29,11 +29,12 @@ def ki():
 
 
 class Resolver:
-    """Answers in order, as the protocol asks; a hold keeps an answer (and those after it) back."""
+    """Answers each when it can, since every question has an id; a hold keeps an answer back. raw: octets, or an object without its id."""
 
     def __init__(self, path):
         self.path, self.known, self.asked, self.holds, self.raw = path, {}, [], {}, {}
-        self.connections = []
+        self.connections, self.subscribers = [], []
+        self.subscriptions = True
         self.changed = threading.Condition()
         self.server = None
 
@@ -43,29 +44,39 @@ class Resolver:
         class Handler(socketserver.StreamRequestHandler):
             def handle(self):
                 outer.connections.append(self.connection)
+                self.lock = threading.Lock()
                 try:
                     for line in self.rfile:
-                        name = json.loads(line)["pskIdentity"]
-                        outer.note(name)
-                        self.pending.put(name)
+                        question = json.loads(line)
+                        if question.get("subscribe") == "events":
+                            self.subscribe()
+                        else:
+                            outer.note(question["pskIdentity"])
+                            threading.Thread(target=self.answer, args=(question,), daemon=True).start()
                 except ConnectionResetError:
                     pass
-                self.pending.put(None)
 
-            def setup(self):
-                super().setup()
-                self.pending = queue.Queue()
-                threading.Thread(target=self.answer, daemon=True).start()
+            def subscribe(self):
+                if outer.subscriptions:
+                    self.tell({"status": "subscribed"})
+                    with outer.changed:
+                        outer.subscribers.append(self)
+                        outer.changed.notify_all()
 
-            def answer(self):
-                while (name := self.pending.get()) is not None:
-                    hold = outer.holds.get(name)
-                    if hold:
-                        hold.wait(DEADLINE)
-                    try:
-                        self.wfile.write(outer.raw.get(name) or (json.dumps(outer.reply(name)) + "\n").encode())
-                    except (OSError, ValueError):
-                        return
+            def answer(self, question):
+                name = question["pskIdentity"]
+                hold = outer.holds.get(name)
+                if hold:
+                    hold.wait(DEADLINE)
+                raw = outer.raw.get(name) or outer.reply(name)
+                self.tell(raw if isinstance(raw, bytes) else {**raw, "id": question["id"]})
+
+            def tell(self, line):
+                try:
+                    with self.lock:
+                        self.wfile.write(line if isinstance(line, bytes) else (json.dumps(line) + "\n").encode())
+                except (OSError, ValueError):
+                    pass
 
         class Server(socketserver.ThreadingUnixStreamServer):
             daemon_threads = True
@@ -84,7 +95,14 @@ class Resolver:
                     c.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
-        self.server, self.connections = None, []
+        self.server, self.connections, self.subscribers = None, [], []
+
+    def event(self, event, key):
+        """Tell whoever has subscribed; waits until there is somebody."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.subscribers, DEADLINE)
+        for s in self.subscribers:
+            s.tell(event if isinstance(event, bytes) else {"event": event, "key": key})
 
     def note(self, name):
         with self.changed:
@@ -277,7 +295,7 @@ class Associations(Case):
     def test_resolver_refusals(self):
         for reason in ("revoked", "expired", "denied", "unavailable", "malformed"):
             name = ki()
-            self.resolver.raw[name] = (json.dumps({"status": "refused", "pskIdentity": name, "reason": reason}) + "\n").encode()
+            self.resolver.raw[name] = {"status": "refused", "pskIdentity": name, "reason": reason}
             self.fails(name, "00" * 32)
             self.assertTrue(self.front.wait_log(rf"refused: .*{re.escape(name)}, {reason}"))
 
@@ -313,13 +331,13 @@ class Associations(Case):
         slow, slow_key = self.resolver.add()
         other, other_key = self.resolver.add()
         hold = self.resolver.holds[slow] = threading.Event()
-        waiting = [self.client(slow, slow_key), self.client(other, other_key, "-tls1_2")]
-        self.assertTrue(self.resolver.wait_asked(slow, other))  # the second is asked while the first waits
+        waiting = self.client(slow, slow_key)
+        self.assertTrue(self.resolver.wait_asked(slow))
+        self.assertEqual(self.exchange(self.client(other, other_key, "-tls1_2")), b"echo\n")  # while the first waits
         self.assertEqual(self.exchange(p), b"echo\n")
         self.fails("malformed", "00" * 32)
         hold.set()
-        for w in waiting:
-            self.assertEqual(self.exchange(w), b"echo\n")
+        self.assertEqual(self.exchange(waiting), b"echo\n")
 
     def test_client_gone_while_resolving(self):
         slow, later = self.resolver.add(), self.resolver.add()
@@ -347,12 +365,13 @@ class Associations(Case):
     def test_resolver_talks_nonsense(self):
         good, good_key = self.resolver.add()
         other = ki()
-        lines = [b"nonsense\n", b"{}\n", b"[]\n", b"x" * 5000, b"\n",
-                 (json.dumps(dict(self.resolver.reply(good), pskIdentity=other)) + "\n").encode()]
+        lines = [b"nonsense\n", b"{}\n", b"[]\n", b"x" * 5000, b"\n", dict(self.resolver.reply(good), pskIdentity=other),
+                 (json.dumps(self.resolver.reply(good)) + "\n").encode(), b'{"status":"subscribed"}\n',
+                 b'{"event":"revoked","key":"*"}\n', b'{"event":"revoked"}\n']
         for change in ({"key": "00"}, {"key": None}, {"enroleeId": "x\ny"}, {"appIds": None}, {"appIds": ["bad"] * 40},
                        {"lifetime": -1}, {"lifetime": "1"}, {"status": "perhaps"}):
             name = ki()
-            lines.append((name, (json.dumps({**self.resolver.reply(good), "pskIdentity": name, **change}) + "\n").encode()))
+            lines.append((name, {**self.resolver.reply(good), "pskIdentity": name, **change}))
         for n, line in enumerate(lines):
             name, line = line if isinstance(line, tuple) else (ki(), line)
             self.resolver.raw[name] = line
@@ -497,6 +516,184 @@ class Node(Case):
         r = subprocess.run([NODE, "associate", f"127.0.0.1:{port}", "--keys", self.keys], input=b"", capture_output=True,
                            timeout=DEADLINE)
         self.assertEqual(r.returncode, 4, r.stderr)
+
+
+class Revocation(Case):
+    """What becomes of a key that is in use."""
+
+    def setUp(self):
+        super().setUp()
+        self.name, self.key = self.resolver.add()
+        self.running = self.client(self.name, self.key)
+        self.assertEqual(self.exchange(self.running), b"echo\n")
+
+    def root(self, name=None):
+        return (name or self.name)[:32] + "@mas.example.com"
+
+    def goes_on(self, p=None):
+        self.assertEqual(self.exchange(p or self.running), b"echo\n")
+
+    def is_closed(self, why, p=None, name=None):
+        """In order, on both sides, and logged once."""
+        p = p or self.running
+        self.assertEqual(p.wait(DEADLINE), 0, "no close_notify")
+        self.assertTrue(self.front.wait_log(rf"association \d+ closed: {why}, enroleeId=//sp\.example\.com/node-7 ki={re.escape(name or self.name)};"))
+        self.assertIn(self.upstream.ends.get(timeout=DEADLINE), ("end", "reset"))
+
+    def asked_again(self, times=2):
+        with self.resolver.changed:
+            return self.resolver.changed.wait_for(lambda: self.resolver.asked.count(self.name) >= times, DEADLINE)
+
+    def test_root_key(self):
+        other = self.resolver.add()
+        bystander = self.client(*other)
+        self.goes_on(bystander)
+        second = self.name[:33] + secrets.token_hex(16) + "@mas.example.com"  # of the same root key
+        self.resolver.known[second] = {"key": secrets.token_hex(32)}
+        sibling = self.client(second, self.resolver.known[second]["key"], "-tls1_2")
+        self.goes_on(sibling)
+        began = time.monotonic()
+        self.resolver.event("revoked", self.root())
+        self.is_closed("root key revoked")
+        print(f"from the event to the association's end: {(time.monotonic() - began) * 1000:.1f} ms")
+        self.assertEqual(sibling.wait(DEADLINE), 0)
+        self.assertTrue(self.front.wait_log(rf"closed: root key revoked, .*{re.escape(second)}"))
+        self.goes_on(bystander)
+        self.assertEqual(self.resolver.asked.count(self.name), 1)
+
+    def test_association_key(self):
+        second = self.name[:33] + secrets.token_hex(16) + "@mas.example.com"
+        self.resolver.known[second] = {"key": secrets.token_hex(32)}
+        sibling = self.client(second, self.resolver.known[second]["key"])
+        self.goes_on(sibling)
+        self.resolver.event("revoked", self.name)
+        self.is_closed("association key revoked")
+        self.goes_on(sibling)
+
+    def test_upper_case_and_look_alikes(self):
+        for name in (self.root().replace("mas.", "mas2."), "0" * 32 + "@mas.example.com",
+                     self.name[:33] + "0" * 32 + "@mas.example.com", self.root() + ".evil.example", self.root()[:-1]):
+            self.resolver.event("revoked", name)
+        self.goes_on()
+        self.resolver.event("revoked", self.root().upper())
+        self.is_closed("root key revoked")
+
+    def test_new_association_is_refused(self):
+        del self.resolver.known[self.name]
+        self.resolver.raw[self.name] = {"status": "refused", "pskIdentity": self.name, "reason": "revoked"}
+        self.resolver.event("revoked", self.root())
+        self.is_closed("root key revoked")
+        self.fails(self.name, self.key)
+        self.assertTrue(self.front.wait_log(rf"refused: .*{re.escape(self.name)}, revoked"))
+
+    def test_before_the_handshake_ends(self):
+        """The key was told, the node has not shown yet that it has it."""
+        name, key = self.resolver.add()
+        with socket.create_connection(("127.0.0.1", self.front.port), DEADLINE) as listening:  # keeps what s_client sends
+            relay = socket.create_server(("127.0.0.1", 0))
+            p = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{relay.getsockname()[1]}", "-psk", key, "-psk_identity", name,
+                                  "-quiet", "-tls1_3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.clients.append(p)
+            client, _ = relay.accept()
+            relay.close()
+            with client:
+                listening.sendall(client.recv(65536))  # the ClientHello, and no Finished after it
+                self.assertTrue(self.resolver.wait_asked(name))
+                listening.settimeout(DEADLINE)
+                self.assertTrue(listening.recv(65536))
+                self.resolver.event("revoked", self.root(name))
+                while listening.recv(65536):
+                    pass
+        self.assertTrue(self.front.wait_log(rf"refused: .*{re.escape(name)}, root key revoked"))
+        self.goes_on()
+
+    def test_while_the_answer_is_under_way(self):
+        name, key = self.resolver.add()
+        hold = self.resolver.holds[name] = threading.Event()
+        p = self.client(name, key)
+        self.assertTrue(self.resolver.wait_asked(name))
+        self.resolver.event("revoked", self.root(name))
+        self.resolver.raw[name] = {"status": "refused", "pskIdentity": name, "reason": "revoked"}
+        hold.set()
+        self.assertNotEqual(p.wait(DEADLINE), 0)
+        self.goes_on()
+
+    def test_asked_again(self):
+        for n, event in enumerate(("superseded", "resync", "something-new")):
+            self.resolver.event(event, self.root())
+            self.assertTrue(self.asked_again(n + 2), event)
+            self.goes_on()
+        self.resolver.event("expiring", self.root())
+        self.assertTrue(self.front.wait_log(rf"association \d+: its root key expires soon, .*{re.escape(self.name)}"))
+        self.resolver.raw[self.name] = {"status": "refused", "pskIdentity": self.name, "reason": "revoked"}
+        self.resolver.event("resync", self.name)
+        self.is_closed("the MAS refuses its key: revoked")
+
+    def test_superseded_shortens(self):
+        """A new lifetime counts if it is shorter."""
+        self.resolver.known[self.name]["lifetime"] = 1
+        self.resolver.event("superseded", self.root())
+        self.assertEqual(self.running.wait(DEADLINE), 0)
+        self.assertTrue(self.front.wait_log("end: .*the key's lifetime is over"))
+
+    def test_nothing_prolongs(self):
+        name, key = self.resolver.add(lifetime=2)
+        p = self.client(name, key)
+        self.goes_on(p)
+        self.resolver.known[name]["lifetime"] = 86400
+        self.resolver.event("resync", name)
+        self.assertEqual(p.wait(DEADLINE), 0)
+        self.assertTrue(self.front.wait_log("end: .*the key's lifetime is over"))
+        self.goes_on()
+
+    def test_another_identity(self):
+        self.resolver.known[self.name]["enroleeId"] = "//sp.example.com/node-8"
+        self.resolver.event("resync", self.root())
+        self.is_closed("its key is another enrolee's now")
+
+    def test_resolver_comes_back(self):
+        """What was missed meanwhile is asked for."""
+        others = [self.resolver.add() for _ in range(20)]
+        clients = [self.client(*o) for o in others]
+        for p in clients:
+            self.goes_on(p)
+        self.resolver.stop()
+        self.assertTrue(self.front.wait_log("resolver .*closed"))
+        self.goes_on()
+        self.resolver.raw[self.name] = {"status": "refused", "pskIdentity": self.name, "reason": "revoked"}
+        self.resolver.start()
+        self.is_closed("the MAS refuses its key: revoked")
+        self.assertTrue(self.resolver.wait_asked(*[n for n, _ in others]))
+        for p in clients:
+            self.goes_on(p)
+
+    def test_nobody_answers(self):
+        """Unavailable is no refusal: it is asked again, and again."""
+        self.resolver.raw[self.name] = {"status": "refused", "pskIdentity": self.name, "reason": "unavailable"}
+        self.resolver.event("resync", self.root())
+        self.assertTrue(self.asked_again(2))
+        self.goes_on()
+        self.assertTrue(self.asked_again(3))
+        self.goes_on()
+        self.resolver.raw[self.name] = {"status": "refused", "pskIdentity": self.name, "reason": "unknown"}
+        self.is_closed("the MAS refuses its key: unknown")
+
+    def test_gone_while_asked_again(self):
+        hold = self.resolver.holds[self.name] = threading.Event()
+        self.resolver.event("resync", self.root())
+        self.assertTrue(self.asked_again())
+        self.running.kill()
+        self.assertTrue(self.front.wait_log("end: "))
+        hold.set()
+        p = self.client(*self.resolver.add())
+        self.goes_on(p)
+
+    def test_ten_thousand_at_once(self):
+        lines = b"".join(b'{"event":"revoked","key":"%032x@mas.example.com"}\n' % n for n in range(10000))
+        began = time.monotonic()
+        threading.Thread(target=self.resolver.event, args=(lines + b'{"event":"revoked","key":"%s"}\n' % self.root().encode(), None)).start()
+        self.is_closed("root key revoked")
+        print(f"10,000 events before the one that counts: {(time.monotonic() - began) * 1000:.0f} ms")
 
 
 class Limits(Case):
