@@ -103,3 +103,10 @@ tests_unit_check_ticker_SOURCES = tests/unit/check_ticker.c
 tests_unit_check_ticker_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_ticker_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_ticker_LDADD = common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
+
+EXTRA_DIST += tests/unit/package_fixture.h
+check_PROGRAMS += tests/unit/check_package
+TESTS += tests/unit/check_package
+tests_unit_check_package_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_package_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_check_package_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS)
