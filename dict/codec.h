@@ -8,6 +8,7 @@
 #define DICT_CODEC_H
 
 #include "dict/fd_dict.h"
+#include "dict/values.h"
 
 struct m2m_codec {
 	struct m2m_fd_dict dict;
@@ -62,12 +63,5 @@ struct m2m_span m2m_msg_octets(struct msg *msg, enum m2m_avp which);
 void m2m_msg_wipe(struct msg *msg);
 /* Wipe and free a message; an answer, with its request. */
 void m2m_msg_discard(struct msg *msg);
-
-/* Time (RFC 6733 4.3.1): NTP's seconds in 4 octets, taken as 1968 to 2104. False: not in that range. */
-bool m2m_time_encode(int64_t t, uint8_t out[4]);
-int64_t m2m_time_decode(const uint8_t in[4]);
-
-/* Is it good as a value of that AVP? 0, 5004 or 5014. */
-uint32_t m2m_octets_check(enum m2m_avp which, struct m2m_span octets);
 
 #endif

@@ -4,7 +4,7 @@
 noinst_LTLIBRARIES += dict/libm2mmsg.la
 dict_libm2mmsg_la_SOURCES = dict/messages.h dict/peers.h dict/peers.c dict/results.h dict/results.c \
 	dict/guard.c dict/guard.h dict/flow.c dict/flow.h dict/rate.c dict/rate.h \
-	dict/again.c dict/again.h dict/offender.c dict/offender.h
+	dict/again.c dict/again.h dict/offender.c dict/offender.h dict/content.c dict/content.h dict/values.c dict/values.h dict/m2m_table.c dict/m2m_table.h
 # A receiver may be cancelled while it waits: with unwind tables, that needs no setjmp, which AddressSanitizer minds.
 dict_libm2mmsg_la_CFLAGS = $(AM_CFLAGS) -fexceptions
 
@@ -33,7 +33,7 @@ $(nodist_erlang_DATA): dict/dictgen$(EXEEXT)
 # What extensions link beside libm2mmsg.la and libcommon.la (or a core that holds them).
 noinst_LTLIBRARIES += dict/libdict.la
 dict_libdict_la_SOURCES = dict/codec.h dict/codec_int.h dict/decode.c dict/encode.c dict/msg.c dict/failed_avp.c dict/fd_dict.c \
-	dict/fd_dict.h dict/m2m_table.c dict/m2m_table.h dict/node.h dict/entry.h \
+	dict/fd_dict.h dict/node.h dict/entry.h \
 	dict/node_int.h dict/node.c dict/links.c dict/serve.c dict/ask.c dict/self.c dict/cert.c dict/cert.h dict/crl.c dict/crl.h
 dict_libdict_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(GNUTLS_CFLAGS)
 dict_libdict_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS)

@@ -5,6 +5,7 @@
 #include "dict/m2m_table.h"
 
 #include "common/kdf.h"
+#include "common/package.h"
 
 #define V M2M_VENDOR_ID
 #define ANY UINT32_MAX
@@ -81,7 +82,7 @@ const struct m2m_avp_def m2m_avps[M2M_AVPS] = {
 	[M2M_AVP_KEY_EVENT] = OURS(1110, "Key-Event", M2M_T_U32, M, 1, ANY, "protocol.md 4"),
 	[M2M_AVP_ENROLMENT_KEY_NAME] = OURS(1111, "Enrolment-Key-Name", M2M_T_UTF8, NO_M, 1, 255, "TS-0003 10.3.4"),
 	[M2M_AVP_PROTECTED_KEY_PACKAGE] =
-		SECRET(1112, V, "Protected-Key-Package", M2M_OURS, 1, 16384, "protocol.md 10"),
+		SECRET(1112, V, "Protected-Key-Package", M2M_OURS, 1, M2M_PACKAGE_MAX, "protocol.md 10"),
 	[M2M_AVP_ADMINISTRATING_STAKEHOLDER_ID] =
 		OURS(1113, "Administrating-Stakeholder-Id", M2M_T_UTF8, NO_M, 1, 255, "protocol.md 4"),
 	[M2M_AVP_PAGE_CURSOR] = OURS(1114, "Page-Cursor", M2M_T_OCTETS, M, 1, 255, "protocol.md 7"),
