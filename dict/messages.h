@@ -41,6 +41,7 @@ struct m2m_request {
 	struct m2m_span origin_host, origin_realm;
 	struct m2m_span dest_host, dest_realm;
 	uint32_t end_to_end;
+	bool relayed; /* it came through a configured relay; set when it is served */
 };
 
 /* Which AVP of the request an answer of 5004, 5005 or 5007 is about, for Failed-AVP. */

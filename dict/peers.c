@@ -33,6 +33,12 @@ static const char *is_pin(const char *value, char *buf, size_t size)
 	return pin_parse(value, pin) ? NULL : "must be sha256: and 64 hex digits";
 }
 
+static const char *is_absolute(const char *value, char *buf, size_t size)
+{
+	(void)buf, (void)size;
+	return value[0] == '/' ? NULL : "must be an absolute path";
+}
+
 const struct m2m_conf_item m2m_peer_conf_items[] = {
 	{ .name = "roles",
 	  .type = M2M_CONF_WORDS,
@@ -59,6 +65,21 @@ const struct m2m_conf_item m2m_peer_conf_items[] = {
 	  .check = m2m_conf_is_fqdn,
 	  .help = "Role mtf: the service providers (FQDNs) whose enrolees it may provision. None: it may provision "
 		  "nobody." },
+	{ .name = "package-signer",
+	  .type = M2M_CONF_LIST,
+	  .offset = offsetof(struct m2m_peer, package_signers),
+	  .check = is_absolute,
+	  .help = "Role mtf: files (PEM) of the certificates that it may sign protected key packages with; P-256. Each "
+		  "is "
+		  "trusted as it is, until it expires. More than one while it changes. None: no package of its "
+		  "opens." },
+	{ .name = "require-package",
+	  .type = M2M_CONF_BOOL,
+	  .offset = offsetof(struct m2m_peer, require_package),
+	  .def = "no",
+	  .help = "Role mtf: refuse its root keys unless they come in protected key packages. Through a relay they "
+		  "must "
+		  "in any case." },
 	{ .name = "cse-ids",
 	  .type = M2M_CONF_LIST,
 	  .offset = offsetof(struct m2m_peer, cse_ids),

@@ -22,10 +22,13 @@ struct m2m_peer {
 	char *realm;				   /* its Origin-Realm; NULL: any */
 	struct m2m_conf_strings pins;		   /* "sha256:" and hex; none: any key that its CA certified */
 	struct m2m_conf_strings service_providers; /* role mtf: SP-FQDNs whose enrolees it may provision */
-	struct m2m_conf_strings cse_ids;	   /* role cse: the Association-Target-Ids that it is */
-	int64_t fuse_keys;			   /* role cse: root keys in an hour; 0: any number */
-	int64_t max_handshakes;			   /* role csf: enrolments at once */
-	int64_t rates[M2M_CMDS];		   /* requests a second, by command; 0: any number */
+	struct m2m_conf_strings
+		package_signers;	 /* role mtf: PEM files, the certificates its key packages are signed with */
+	bool require_package;		 /* role mtf: no root key of its comes in clear */
+	struct m2m_conf_strings cse_ids; /* role cse: the Association-Target-Ids that it is */
+	int64_t fuse_keys;		 /* role cse: root keys in an hour; 0: any number */
+	int64_t max_handshakes;		 /* role csf: enrolments at once */
+	int64_t rates[M2M_CMDS];	 /* requests a second, by command; 0: any number */
 };
 
 /* The sub-table of M2M_CONF_SECTIONS `peer` (sub_size = sizeof(struct m2m_peer)). */

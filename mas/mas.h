@@ -27,8 +27,9 @@ struct mas_conf {
 	int64_t root_key_life_max;	    /* s, a push of a key that lives longer is refused */
 	int64_t supersede_grace;	    /* s, how long an older root key of an enrolee stays usable */
 	int64_t keep_expired;		    /* s, how long after its end a root key can still be looked at */
-	char *crl;			    /* revocation list of peers' CA; NULL: none */
-	struct m2m_conf_sections peers;	    /* struct m2m_peer */
+	char *package_certificate, *package_private_key; /* to open protected key packages with; NULL: none open */
+	char *crl;					 /* revocation list of peers' CA; NULL: none */
+	struct m2m_conf_sections peers;			 /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */
 	const char *passphrase_file;

@@ -108,6 +108,17 @@ const struct m2m_conf_item mas_conf_items[] = {
 		  "is "
 		  "deleted. Also what a clock that is ahead would have to make up for before it does harm: leave it at "
 		  "days." },
+	{ .name = "package-certificate",
+	  .type = M2M_CONF_STRING,
+	  AT(package_certificate),
+	  .file = true,
+	  .help = "Certificate (PEM, P-256) that MTFs make protected key packages for. Default: none, and no package "
+		  "opens." },
+	{ .name = "package-private-key",
+	  .type = M2M_CONF_STRING,
+	  AT(package_private_key),
+	  .file = true,
+	  .help = "The private key to package-certificate: PEM without a passphrase, mode 0600." },
 	{ .name = "crl",
 	  .type = M2M_CONF_STRING,
 	  AT(crl),
@@ -127,8 +138,15 @@ const struct m2m_conf_item mas_conf_items[] = {
 };
 
 /* A role that can do nothing for want of its list is an error of the operator's. */
-static enum m2m_rc check_peer(const char *path, const struct m2m_peer *p, struct m2m_err *err)
+static enum m2m_rc check_peer(const char *path, const struct mas_conf *conf, const struct m2m_peer *p,
+			      struct m2m_err *err)
 {
+	if (p->package_signers.n > 0 && !conf->package_certificate)
+		return m2m_fail(err, M2M_ECONF, "%s: peer \"%s\": package-signer: package-certificate is needed too",
+				path, p->host);
+	if (p->require_package && p->package_signers.n == 0)
+		return m2m_fail(err, M2M_ECONF, "%s: peer \"%s\": require-package: package-signer is needed too", path,
+				p->host);
 	if ((p->roles & M2M_ROLE_MTF) && p->service_providers.n == 0)
 		return m2m_fail(err, M2M_ECONF, "%s: peer \"%s\": service-providers: role mtf needs at least one", path,
 				p->host);
@@ -148,8 +166,11 @@ enum m2m_rc mas_conf_load(const char *path, struct mas_conf *out, struct m2m_err
 	if (rc == M2M_OK && out->store_alarm > out->store_reserve)
 		rc = m2m_fail(err, M2M_ECONF, "%s: store-alarm: %d is above store-reserve, %d", path,
 			      (int)out->store_alarm, (int)out->store_reserve);
+	if (rc == M2M_OK && !out->package_certificate != !out->package_private_key)
+		rc = m2m_fail(err, M2M_ECONF,
+			      "%s: package-certificate and package-private-key: both must be given, or none", path);
 	for (size_t i = 0; rc == M2M_OK && i < out->peers.n; i++)
-		rc = check_peer(path, &((const struct m2m_peer *)out->peers.v)[i], err);
+		rc = check_peer(path, out, &((const struct m2m_peer *)out->peers.v)[i], err);
 	if (rc != M2M_OK) {
 		mas_conf_free(out);
 		return rc;

@@ -21,6 +21,7 @@ struct item {
 	uint8_t rel[M2M_REL_LEN];
 	uint32_t result;
 	struct rootkey *rk;	  /* KPR: the key as pushed, its spans borrow from the request */
+	struct m2m_secret opened; /* KPR: or from this, what was in its package */
 	struct m2m_secret sealed; /* KPR: its record */
 	/* What the decision was, made again each time that the job runs: */
 	bool enter;	      /* KPR: the key is new, put it */
@@ -65,8 +66,10 @@ static void batch_free(struct batch *b)
 {
 	for (size_t i = 0; b->rks && i < b->n; i++)
 		rootkey_wipe(&b->rks[i]);
-	for (size_t i = 0; i < b->n; i++)
+	for (size_t i = 0; i < b->n; i++) {
+		m2m_secret_wipe(&b->items[i].opened);
 		m2m_secret_wipe(&b->items[i].sealed);
+	}
 	free(b->rks);
 	free(b);
 }
@@ -304,8 +307,6 @@ static uint32_t check_key(const struct mas *mas, const struct m2m_key_avp *key, 
 	if (key->material.p && key->package.p)
 		return about(why, M2M_AVP_PROTECTED_KEY_PACKAGE, "both Keying-Material and Protected-Key-Package",
 			     DIAMETER_CONTRADICTING_AVPS);
-	if (key->package.p)
-		return because(why, "Protected-Key-Package is not supported", M2M_KEY_PACKAGE_INVALID);
 	if (!key->material.p)
 		return about(why, M2M_AVP_KEYING_MATERIAL, "neither Keying-Material nor Protected-Key-Package",
 			     DIAMETER_MISSING_AVP);
@@ -361,12 +362,16 @@ static uint32_t check_policy(const struct mas *mas, const struct m2m_key_avp *ke
 }
 
 /* Check one pushed key and fill its item. */
-static uint32_t push_check(struct item *it, const struct m2m_key_avp *key, struct reason *why)
+static uint32_t push_check(struct item *it, const struct m2m_request *head, const struct m2m_key_avp *sent,
+			   struct reason *why)
 {
 	const struct batch *b = it->batch;
 	struct m2m_key_name name = { 0 };
-	uint32_t result = check_key(b->mas, key, &name, why);
+	struct m2m_key_avp taken, *key = &taken;
+	uint32_t result = mas_package_key(b->mas, b->peer, head, sent, &it->opened, key, &why->text);
 
+	if (result == DIAMETER_SUCCESS)
+		result = check_key(b->mas, key, &name, why);
 	if (result == DIAMETER_SUCCESS)
 		result = check_origin(b->peer, key, &name, why);
 	if (result == DIAMETER_SUCCESS)
@@ -420,14 +425,14 @@ static enum m2m_rc push_decide(struct item *it, struct store_txn *t, struct m2m_
 	return rc;
 }
 
-static void push_prepare(struct item *it, const struct m2m_key_avp *key)
+static void push_prepare(struct item *it, const struct m2m_request *head, const struct m2m_key_avp *key)
 {
 	struct batch *b = it->batch;
 	struct m2m_err err = { 0 };
 	struct reason why = { .failed.key = (size_t)(it - b->items) + 1 };
 	enum m2m_rc rc = M2M_OK;
 
-	it->result = push_check(it, key, &why);
+	it->result = push_check(it, head, key, &why);
 	if (it->result != DIAMETER_SUCCESS) {
 		b->why = b->why.text ? b->why : why;
 		return;
@@ -461,7 +466,7 @@ void mas_push(struct mas *mas, const struct m2m_peer *peer, const struct m2m_kpr
 	b->arg = arg;
 	for (size_t i = 0; i < req->n; i++) {
 		b->answer.status[i].name = req->key[i].name;
-		push_prepare(&b->items[i], &req->key[i]);
+		push_prepare(&b->items[i], &req->head, &req->key[i]);
 	}
 	batch_run(b);
 }

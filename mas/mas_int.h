@@ -10,6 +10,7 @@
 #include "mas/assoc.h"
 #include "mas/fuse.h"
 #include "mas/mas.h"
+#include "mas/package.h"
 #include "mas/rootkey.h"
 #include "store/outbox.h"
 #include "store/store.h"
@@ -38,10 +39,11 @@ struct mas {
 	struct m2m_keyring *keyring;
 	struct store *keys;
 	struct outbox_at outbox;
-	struct assoc *assoc;	 /* NULL: opened without */
-	struct m2m_audit *audit; /* likewise */
-	struct mas_prune *prune; /* of the thread that calls mas_tend; NULL: likewise */
-	struct fuse **fuses;	 /* one per peer section, NULL where it has none; NULL: likewise */
+	struct assoc *assoc;	       /* NULL: opened without */
+	struct m2m_audit *audit;       /* likewise */
+	struct mas_prune *prune;       /* of the thread that calls mas_tend; NULL: likewise */
+	struct mas_packages *packages; /* likewise */
+	struct fuse **fuses;	       /* one per peer section, NULL where it has none; NULL: likewise */
 	/* A root key that nobody has: what is worked on when the one asked for is not there. */
 	uint8_t decoy_rel[M2M_REL_LEN];
 	struct m2m_secret decoys; /* its sealed record, MAS_DECOYS times (mas_sak.c) */
