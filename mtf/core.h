@@ -38,6 +38,7 @@ struct mtf {
 	struct m2m_audit *audit;  /* NULL when closing */
 	struct workers *fetchers; /* one thread (fetch.c) */
 	struct m2m_secret decoys[MTF_DECOYS];
+	struct mtf_packages *packages;
 
 	pthread_mutex_t lock;
 	struct hs_table table;
@@ -59,6 +60,19 @@ void mtf_answer(struct mtf *mtf, struct handshake *h, uint32_t result, const cha
 
 /* The log of which keys were issued, its state in the store. */
 enum m2m_rc mtf_audit_open(struct mtf *mtf, struct m2m_err *err);
+
+/* Load the certificates of protected key packages, and the key that signs them; freed by mtf_packages_close, also after
+ * a failure. Errors: m2m_party_load's. */
+enum m2m_rc mtf_packages_open(struct mtf *mtf, struct m2m_err *err);
+void mtf_packages_close(struct mtf *mtf);
+/* Does that MAS get its root keys in packages? */
+bool mtf_packs_for(const struct mtf *mtf, struct m2m_span mas_id);
+/* If it does: put key's members into a package, appended to `package`, which key then borrows in the place of its
+ * Keying-Material. `package` may hold others already, but must not grow while they are used. session_id: of the message
+ * that the key goes into (a KFA: its KFR's). A signature and two key agreements: not on a dispatch thread. Errors:
+ * m2m_content_encode's, m2m_package_seal's; key is as it was then. */
+enum m2m_rc mtf_package_key(const struct mtf *mtf, struct m2m_span mas_id, struct m2m_span session_id,
+			    struct m2m_key_avp *key, struct m2m_secret *package, struct m2m_err *err);
 
 /* Free what closing left behind, once no push is outstanding. */
 void mtf_release(struct mtf *mtf);

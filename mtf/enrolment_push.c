@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define SESSION_MAX 300 /* octets of a Session-Id of ours, with its NUL */
+
 void enrolment_let_go(struct handshake *h)
 {
 	for (size_t i = 0; h->en && i < M2M_LIST_MAX; i++) {
@@ -61,6 +63,7 @@ void enrolment_key_fill(struct m2m_key_avp *key, const struct m2m_id *km_id, con
 	key->name = m2m_id_span(km_id);
 	key->usage = M2M_SUID_ROOT_KEY;
 	key->material = m2m_span(km->b, sizeof(km->b));
+	key->package = m2m_span(NULL, 0);
 	key->has_expiry = true;
 	key->expiry = expiry;
 	key->enrolee = enrolee;
@@ -78,6 +81,20 @@ static void fill_kpr(struct mtf *mtf, const struct enrolment *en, size_t i, cons
 	enrolment_key_fill(key, &en->km_id[i], &en->ke_id, km, en->expiry, m2m_id_span(&en->enrolee));
 	key->app_ids = en->in.app_ids;
 	key->targets = en->in.targets;
+}
+
+/* The key into a package, where that MAS wants it: it names the session of its message, which is made here therefore.
+ * The spans of kpr borrow from session and package. */
+static enum m2m_rc pack(struct mtf *mtf, struct m2m_kpr *kpr, char session[SESSION_MAX], struct m2m_secret *package,
+			struct m2m_err *err)
+{
+	kpr->head.session_id = m2m_span(NULL, 0);
+	if (!mtf_packs_for(mtf, kpr->head.dest_host))
+		return M2M_OK;
+	if (!mtf->out.session(mtf->out.ctx, session, SESSION_MAX))
+		return m2m_fail(err, M2M_EIO, "push: no Session-Id");
+	kpr->head.session_id = m2m_span_str(session);
+	return mtf_package_key(mtf, kpr->head.dest_host, kpr->head.session_id, &kpr->key[0], package, err);
 }
 
 /* Note the push before it leaves: its answer may come before out.push returns. */
@@ -111,17 +128,22 @@ static void forget_push(struct mtf *mtf, struct handshake *h, struct push *p)
 static enum m2m_rc push_one(struct mtf *mtf, struct handshake *h, size_t i, struct m2m_kpr *kpr, struct m2m_err *err)
 {
 	struct m2m_key km = { 0 };
+	struct m2m_secret package = { 0 };
+	char session[SESSION_MAX];
 	struct push *p = NULL;
 	enum m2m_rc rc = m2m_kdf_km(&h->en->ke, h->en->in.mas_ids.v[i], &km, err);
 
 	if (rc != M2M_OK)
 		return rc;
 	fill_kpr(mtf, h->en, i, &km, kpr);
-	p = note_push(mtf, h, i);
-	if (!p)
+	rc = pack(mtf, kpr, session, &package, err);
+	if (rc == M2M_OK)
+		p = note_push(mtf, h, i);
+	if (rc == M2M_OK && !p)
 		rc = m2m_fail(err, M2M_ENOMEM, "push: out of memory");
-	else if (!mtf->out.push(mtf->out.ctx, kpr, pushed, p))
+	else if (rc == M2M_OK && !mtf->out.push(mtf->out.ctx, kpr, pushed, p))
 		forget_push(mtf, h, p); /* NOT_SENT: the node is told to try later */
+	m2m_secret_wipe(&package);
 	m2m_key_wipe(&km);
 	return rc;
 }

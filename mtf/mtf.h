@@ -17,6 +17,7 @@
 struct mtf_mas {
 	char *mas_id;
 	char *realm;
+	char *package_recipient; /* PEM: whom protected key packages are for; NULL: it gets its keys in clear */
 };
 
 /* The configuration file of mtf.fdx, described in mtf_conf_items. */
@@ -40,8 +41,9 @@ struct mtf_conf {
 	int64_t workers;		    /* threads that do the TLS arithmetic */
 	bool fetch;			    /* give root keys back to their MAS (KFR) */
 	struct m2m_conf_sections mas;	    /* struct mtf_mas */
-	char *crl;			    /* revocation list of peers' CA; NULL: none */
-	struct m2m_conf_sections peers;	    /* struct m2m_peer */
+	char *package_certificate, *package_private_key; /* who signs protected key packages; NULL: nobody */
+	char *crl;					 /* revocation list of peers' CA; NULL: none */
+	struct m2m_conf_sections peers;			 /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */
 	const char *passphrase_file;
@@ -59,6 +61,8 @@ struct mtf_out {
 	 * from any thread: the answer's code for that key; M2M_ETIMEOUT-like troubles arrive as code 0. Returns
 	 * false (done not called) if it could not be sent. */
 	bool (*push)(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, uint32_t code), void *arg);
+	/* A new Session-Id, NUL-terminated: of the push of a package, which names it. False: there is none. */
+	bool (*session)(void *ctx, char *out, size_t size);
 	/* Revoke, as far as it goes: taking back what a failed enrolment left behind. */
 	void (*revoke)(void *ctx, const struct m2m_krr *req);
 	void *ctx;

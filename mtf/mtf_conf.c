@@ -13,13 +13,22 @@ static const char *is_path(const char *value, char *buf, size_t size)
 
 #define AT(member) .offset = offsetof(struct mtf_conf, member)
 
-static const struct m2m_conf_item mas_items[] = { { .name = "realm",
-						    .type = M2M_CONF_STRING,
-						    .offset = offsetof(struct mtf_mas, realm),
-						    .required = true,
-						    .check = m2m_conf_is_fqdn,
-						    .help = "The Diameter realm of this MAS: its Destination-Realm." },
-						  { 0 } };
+static const struct m2m_conf_item mas_items[] = {
+	{ .name = "realm",
+	  .type = M2M_CONF_STRING,
+	  .offset = offsetof(struct mtf_mas, realm),
+	  .required = true,
+	  .check = m2m_conf_is_fqdn,
+	  .help = "The Diameter realm of this MAS: its Destination-Realm." },
+	{ .name = "package-recipient",
+	  .type = M2M_CONF_STRING,
+	  .offset = offsetof(struct mtf_mas, package_recipient),
+	  .file = true,
+	  .help = "Certificate (PEM, P-256) of this MAS: its root keys go to it in "
+		  "protected key packages that only it can open. Trusted as it is, "
+		  "until it expires. Default: none, keys go in clear inside TLS." },
+	{ 0 }
+};
 
 const struct m2m_conf_item mtf_conf_items[] = {
 	{ .name = "mtf-id",
@@ -156,6 +165,18 @@ const struct m2m_conf_item mtf_conf_items[] = {
 	  .sub = mas_items,
 	  .sub_size = sizeof(struct mtf_mas),
 	  .help = "A MAS that enrolees may be provisioned for; the title is its MAS-ID." },
+	{ .name = "package-certificate",
+	  .type = M2M_CONF_STRING,
+	  AT(package_certificate),
+	  .file = true,
+	  .help = "Certificate (PEM, P-256) that protected key packages are signed with; needed where a mas section "
+		  "has "
+		  "a package-recipient." },
+	{ .name = "package-private-key",
+	  .type = M2M_CONF_STRING,
+	  AT(package_private_key),
+	  .file = true,
+	  .help = "The private key to package-certificate: PEM without a passphrase, mode 0600." },
 	{ .name = "crl",
 	  .type = M2M_CONF_STRING,
 	  AT(crl),
@@ -183,7 +204,7 @@ static bool has_role(const struct mtf_conf *conf, unsigned role)
 	return false;
 }
 
-/* A MAS is reached as a peer of role mas, or through a relay. */
+/* A MAS is reached as a peer of role mas, or through a relay (which a key passes only in a package). */
 static enum m2m_rc check_mas(const char *path, const struct mtf_conf *conf, struct m2m_err *err)
 {
 	const struct mtf_mas *mas = conf->mas.v;
@@ -195,6 +216,21 @@ static enum m2m_rc check_mas(const char *path, const struct mtf_conf *conf, stru
 			return m2m_fail(err, M2M_ECONF, "%s: mas \"%s\": no peer section gives that host the role mas",
 					path, mas[i].mas_id);
 	}
+	return M2M_OK;
+}
+
+static enum m2m_rc check_packages(const char *path, const struct mtf_conf *conf, struct m2m_err *err)
+{
+	const struct mtf_mas *mas = conf->mas.v;
+
+	if (!conf->package_certificate != !conf->package_private_key)
+		return m2m_fail(err, M2M_ECONF,
+				"%s: package-certificate and package-private-key: both must be given, or none", path);
+	for (size_t i = 0; i < conf->mas.n; i++)
+		if (mas[i].package_recipient && !conf->package_certificate)
+			return m2m_fail(err, M2M_ECONF,
+					"%s: mas \"%s\": package-recipient: package-certificate is needed too", path,
+					mas[i].mas_id);
 	return M2M_OK;
 }
 
@@ -211,6 +247,8 @@ static enum m2m_rc check_whole(const char *path, const struct mtf_conf *conf, st
 	if (conf->store_alarm > conf->store_reserve)
 		return m2m_fail(err, M2M_ECONF, "%s: store-alarm: %d is above store-reserve, %d", path,
 				(int)conf->store_alarm, (int)conf->store_reserve);
+	if (check_packages(path, conf, err) != M2M_OK)
+		return M2M_ECONF;
 	return check_mas(path, conf, err);
 }
 

@@ -115,6 +115,8 @@ static enum m2m_rc open_serving(struct mtf *mtf, const struct mtf_out *out_ops, 
 	if (rc == M2M_OK)
 		rc = tls_server_new(&tls, &mtf->tls, err);
 	if (rc == M2M_OK)
+		rc = mtf_packages_open(mtf, err);
+	if (rc == M2M_OK)
 		rc = mtf_audit_open(mtf, err);
 	if (rc == M2M_OK)
 		rc = mtf_fetch_open(mtf, err);
@@ -494,6 +496,7 @@ void mtf_close(struct mtf *mtf)
 	workers_free(mtf->workers);
 	mtf_fetch_close(mtf);
 	tls_server_free(mtf->tls);
+	mtf_packages_close(mtf);
 	hs_table_free(&mtf->table);
 	mtf_store_close(&mtf->store);
 	pthread_mutex_lock(&mtf->lock);

@@ -117,6 +117,13 @@ static bool push(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, u
 	return false;
 }
 
+static bool new_session(void *ctx, char *out, size_t size)
+{
+	const struct server *s = ctx;
+
+	return dict_session_id(s->node, out, size, NULL) == M2M_OK;
+}
+
 static void on_kra(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
 {
 	const struct m2m_status_answer *a = answer;
@@ -170,7 +177,7 @@ static void stop(struct server *s)
 
 static enum m2m_rc begin(struct server *s, struct m2m_err *err)
 {
-	const struct mtf_out out = { .push = push, .revoke = take_back, .ctx = s };
+	const struct mtf_out out = { .push = push, .session = new_session, .revoke = take_back, .ctx = s };
 	enum m2m_rc rc = mtf_open(&s->conf, dict_node_identity(s->node), &out, &dict_env, &s->mtf, err);
 
 	if (rc == M2M_OK)

@@ -487,7 +487,7 @@ END_TEST
 /* Certificates that do not load are told at start. */
 START_TEST(test_open_bad_certificate)
 {
-	const struct mtf_out out = { NULL, NULL, NULL };
+	const struct mtf_out out = { .push = NULL };
 	struct m2m_err err = { 0 };
 	struct mtf *mtf = NULL;
 

@@ -217,8 +217,8 @@ static void make_conf(struct rig *r)
 		    realm1[] = "example.net";
 	static char csf[] = "csf.example.com", csf2[] = "csf-2.example.com";
 
-	r->mas_conf[0] = (struct mtf_mas){ mas0, realm0 };
-	r->mas_conf[1] = (struct mtf_mas){ mas1, realm1 };
+	r->mas_conf[0] = (struct mtf_mas){ mas0, realm0, NULL };
+	r->mas_conf[1] = (struct mtf_mas){ mas1, realm1, NULL };
 	r->mas[0] = (struct fake_mas){ .id = mas0, .mode = MAS_ANSWERS, .code = 2001 };
 	r->mas[1] = (struct fake_mas){ .id = mas1, .mode = MAS_ANSWERS, .code = 2001 };
 	r->csf = (struct m2m_peer){ .host = csf, .roles = M2M_ROLE_CSF, .max_handshakes = 8 };
@@ -241,9 +241,15 @@ static void make_conf(struct rig *r)
 	};
 }
 
+static bool session(void *ctx, char *text, size_t size)
+{
+	(void)ctx;
+	return snprintf(text, size, "%s", RIG_SESSION) < (int)size;
+}
+
 enum m2m_rc rig_try_open(struct rig *r, struct m2m_err *err)
 {
-	const struct mtf_out out = { push, take_back, r };
+	const struct mtf_out out = { .push = push, .session = session, .revoke = take_back, .ctx = r };
 
 	return mtf_open(&r->conf, "mtf.example.com", &out, &r->env, &r->mtf, err);
 }

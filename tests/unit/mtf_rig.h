@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#define RIG_SESSION "mtf.example.com;1;2;3" /* of every push in a package */
 #define RIG_NOW 1795485600LL
 #define RIG_NODE "//sp.example.com/node-7"
 #define RIG_CSE "//sp.example.com/in-cse"
