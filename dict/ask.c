@@ -20,6 +20,7 @@ struct question {
 	enum m2m_cmd cmd;
 	unsigned roles;
 	bool self;		 /* this host itself was asked */
+	bool by_relay;		 /* it may go through one */
 	struct m2m_id dest_host; /* n == 0: any */
 	int64_t deadline_ms;	 /* monotonic */
 	dict_answered *done;
@@ -338,7 +339,7 @@ static bool may_see(struct dict_node *node, const struct question *q, const stru
 
 	if (!peer || !dict_link_get(node, peer, &link))
 		return false;
-	if (peer->roles & M2M_ROLE_RELAY && q->cmd == M2M_RPR)
+	if (peer->roles & M2M_ROLE_RELAY && q->by_relay)
 		return true;
 	return peer->roles & q->roles &&
 	       (q->dest_host.n == 0 || m2m_fqdn_equal(m2m_id_span(&q->dest_host), m2m_span_str(peer->host)));
@@ -406,6 +407,17 @@ static enum m2m_rc request_new(struct dict_node *node, enum m2m_cmd cmd, const v
 	return M2M_OK;
 }
 
+/* What holds no key that a relay could read. */
+static bool may_be_relayed(enum m2m_cmd cmd, const void *req)
+{
+	const struct m2m_kpr *kpr = req;
+	bool packed = cmd == M2M_KPR;
+
+	for (size_t i = 0; packed && i < kpr->n; i++)
+		packed = kpr->key[i].package.p && !kpr->key[i].material.p;
+	return packed || cmd == M2M_RPR;
+}
+
 static struct question *question_new(enum m2m_cmd cmd, unsigned roles, const struct m2m_request *head, int timeout_ms,
 				     dict_answered *done, void *arg)
 {
@@ -415,6 +427,7 @@ static struct question *question_new(enum m2m_cmd cmd, unsigned roles, const str
 		return NULL;
 	*q = (struct question){ .cmd = cmd,
 				.roles = roles,
+				.by_relay = may_be_relayed(cmd, head),
 				.done = done,
 				.arg = arg,
 				.deadline_ms = monotonic_ms() + timeout_ms + GRACE_MS };

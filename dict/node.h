@@ -5,9 +5,9 @@
  * command; before a handler runs, the request was checked: the connection's certificate names its peer, Origin-Host and
  * -Realm are that peer's, the peer has one of the roles that the command needs, the application of header, command and
  * Auth-Application-Id is one, the peer advertised it, no Route-Record but through a configured relay (and then only
- * RPR: a key needs an end-to-end package), and every AVP obeys the command's rules. What fails is answered here, with
- * the Failed-AVP that RFC 6733 asks for. No callback ever returns an error to the host (that would mean silence, and a
- * dump of the message in the log).
+ * RPR and KPR, marked as relayed: the handler sees to it that its keys are in end-to-end packages), and every AVP obeys
+ * the command's rules. What fails is answered here, with the Failed-AVP that RFC 6733 asks for. No callback ever
+ * returns an error to the host (that would mean silence, and a dump of the message in the log).
  *
  * MAS, MTF and CSF may be extensions of one host. It does not route to itself: a request whose Destination-Host is this
  * host's own (or has none, where this host's own section has the role) takes the way inside, with the same messages,
@@ -83,8 +83,8 @@ typedef void dict_answered(void *arg, enum m2m_rc rc, const void *answer, const 
  * head.session_id: NULL for a new one, or the one to go on with (RPR). Its spans are copied. roles: what the answering
  * peer must be. timeout_ms: when done is called with M2M_ETIMEOUT. On failure (M2M_ENOMEM …) done is not called.
  * It goes only to a peer that may see it: dest_host itself, or where there is none one with a role of `roles`, whose
- * certificate names it; RPR may go through a relay too. Advertises the application once as a client. M2M_EDENIED: this
- * host itself is asked, and its own section has not the role. */
+ * certificate names it; RPR may go through a relay too, and KPR if all its keys are in packages. Advertises the
+ * application once as a client. M2M_EDENIED: this host itself is asked, and its own section has not the role. */
 enum m2m_rc dict_request(struct dict_node *node, enum m2m_cmd cmd, unsigned roles, const void *req, int timeout_ms,
 			 dict_answered *done, void *arg, struct m2m_err *err);
 

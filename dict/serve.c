@@ -271,12 +271,12 @@ static bool is_relayed(struct msg *request, const struct m2m_peer *source)
 	return false;
 }
 
-/* Origin against the connection. Through a relay only what carries no key: a package that protects keys from end to end
- * is not built yet. Sets call->peer to the originator. */
+/* Origin against the connection. Through a relay only what carries no key, or may carry it protected from end to end: a
+ * push, whose handler sees that it does (head->relayed). Sets call->peer to the originator. */
 static uint32_t check_origin(const struct served *s, struct dict_call *call, const struct link *link,
 			     struct refusal *why)
 {
-	const struct m2m_request *head = call->decoded;
+	struct m2m_request *head = call->decoded;
 	bool relayed = is_relayed(call->request, call->peer);
 
 	if (!relayed && m2m_fqdn_equal(m2m_span_str(call->peer->host), head->origin_host))
@@ -286,8 +286,9 @@ static uint32_t check_origin(const struct served *s, struct dict_call *call, con
 	if (!(call->peer->roles & M2M_ROLE_RELAY))
 		return deny(why, DIAMETER_AUTHORIZATION_REJECTED,
 			    relayed ? "Route-Record, but the peer is no relay" : "Origin-Host is not the connection's");
-	if (s->cmd != M2M_RPR)
+	if (s->cmd != M2M_RPR && s->cmd != M2M_KPR)
 		return deny(why, DIAMETER_AUTHORIZATION_REJECTED, "not through a relay");
+	head->relayed = true;
 	call->peer = m2m_peer_find(s->node->peers, head->origin_host);
 	return call->peer ? 0 : deny(why, DIAMETER_AUTHORIZATION_REJECTED, "Origin-Host is not known");
 }

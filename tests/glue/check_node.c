@@ -357,9 +357,18 @@ START_TEST(test_origin)
 	expect_answer(5004);
 	dispatch(arrived(kpr_msg("c.example.com", "example.com", "example.com"), "c.example.com")); /* role cse */
 	expect_answer(5003);
-	dispatch(arrived(kpr_msg("b.example.com", "example.com", "example.com"),
-			 "r.example.com")); /* a key through a relay */
+	dispatch(
+		arrived(kpr_msg("c.example.com", "example.com", "example.com"), "r.example.com")); /* through a relay */
 	expect_answer(5003);
+	dispatch(arrived(kpr_msg("z.example.com", "example.com", "example.com"), "r.example.com"));
+	expect_answer(5003);
+	dispatch(arrived(kpr_msg("b.example.com", "example.com", "example.com"), "r.example.com"));
+	ck_assert_ptr_nonnull(served); /* which has to see to it that the keys are protected */
+	ck_assert(((const struct m2m_kpr *)dict_call_request(served))->head.relayed);
+	ck_assert_str_eq(dict_call_peer(served)->host, "b.example.com");
+	dict_call_refuse(served, 5012, NULL);
+	served = NULL;
+	fd_msg_free(sent());
 	msg = kpr_msg("b.example.com", "example.com", "example.com");
 	add_text(msg, M2M_AVP_ROUTE_RECORD, "r.example.com");
 	dispatch(arrived(msg, "b.example.com"));
@@ -368,6 +377,7 @@ START_TEST(test_origin)
 	add_text(msg, M2M_AVP_ROUTE_RECORD, "b.example.com"); /* the host's own … */
 	dispatch(arrived(msg, "b.example.com"));
 	ck_assert_ptr_nonnull(served);
+	ck_assert(!((const struct m2m_kpr *)dict_call_request(served))->head.relayed);
 	dict_call_refuse(served, 5012, NULL);
 	fd_msg_free(sent());
 	msg = kpr_msg("b.example.com", "example.com", "example.com");
