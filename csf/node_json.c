@@ -142,7 +142,7 @@ static enum m2m_rc read_km(json_t *object, struct node_root_key *key, struct m2m
 static enum m2m_rc read_root_key(json_t *object, bool file, struct node_root_key *key, struct m2m_err *err)
 {
 	struct m2m_id mas;
-	struct m2m_span expires;
+	struct m2m_span expires, when;
 	json_t *suid = json_object_get(object, "suid");
 	enum m2m_rc rc = member_id(object, "masId", check_fqdn, &mas, err);
 
@@ -160,7 +160,24 @@ static enum m2m_rc read_root_key(json_t *object, bool file, struct node_root_key
 		rc = read_targets(object, file, key, err);
 	if (rc == M2M_OK && file)
 		rc = read_km(object, key, err);
+	if (rc == M2M_OK && file && json_object_get(object, "enrolled")) {
+		when = node_json_text(object, "enrolled", &rc, err);
+		if (rc == M2M_OK && (rc = m2m_time_parse(when, &key->enrolled, err)) != M2M_OK)
+			m2m_err_prefix(err, "enrolled");
+	}
 	return rc;
+}
+
+/* Two keys of one MAS in a result, or the same key twice in a file. */
+static enum m2m_rc refuse_twice(const struct node_keys *keys, size_t at, bool file, struct m2m_err *err)
+{
+	for (size_t j = 0; j < at; j++) {
+		if (!file && strcmp(keys->keys[j].mas_id.s, keys->keys[at].mas_id.s) == 0)
+			return m2m_fail(err, M2M_EPEER, "%s is there twice", keys->keys[at].mas_id.s);
+		if (strcmp(keys->keys[j].km_id.s, keys->keys[at].km_id.s) == 0)
+			return m2m_fail(err, M2M_EPEER, "%s is there twice", keys->keys[at].km_id.s);
+	}
+	return M2M_OK;
 }
 
 static enum m2m_rc read_root_keys(json_t *root, bool file, struct node_keys *keys, struct m2m_err *err)
@@ -170,10 +187,8 @@ static enum m2m_rc read_root_keys(json_t *root, bool file, struct node_keys *key
 
 	for (size_t i = 0; rc == M2M_OK && i < json_array_size(a); i++) {
 		rc = read_root_key(json_array_get(a, i), file, &keys->keys[i], err);
-		for (size_t j = 0; rc == M2M_OK && j < i; j++) {
-			if (strcmp(keys->keys[j].mas_id.s, keys->keys[i].mas_id.s) == 0)
-				rc = m2m_fail(err, M2M_EPEER, "%s is there twice", keys->keys[i].mas_id.s);
-		}
+		if (rc == M2M_OK)
+			rc = refuse_twice(keys, i, file, err);
 		if (rc != M2M_OK)
 			return m2m_err_prefix(err, "keys[%zu]", i);
 		keys->n = i + 1;
@@ -199,7 +214,7 @@ enum m2m_rc node_json_read(json_t *root, bool file, struct node_keys *keys, stru
 
 static json_t *write_root_key(const struct node_root_key *key)
 {
-	char km[2 * M2M_KEY_LEN + 1], expires[16];
+	char km[2 * M2M_KEY_LEN + 1], expires[16], enrolled[16];
 	json_t *out = NULL, *targets = json_array(), *sequences = json_object();
 	int bad = targets == NULL || sequences == NULL;
 
@@ -215,6 +230,11 @@ static json_t *write_root_key(const struct node_root_key *key)
 				"km", km, "suid", M2M_SUID_ROOT_KEY, "expires", expires, "associationTargets", targets,
 				"lastSequence", sequences);
 	m2m_wipe(km, sizeof(km));
+	m2m_time_format(key->enrolled, enrolled);
+	if (out && key->enrolled > 0 && json_object_set_new(out, "enrolled", json_string(enrolled)) != 0) {
+		json_decref(out);
+		out = NULL;
+	}
 	json_decref(targets);
 	json_decref(sequences);
 	return out;

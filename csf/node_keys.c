@@ -17,6 +17,8 @@
 #include "csf/node_file.h"
 #include "csf/node_json.h"
 
+#define BEFORE_DEFAULT (INT64_C(30) * 86400) /* s */
+
 void node_keys_free(struct node_keys *keys)
 {
 	if (keys == NULL)
@@ -235,6 +237,73 @@ enum m2m_rc node_keys_store(const char *path, const struct node_keys *keys, stru
 	return rc;
 }
 
+/* --- renewing ------------------------------------------------------------- */
+
+static bool has_key(const struct node_keys *keys, const struct m2m_id *km_id)
+{
+	for (size_t i = 0; i < keys->n; i++) {
+		if (strcmp(keys->keys[i].km_id.s, km_id->s) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Append to keys what is still good of old. */
+static void keep_old(struct node_keys *keys, const struct node_keys *old, int64_t now)
+{
+	if (strcmp(keys->enrolee_id.s, old->enrolee_id.s) != 0)
+		return; /* another node's: its keys are of no use with this name */
+	for (size_t i = 0; i < old->n && keys->n < M2M_LIST_MAX; i++) {
+		if (old->keys[i].expires > now && !has_key(keys, &old->keys[i].km_id))
+			keys->keys[keys->n++] = old->keys[i];
+	}
+}
+
+enum m2m_rc node_keys_renew(const char *path, const struct node_keys *keys, int64_t now, struct m2m_err *err)
+{
+	struct node_keys *old = NULL, *all = calloc(1, sizeof(*all));
+	int fd = -1;
+	enum m2m_rc rc = all ? open_locked(path, &fd, err) : m2m_fail(err, M2M_ENOMEM, "%s: out of memory", path);
+
+	if (rc == M2M_OK)
+		rc = load_fd(fd, path, &old, err);
+	if (rc == M2M_OK || rc == M2M_ENOENT) {
+		*all = *keys;
+		if (old)
+			keep_old(all, old, now);
+		rc = replace(path, all, err);
+	}
+	node_keys_free(old);
+	node_keys_free(all);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* Is there a newer key of the same MAS before it? */
+static bool is_older(const struct node_keys *keys, size_t at)
+{
+	for (size_t i = 0; i < at; i++) {
+		if (strcmp(keys->keys[i].mas_id.s, keys->keys[at].mas_id.s) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool node_keys_due(const struct node_keys *keys, int64_t now, int64_t before)
+{
+	for (size_t i = 0; i < keys->n; i++) {
+		const struct node_root_key *k = &keys->keys[i];
+		int64_t within = before, third = k->enrolled > 0 ? (k->expires - k->enrolled) / 3 : BEFORE_DEFAULT;
+
+		if (before < 0)
+			within = third < BEFORE_DEFAULT ? third : BEFORE_DEFAULT;
+		if (!is_older(keys, i) && k->expires - now <= within)
+			return true;
+	}
+	return false;
+}
+
 enum m2m_rc node_keys_probe(const char *path, struct m2m_err *err)
 {
 	int fd = -1;
@@ -254,6 +323,20 @@ static bool fits(const struct node_root_key *key, const struct node_target *t, c
 	       (target == NULL || strcmp(t->id.s, target) == 0);
 }
 
+/* Does an earlier key of the same MAS and target stand in for this one? */
+static bool is_covered(const struct node_keys *keys, size_t at, const struct node_target *t)
+{
+	for (size_t i = 0; i < at; i++) {
+		const struct node_root_key *k = &keys->keys[i];
+
+		for (size_t j = 0; strcmp(k->mas_id.s, keys->keys[at].mas_id.s) == 0 && j < k->n; j++) {
+			if (strcmp(k->targets[j].id.s, t->id.s) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 static enum m2m_rc several(const struct node_keys *keys, const char *mas_id, const char *target, struct m2m_err *err)
 {
 	char list[400];
@@ -264,7 +347,7 @@ static enum m2m_rc several(const struct node_keys *keys, const char *mas_id, con
 		for (size_t j = 0; j < keys->keys[i].n && at < sizeof(list); j++) {
 			const struct node_target *t = &keys->keys[i].targets[j];
 
-			if (fits(&keys->keys[i], t, mas_id, target))
+			if (fits(&keys->keys[i], t, mas_id, target) && !is_covered(keys, i, t))
 				at += (size_t)snprintf(list + at, sizeof(list) - at, "%s %s by %s", at > 0 ? "," : "",
 						       t->id.s, keys->keys[i].mas_id.s);
 		}
@@ -280,9 +363,12 @@ enum m2m_rc node_keys_choose(const struct node_keys *keys, const char *mas_id, c
 
 	for (size_t i = 0; i < keys->n; i++) {
 		for (size_t j = 0; j < keys->keys[i].n; j++) {
-			if (!fits(&keys->keys[i], &keys->keys[i].targets[j], mas_id, target))
+			const struct node_target *t = &keys->keys[i].targets[j];
+			bool covered = is_covered(keys, i, t);
+
+			if (!fits(&keys->keys[i], t, mas_id, target) || (covered && keys->keys[*key].expires > now))
 				continue;
-			found++;
+			found += !covered;
 			*key = i;
 			*target_index = j;
 		}

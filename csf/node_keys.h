@@ -22,7 +22,8 @@ struct node_root_key {
 	struct m2m_id mas_id; /* lower case */
 	struct m2m_id km_id;
 	struct m2m_key km;
-	int64_t expires; /* seconds since the epoch, UTC */
+	int64_t expires;  /* seconds since the epoch, UTC */
+	int64_t enrolled; /* likewise, by this node's clock: when it got it; 0: not known */
 	size_t n;
 	struct node_target targets[M2M_LIST_MAX];
 };
@@ -31,7 +32,7 @@ struct node_keys {
 	struct m2m_id ke_id, enrolee_id;
 	size_t n_apps;
 	struct m2m_id apps[M2M_LIST_MAX];
-	size_t n; /* 1..32 */
+	size_t n; /* 1..32. Of a MAS there may be several in a file, the newest first */
 	struct node_root_key keys[M2M_LIST_MAX];
 };
 
@@ -56,10 +57,19 @@ enum m2m_rc node_keys_load(const char *path, struct node_keys **out, struct m2m_
  * | M2M_EIO and the other codes of m2m_fail_errno | M2M_ENOMEM. */
 enum m2m_rc node_keys_store(const char *path, const struct node_keys *keys, struct m2m_err *err);
 
+/* As node_keys_store, but what is in FILE of the same enrolee and has not expired at `now` (s) is kept behind the new
+ * keys, as far as there is room: an association may run on it, and a MAS may still know nothing newer. */
+enum m2m_rc node_keys_renew(const char *path, const struct node_keys *keys, int64_t now, struct m2m_err *err);
+
+/* Must a node enrol again at `now`: of some MAS, does its newest key expire within `before` s? before < 0: within 30
+ * days, or the last third of its life if that is less. */
+bool node_keys_due(const struct node_keys *keys, int64_t now, int64_t before);
+
 /* Would node_keys_store work? Asked before an enrolment, which would be lost otherwise. Errors as there. */
 enum m2m_rc node_keys_probe(const char *path, struct m2m_err *err);
 
-/* Which root key and target: mas_id and target may be NULL when there is only one choice (indexes out).
+/* Which root key and target: mas_id and target may be NULL when there is only one choice (indexes out). Of several keys
+ * of a MAS the newest that has not expired.
  * M2M_EINVAL several fit, the text names them | M2M_ENOENT none does | M2M_EEXPIRED it is over at `now` (s). */
 enum m2m_rc node_keys_choose(const struct node_keys *keys, const char *mas_id, const char *target, int64_t now,
 			     size_t *key, size_t *target_index, struct m2m_err *err);
