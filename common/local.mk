@@ -11,5 +11,6 @@ common_libcommon_la_SOURCES = \
 	common/log_limit.c common/log_limit.h common/kek.c common/kek.h common/keyring_edit.c common/keyring_edit.h common/keyring_int.h common/keyring_keys.c \
 	common/package.h common/package_crypto.c common/package_int.h common/package_open.c common/package_seal.c common/party.c common/party.h \
 	common/seal.c common/seal.h common/secret.c common/secret.h common/span.h common/ticker.c common/ticker.h
+common_libcommon_la_SOURCES += common/horizon.h
 common_libcommon_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CONFUSE_CFLAGS)
 common_libcommon_la_LIBADD = $(CRYPTO_LIBS) $(CONFUSE_LIBS) $(AX_PTHREAD_LIBS)

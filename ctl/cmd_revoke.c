@@ -41,6 +41,26 @@ static bool keep(struct revoke *r, const uint8_t rel[M2M_REL_LEN])
 	return true;
 }
 
+/* Of a key that was looked up: what only concerns it does not end the look. */
+static enum m2m_rc passed_over(struct revoke *r, size_t pick, enum m2m_rc rc)
+{
+	if (rc == M2M_ENOENT)
+		return M2M_OK;
+	if (rc != M2M_ECORRUPT && rc != M2M_ESEALED && rc != M2M_EVERSION)
+		return rc;
+	r->picks.v[pick].found = true;
+	r->bad++;
+	return M2M_OK;
+}
+
+static void note(struct revoke *r, uint64_t revoked, uint64_t bad, const struct m2m_err *trouble)
+{
+	r->revoked += revoked;
+	r->unread += bad;
+	if (bad > 0 && r->trouble.rc == M2M_OK)
+		r->trouble = *trouble;
+}
+
 /* --- MAS ------------------------------------------------------------------ */
 
 static bool key_look(void *arg, const struct mas_key_info *info)
@@ -58,44 +78,65 @@ static bool key_look(void *arg, const struct mas_key_info *info)
 	return keep(r, name.rel);
 }
 
-/* Collect what is named. Names of keys alone are looked up, anything else takes a walk over all. */
 static enum m2m_rc mas_look(struct mas *mas, struct revoke *r, struct m2m_err *err)
 {
 	struct m2m_id name = { 0 };
 	enum m2m_rc rc = M2M_OK;
 
-	r->n = 0;
-	r->already = r->bad = 0;
 	if (ctl_picks_need_walk(&r->picks))
-		rc = mas_key_list_good(mas, key_look, r, &r->bad, err);
-	for (size_t i = 0; !ctl_picks_need_walk(&r->picks) && rc == M2M_OK && i < r->picks.n; i++) {
+		return mas_key_list_good(mas, key_look, r, &r->bad, err);
+	for (size_t i = 0; rc == M2M_OK && i < r->picks.n; i++) {
 		m2m_key_name_format(r->picks.v[i].rel, r->picks.host.s, &name);
-		rc = mas_key_show(mas, m2m_id_span(&name), key_look, r, err);
-		if (rc == M2M_ECORRUPT || rc == M2M_ESEALED || rc == M2M_EVERSION) {
-			r->picks.v[i].found = true;
-			r->bad++;
-			rc = M2M_OK;
-		}
-		if (rc == M2M_ENOENT)
-			rc = M2M_OK;
+		rc = passed_over(r, i, mas_key_show(mas, m2m_id_span(&name), key_look, r, err));
 	}
-	return r->no_memory ? m2m_fail(err, M2M_ENOMEM, "revoke: out of memory") : rc;
+	return rc;
 }
 
-static enum m2m_rc mas_do(struct mas *mas, struct revoke *r, struct m2m_err *err)
+static enum m2m_rc mas_do(struct mas *mas, struct revoke *r, struct ctl_progress *progress, struct m2m_err *err)
 {
 	struct mas_revoked done = { 0 };
-	struct ctl_progress progress;
-	enum m2m_rc rc;
+	enum m2m_rc rc = mas_keys_revoke(mas, (const uint8_t(*)[M2M_REL_LEN])r->rel, r->n, r->reason, &done,
+					 ctl_progress_tell, progress, err);
 
-	ctl_progress_begin(&progress, "root keys");
-	rc = mas_keys_revoke(mas, (const uint8_t(*)[M2M_REL_LEN])r->rel, r->n, r->reason, &done, ctl_progress_tell,
-			     &progress, err);
-	ctl_progress_end();
-	r->revoked += done.revoked;
-	r->unread += done.bad;
-	if (done.bad > 0 && r->trouble.rc == M2M_OK)
-		r->trouble = done.trouble;
+	note(r, done.revoked, done.bad, &done.trouble);
+	return rc;
+}
+
+/* --- MTF ------------------------------------------------------------------ */
+
+static bool enrolment_look(void *arg, const struct mtf_enrolment_info *info)
+{
+	struct revoke *r = arg;
+	struct m2m_key_name name = { 0 };
+
+	if (m2m_key_name_parse(m2m_id_span(&info->ke_id), &name, NULL) != M2M_OK ||
+	    !ctl_picks_have(&r->picks, name.rel, info->enrolee))
+		return true;
+	if (info->state == MTF_ENROLMENT_REVOKED) {
+		r->already++;
+		return true;
+	}
+	return keep(r, name.rel);
+}
+
+static enum m2m_rc mtf_look(struct mtf *mtf, struct revoke *r, struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+
+	if (ctl_picks_need_walk(&r->picks))
+		return mtf_enrolment_list_good(mtf, enrolment_look, r, &r->bad, err);
+	for (size_t i = 0; rc == M2M_OK && i < r->picks.n; i++)
+		rc = passed_over(r, i, mtf_enrolment_show(mtf, r->picks.v[i].rel, enrolment_look, r, err));
+	return rc;
+}
+
+static enum m2m_rc mtf_do(struct mtf *mtf, struct revoke *r, struct ctl_progress *progress, struct m2m_err *err)
+{
+	struct mtf_revoked done = { 0 };
+	enum m2m_rc rc = mtf_enrolments_revoke(mtf, (const uint8_t(*)[M2M_REL_LEN])r->rel, r->n, r->reason, &done,
+					       ctl_progress_tell, progress, err);
+
+	note(r, done.revoked, done.bad, &done.trouble);
 	return rc;
 }
 
@@ -127,48 +168,121 @@ static enum m2m_rc tell(struct revoke *r, size_t missing, struct m2m_err *err)
 			   : M2M_OK;
 }
 
-static enum m2m_rc revoke_mas(const struct ctl_args *args, struct revoke *r, struct m2m_err *err)
+/* Collect what is named. Names of keys alone are looked up, anything else takes a walk over all. */
+static enum m2m_rc look(const struct ctl_server *s, struct revoke *r, struct m2m_err *err)
+{
+	enum m2m_rc rc;
+
+	r->n = 0;
+	r->already = r->bad = 0;
+	rc = s->is_mas ? mas_look(s->mas.mas, r, err) : mtf_look(s->mtf.mtf, r, err);
+	return r->no_memory ? m2m_fail(err, M2M_ENOMEM, "revoke: out of memory") : rc;
+}
+
+/* Until a look finds nothing more. */
+static enum m2m_rc revoke_all(const struct ctl_server *s, struct revoke *r, struct m2m_err *err)
+{
+	struct ctl_progress progress;
+	enum m2m_rc rc = M2M_OK;
+
+	ctl_progress_begin(&progress, s->is_mas ? "root keys" : "enrolments");
+	for (unsigned looks = 0; rc == M2M_OK && r->n > 0 && looks < LOOKS_MAX; looks++) {
+		rc = s->is_mas ? mas_do(s->mas.mas, r, &progress, err) : mtf_do(s->mtf.mtf, r, &progress, err);
+		if (rc == M2M_OK)
+			rc = look(s, r, err);
+	}
+	ctl_progress_end();
+	return rc;
+}
+
+/* Of an open server. */
+static enum m2m_rc revoke(const struct ctl_args *args, const struct ctl_server *s, struct revoke *r,
+			  struct m2m_err *err)
 {
 	bool dry = args->opt[CTL_DRY_RUN].n > 0;
-	struct ctl_mas m = { 0 };
 	size_t missing = 0;
-	enum m2m_rc rc = ctl_mas_open(args, &m, err);
+	enum m2m_rc rc = look(s, r, err);
 
-	if (rc == M2M_OK)
-		rc = ctl_picks_read(args, mas_id(m.mas), &r->picks, err);
-	if (rc == M2M_OK)
-		rc = mas_look(m.mas, r, err);
-	if (rc == M2M_OK)
-		missing = ctl_picks_tell_missing(&r->picks);
-	if (rc == M2M_OK && dry)
+	if (rc != M2M_OK)
+		return rc;
+	missing = ctl_picks_tell_missing(&r->picks);
+	if (dry) {
 		printf("would revoke %zu key%s; nothing was changed\n", r->n, r->n == 1 ? "" : "s");
-	if (rc == M2M_OK && !dry && r->n > 0)
-		rc = confirm(args, r, err);
-	for (unsigned look = 0; rc == M2M_OK && !dry && r->n > 0 && look < LOOKS_MAX; look++) {
-		rc = mas_do(m.mas, r, err);
-		if (rc == M2M_OK)
-			rc = mas_look(m.mas, r, err);
+		return M2M_OK;
 	}
-	if (rc == M2M_OK && !dry)
-		rc = tell(r, missing, err);
-	ctl_mas_close(&m);
-	return rc;
+	if (r->n > 0)
+		rc = confirm(args, r, err);
+	if (rc == M2M_OK)
+		rc = revoke_all(s, r, err);
+	return rc == M2M_OK ? tell(r, missing, err) : rc;
 }
 
 enum m2m_rc ctl_revoke(const struct ctl_args *args, struct m2m_err *err)
 {
-	const char *reason = ctl_value(args, CTL_REASON), *path = NULL;
+	const char *reason = ctl_value(args, CTL_REASON);
 	struct revoke r = { .reason = M2M_REASON_UNSPECIFIED };
-	bool is_mas = false;
-	enum m2m_rc rc = ctl_which(args, &is_mas, &path, err);
+	struct ctl_server s = { 0 };
+	enum m2m_rc rc = reason ? ctl_reason_parse(reason, &r.reason, err) : M2M_OK;
 
-	if (rc == M2M_OK && reason)
-		rc = ctl_reason_parse(reason, &r.reason, err);
-	if (rc == M2M_OK && !is_mas)
-		rc = m2m_fail(err, M2M_EINVAL, "revoke: not at an MTF yet");
 	if (rc == M2M_OK)
-		rc = revoke_mas(args, &r, err);
+		rc = ctl_server_load(args, &s, err);
+	if (rc == M2M_OK)
+		rc = ctl_server_open(args, &s, err);
+	if (rc == M2M_OK)
+		rc = ctl_picks_read(args, s.is_mas ? mas_id(s.mas.mas) : mtf_id(s.mtf.mtf), &r.picks, err);
+	if (rc == M2M_OK)
+		rc = revoke(args, &s, &r, err);
+	ctl_server_close(&s);
 	ctl_picks_free(&r.picks);
 	free(r.rel);
+	return rc;
+}
+
+/* --- enrolee remove ------------------------------------------------------- */
+
+/* All that a node was given, and what it may become. */
+static enum m2m_rc revoke_enrolee(const struct ctl_args *args, struct ctl_mtf *m, uint64_t *revoked,
+				  struct m2m_err *err)
+{
+	struct ctl_args of = *args;
+	struct ctl_server s = { .is_mas = false, .mtf = *m };
+	struct revoke r = { .reason = M2M_REASON_DECOMMISSIONED };
+	const char *reason = ctl_value(args, CTL_REASON);
+	enum m2m_rc rc = reason ? ctl_reason_parse(reason, &r.reason, err) : M2M_OK;
+
+	of.opt[CTL_ENROLEE] = (struct ctl_values){ 1, { args->operand } };
+	of.operand = NULL;
+	if (rc == M2M_OK)
+		rc = ctl_picks_read(&of, mtf_id(m->mtf), &r.picks, err);
+	if (rc == M2M_OK)
+		rc = look(&s, &r, err);
+	if (rc == M2M_OK)
+		rc = revoke_all(&s, &r, err);
+	if (rc == M2M_OK && r.unread > 0)
+		rc = m2m_fail(err, r.trouble.rc, "%s", r.trouble.text);
+	*revoked = r.revoked;
+	ctl_picks_free(&r.picks);
+	free(r.rel);
+	return rc;
+}
+
+enum m2m_rc ctl_enrolee_remove(const struct ctl_args *args, struct m2m_err *err)
+{
+	struct ctl_mtf m = { 0 };
+	uint64_t revoked = 0;
+	enum m2m_rc rc = ctl_confirm(args,
+				     args->opt[CTL_REVOKE].n ? "Revoke its keys and remove this node for good"
+							     : "Remove this node for good",
+				     err);
+
+	if (rc == M2M_OK)
+		rc = ctl_mtf_open(args, &m, err);
+	if (rc == M2M_OK && args->opt[CTL_REVOKE].n)
+		rc = revoke_enrolee(args, &m, &revoked, err);
+	if (rc == M2M_OK)
+		rc = mtf_enrolee_remove(m.mtf, m2m_span_str(args->operand), err);
+	if (rc == M2M_OK)
+		printf("%s may not enrol any more; revoked %" PRIu64 " of its enrolments\n", args->operand, revoked);
+	ctl_mtf_close(&m);
 	return rc;
 }

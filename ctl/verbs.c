@@ -47,6 +47,7 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 	[CTL_PROVIDER] = { "--provider", "FQDN", false, "all keys of this service provider's nodes" },
 	[CTL_REASON] = { "--reason", "REASON", false,
 			 "unspecified (without it), compromise, superseded, decommissioned, policy; or 1 to 5" },
+	[CTL_REVOKE] = { "--revoke", NULL, true, "revoke all that it was given first" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 };
 
@@ -120,6 +121,11 @@ const struct ctl_verb ctl_verbs[] = {
 	  NULL, "m2mctl enrolee list" },
 	{ "enrolee show", ctl_enrolee_list, "ENROLEE-ID", 1, 1, MTF_OPTIONS | CTL_BIT(CTL_JSON),
 	  "show one node, with its latest enrolment", NULL, "m2mctl enrolee show //sp.example.com/node-7" },
+	{ "enrolee remove", ctl_enrolee_remove, "ENROLEE-ID", 1, 1,
+	  MTF_OPTIONS | CTL_BIT(CTL_YES) | CTL_BIT(CTL_REVOKE) | CTL_BIT(CTL_REASON),
+	  "a node may not enrol any more; its credentials are nobody's",
+	  "While its latest enrolment is good it is refused, unless --revoke ends it first (reason: decommissioned).",
+	  "m2mctl enrolee remove //sp.example.com/node-7 --revoke --reason compromise --yes" },
 	{ "enrolment list", ctl_enrolment_list, "", 0, 0, MTF_OPTIONS | CTL_BIT(CTL_JSON),
 	  "list the enrolments that the MTF has recorded", NULL, "m2mctl enrolment list --mtf /etc/m2m/mtf.conf" },
 	{ "key list", ctl_key_list, "", 0, 0, MAS_OPTIONS | CTL_BIT(CTL_JSON),
@@ -132,9 +138,12 @@ const struct ctl_verb ctl_verbs[] = {
 	  OPEN_OPTIONS | CTL_BIT(CTL_ENROLEE) | CTL_BIT(CTL_FILE) | CTL_BIT(CTL_PROVIDER) | CTL_BIT(CTL_REASON) |
 		  CTL_BIT(CTL_YES) | CTL_BIT(CTL_DRY_RUN),
 	  "revoke keys for good: one, a node's, those of a list, or all of a service provider",
-	  "KEY is a KmID. The server may run: it serves none of them from the end of the command on. A file with a bad "
-	  "line\n"
-	  "changes nothing; what it names that is not here is told, the rest is revoked, and the exit status is 1.",
+	  "KEY is a KmID; at an MTF a KeID, which stands for the root keys at all of its MASs, and the server tells "
+	  "them. "
+	  "The\n"
+	  "server may run. A file with a bad line changes nothing; what it names that is not here is told, the rest is "
+	  "revoked,\n"
+	  "and the exit status is 1. At an MTF the node may enrol again: enrolee remove ends that.",
 	  "m2mctl revoke --enrolee //sp.example.com/node-7 --reason compromise --mas /etc/m2m/mas.conf" },
 	{ "kek list", ctl_kek_list, "", 0, 0, RING_OPTIONS | CTL_BIT(CTL_JSON),
 	  "list the slots of a keyring: which key encryption keys open it", "Needs none of them, and so proves none.",

@@ -13,6 +13,7 @@
 #include "mas/package.h"
 #include "mas/rootkey.h"
 #include "store/outbox.h"
+#include "store/note.h"
 #include "store/store.h"
 
 enum mas_table {
@@ -147,13 +148,8 @@ void mas_prune_free(struct mas_prune *p); /* NULL does nothing */
 /* One step, at most a job. elapsed: s since the last. True: there is more to do. */
 bool mas_prune_step(struct mas *mas, int64_t elapsed);
 
-/* Notes of what the audit log is to hold of an operator's revocation (mas_note.c): a new one's name; put one, in the
- * job that revokes, n at most MAS_REVOKE_BATCH. */
-enum m2m_rc mas_note_name(const struct mas *mas, struct m2m_id *out, struct m2m_err *err);
-enum m2m_rc mas_note_put(const struct mas *mas, struct store_txn *t, struct m2m_span name,
-			 const uint8_t (*rel)[M2M_REL_LEN], size_t n, struct m2m_err *err);
-/* Write one to the audit log, and drop it. True: there may be more. */
-bool mas_note_step(struct mas *mas);
+/* Where notes for the audit log are (store/note.h). */
+struct note_at mas_notes(const struct mas *mas);
 
 /* A file or folder of the store. M2M_ECONF: the path is too long. */
 #define MAS_PATH_MAX 4096

@@ -3,7 +3,7 @@
  * that calls mas_tend; beside whoever uses the store, in jobs of at most 256 records.
  *
  * What is deleted is decided by a limit: what expired before it goes. It follows the clock less keep-expired, but never
- * faster than SPEED seconds in a second, and is kept in the store. So a clock that is ahead for hours deletes nothing
+ * faster than 60 seconds in a second, and is kept in the store. So a clock that is ahead for hours deletes nothing
  * that had not long expired: keep-expired is the head start that it would have to make up for. A tombstone may go
  * because a push of an expired key is refused. */
 #include "config.h"
@@ -11,12 +11,12 @@
 #include "mas/mas_int.h"
 
 #include "common/cursor.h"
+#include "common/horizon.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 #define BATCH 256
-#define SPEED 60
 #define SAVE_S 3600 /* how far the limit goes without being stored */
 #define AGAIN_S 600 /* until what could not be deleted is tried again */
 #define LIMIT_VERSION 1
@@ -114,7 +114,7 @@ static enum m2m_rc limit_load(const struct mas *mas, int64_t target, int64_t *li
 /* Bring the limit up to date. */
 static enum m2m_rc limit_move(const struct mas *mas, struct mas_prune *p, int64_t elapsed, struct m2m_err *err)
 {
-	int64_t target = m2m_now(mas->env) - mas->conf->keep_expired, step = SPEED * elapsed;
+	int64_t target = m2m_now(mas->env) - mas->conf->keep_expired;
 	enum m2m_rc rc = M2M_OK;
 
 	if (!p->known) {
@@ -129,10 +129,7 @@ static enum m2m_rc limit_move(const struct mas *mas, struct mas_prune *p, int64_
 		p->from_n = 0;
 		p->since = 0;
 	}
-	if (target <= p->limit || target - p->limit <= step)
-		p->limit = target;
-	else
-		p->limit += step;
+	p->limit = m2m_horizon(p->limit, target, elapsed);
 	return M2M_OK;
 }
 

@@ -18,7 +18,8 @@ struct job {
 	struct mas_revocation why;
 	const uint8_t (*rel)[M2M_REL_LEN];
 	size_t n;
-	struct m2m_id note; /* key of what the audit log is to hold */
+	struct note_at at;  /* what the audit log is to hold goes there, */
+	struct m2m_id note; /* under this name */
 	/* What came of it, made again each time that the job runs: */
 	size_t revoked, bad;
 	struct m2m_err trouble; /* of the first bad one */
@@ -49,13 +50,13 @@ static enum m2m_rc apply(void *arg, struct store_txn *t, struct m2m_err *err)
 	for (size_t i = 0; rc == M2M_OK && i < j->n; i++)
 		rc = revoke_one(j, j->rel[i], t, err);
 	if (rc == M2M_OK && j->revoked > 0)
-		rc = mas_note_put(j->mas, t, m2m_id_span(&j->note), j->done, j->revoked, err);
+		rc = note_put(&j->at, t, m2m_id_span(&j->note), j->done, j->revoked, err);
 	return rc;
 }
 
 static enum m2m_rc run_job(struct job *j, struct mas_revoked *out, struct m2m_err *err)
 {
-	enum m2m_rc rc = mas_note_name(j->mas, &j->note, err);
+	enum m2m_rc rc = note_name(j->mas->env, &j->note, err);
 
 	if (rc == M2M_OK)
 		rc = store_run(j->mas->keys, STORE_KEEPS, apply, j, err);
@@ -81,6 +82,7 @@ enum m2m_rc mas_keys_revoke(struct mas *mas, const uint8_t (*rel)[M2M_REL_LEN], 
 	if (reason < M2M_REASON_UNSPECIFIED || reason > M2M_REASON_POLICY)
 		rc = m2m_fail(err, M2M_EINVAL, "revocation: reason %" PRIu32 " is not one of 1 to 5", reason);
 	j->mas = mas;
+	j->at = mas_notes(mas);
 	while (rc == M2M_OK && at < n) {
 		j->rel = rel + at;
 		j->n = n - at < MAS_REVOKE_BATCH ? n - at : MAS_REVOKE_BATCH;

@@ -12,6 +12,7 @@
 #include "mtf/handshake.h"
 #include "mtf/mtf_store.h"
 #include "mtf/tls_engine.h"
+#include "store/note.h"
 #include "store/outbox.h"
 
 #include "mtf/workers.h"
@@ -33,6 +34,7 @@ struct mtf {
 
 	/* only in the daemon */
 	struct mtf_out out;
+	struct mtf_prune *prune; /* of the thread that calls mtf_tend */
 	struct tls_server *tls;
 	struct workers *workers;
 	struct m2m_audit *audit;  /* NULL when closing */
@@ -73,6 +75,15 @@ bool mtf_packs_for(const struct mtf *mtf, struct m2m_span mas_id);
  * m2m_content_encode's, m2m_package_seal's; key is as it was then. */
 enum m2m_rc mtf_package_key(const struct mtf *mtf, struct m2m_span mas_id, struct m2m_span session_id,
 			    struct m2m_key_avp *key, struct m2m_secret *package, struct m2m_err *err);
+
+/* Where notes for the audit log are (store/note.h). */
+struct note_at mtf_notes(const struct mtf *mtf);
+
+/* Delete enrolments that expired long enough ago (mtf_prune.c): from opening on, one thread. A step: one transaction at
+ * most; elapsed: s since the last. True: there is more to do. */
+enum m2m_rc mtf_prune_new(struct mtf_prune **out, struct m2m_err *err);
+void mtf_prune_free(struct mtf_prune *p); /* NULL does nothing */
+bool mtf_prune_step(struct mtf *mtf, int64_t elapsed);
 
 /* Free what closing left behind, once no push is outstanding. */
 void mtf_release(struct mtf *mtf);

@@ -38,6 +38,7 @@ struct mtf_conf {
 	int64_t handshakes_max;		    /* at once, of all CSFs */
 	int64_t push_timeout;		    /* s, for a MAS to answer */
 	int64_t root_key_life;		    /* s, default of an instruction */
+	int64_t keep_expired;		    /* s, how long after its end an enrolment can still be looked at */
 	int64_t workers;		    /* threads that do the TLS arithmetic */
 	bool fetch;			    /* give root keys back to their MAS (KFR) */
 	struct m2m_conf_sections mas;	    /* struct mtf_mas */
@@ -127,6 +128,12 @@ typedef void mtf_fetched(void *arg, const struct m2m_kfa *answer);
  * store is read by a thread for it. A page may be empty and not be the last: 4,096 enrolments are looked at for one. */
 void mtf_fetch(struct mtf *mtf, const struct m2m_peer *peer, const struct m2m_kfr *req, mtf_fetched *done, void *arg);
 
+/* Look after what is kept, in small steps beside the enrolments: delete what expired longer ago than keep-expired, note
+ * in the audit log what an operator's tool revoked. Call about once a second, of a server, from one thread, which may
+ * wait. elapsed: s since the last call, by a clock that nobody sets. True: there is more to do, call again soon. Logs
+ * what it did, and its troubles. */
+bool mtf_tend(struct mtf *mtf, int64_t elapsed);
+
 /* --- the operator's view and hand ----------------------------------------- */
 
 /* A credential's name says its kind: "psk:IDENTITY" (KpmID), "uri:URI" or "dns:NAME" (a subjectAltName), "sha256:64
@@ -163,6 +170,9 @@ struct mtf_enrolee_info {
 /* At least one credential, MAS and target. Every credential must exist and be nobody's yet, every MAS be configured.
  * M2M_EEXIST | M2M_ENOENT | M2M_EINVAL. */
 enum m2m_rc mtf_enrolee_add(struct mtf *mtf, const struct mtf_enrolee_info *info, struct m2m_err *err);
+/* Remove an instruction: the node cannot enrol any more, its credentials are nobody's. What was issued is still listed.
+ * M2M_ENOENT | M2M_EBUSY: its latest enrolment is good; it has to be revoked first. */
+enum m2m_rc mtf_enrolee_remove(struct mtf *mtf, struct m2m_span enrolee, struct m2m_err *err);
 typedef bool mtf_enrolee_each(void *arg, const struct mtf_enrolee_info *info);
 enum m2m_rc mtf_enrolee_list(struct mtf *mtf, mtf_enrolee_each *each, void *arg, struct m2m_err *err);
 enum m2m_rc mtf_enrolee_show(struct mtf *mtf, struct m2m_span enrolee, mtf_enrolee_each *each, void *arg,
@@ -184,6 +194,29 @@ struct mtf_enrolment_info {
 };
 typedef bool mtf_enrolment_each(void *arg, const struct mtf_enrolment_info *info);
 enum m2m_rc mtf_enrolment_list(struct mtf *mtf, mtf_enrolment_each *each, void *arg, struct m2m_err *err);
+
+/* The same, but records that do not open are counted in bad, and passed over. */
+enum m2m_rc mtf_enrolment_list_good(struct mtf *mtf, mtf_enrolment_each *each, void *arg, uint64_t *bad,
+				    struct m2m_err *err);
+/* One. M2M_ENOENT. */
+enum m2m_rc mtf_enrolment_show(struct mtf *mtf, const uint8_t rel[M2M_REL_LEN], mtf_enrolment_each *each, void *arg,
+			       struct m2m_err *err);
+
+#define MTF_REVOKE_BATCH 64 /* enrolments of a transaction */
+struct mtf_revoked {
+	uint64_t revoked;	/* by this; others were revoked already, or are not there */
+	uint64_t bad;		/* their records do not open: they stay as they are */
+	struct m2m_err trouble; /* of the first of these */
+};
+/* After each transaction. Returns false to stop: M2M_EBUSY, what was done stays. */
+typedef bool mtf_progress(void *arg, uint64_t done, uint64_t total);
+/* Revoke enrolments, by the RelativeKeIDs of their KeIDs: their keys are wiped here, and each of their MASs is owed a
+ * KRR, by the same transaction. Beside a running server, which sends them. The node may enrol again as long as it has
+ * an instruction. progress: may be NULL. M2M_EINVAL reason is not one of 1 to 5; errors of the store: what was done
+ * before stays. */
+enum m2m_rc mtf_enrolments_revoke(struct mtf *mtf, const uint8_t (*rel)[M2M_REL_LEN], size_t n, uint32_t reason,
+				  struct mtf_revoked *out, mtf_progress *progress, void *arg, struct m2m_err *err);
+const char *mtf_id(const struct mtf *mtf);
 
 /* Open every record, and hold the tables against each other, both ways: instructions, credentials and the bindings
  * between them; enrolments and the latest of each enrolee. Each bad record is told; good, bad: out, how many. Beside

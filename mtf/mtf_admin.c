@@ -143,7 +143,7 @@ static bool tell_credential(void *arg, struct m2m_span name, struct m2m_span pla
 enum m2m_rc mtf_credential_list(struct mtf *mtf, mtf_credential_each *each, void *arg, struct m2m_err *err)
 {
 	struct credential_walk walk = { .mtf = mtf, .each = each, .arg = arg, .err = err };
-	enum m2m_rc rc = mtf_store_walk(&mtf->store, MTF_T_CREDENTIAL, tell_credential, &walk, err);
+	enum m2m_rc rc = mtf_store_walk(&mtf->store, MTF_T_CREDENTIAL, tell_credential, &walk, NULL, err);
 
 	return rc == M2M_OK ? walk.rc : rc;
 }
@@ -372,7 +372,7 @@ static bool tell_enrolee(void *arg, struct m2m_span enrolee, struct m2m_span pla
 enum m2m_rc mtf_enrolee_list(struct mtf *mtf, mtf_enrolee_each *each, void *arg, struct m2m_err *err)
 {
 	struct enrolee_walk walk = { .mtf = mtf, .each = each, .arg = arg, .err = err };
-	enum m2m_rc rc = mtf_store_walk(&mtf->store, MTF_T_ENROLEE, tell_enrolee, &walk, err);
+	enum m2m_rc rc = mtf_store_walk(&mtf->store, MTF_T_ENROLEE, tell_enrolee, &walk, NULL, err);
 
 	return rc == M2M_OK ? walk.rc : rc;
 }
@@ -402,6 +402,7 @@ enum m2m_rc mtf_enrolee_show(struct mtf *mtf, struct m2m_span enrolee, mtf_enrol
 struct enrolment_walk {
 	mtf_enrolment_each *each;
 	void *arg;
+	uint64_t *bad;
 	enum m2m_rc rc;
 	struct m2m_err *err;
 };
@@ -448,9 +449,48 @@ const char *mtf_enrolment_state_text(enum mtf_enrolment_state s)
 enum m2m_rc mtf_enrolment_list(struct mtf *mtf, mtf_enrolment_each *each, void *arg, struct m2m_err *err)
 {
 	struct enrolment_walk walk = { .each = each, .arg = arg, .err = err };
-	enum m2m_rc rc = mtf_store_walk(&mtf->store, MTF_T_ENROLMENT, tell_enrolment, &walk, err);
+	enum m2m_rc rc = mtf_store_walk(&mtf->store, MTF_T_ENROLMENT, tell_enrolment, &walk, NULL, err);
 
 	return rc == M2M_OK ? walk.rc : rc;
+}
+
+static bool tell_good(void *arg, struct m2m_span rel, struct m2m_span plain)
+{
+	struct enrolment_walk *walk = arg;
+	bool more = tell_enrolment(walk, rel, plain);
+
+	if (walk->rc != M2M_ECORRUPT && walk->rc != M2M_EVERSION)
+		return more;
+	++*walk->bad;
+	walk->rc = M2M_OK;
+	return true;
+}
+
+enum m2m_rc mtf_enrolment_list_good(struct mtf *mtf, mtf_enrolment_each *each, void *arg, uint64_t *bad,
+				    struct m2m_err *err)
+{
+	struct enrolment_walk walk = { .each = each, .arg = arg, .bad = bad, .err = err };
+	enum m2m_rc rc;
+
+	*bad = 0;
+	rc = mtf_store_walk(&mtf->store, MTF_T_ENROLMENT, tell_good, &walk, bad, err);
+	return rc == M2M_OK ? walk.rc : rc;
+}
+
+enum m2m_rc mtf_enrolment_show(struct mtf *mtf, const uint8_t rel[M2M_REL_LEN], mtf_enrolment_each *each, void *arg,
+			       struct m2m_err *err)
+{
+	struct enrolment_walk walk = { .each = each, .arg = arg, .err = err };
+	struct m2m_span key = m2m_span(rel, M2M_REL_LEN);
+	struct m2m_secret plain = { 0 };
+	enum m2m_rc rc = mtf_store_load(&mtf->store, MTF_T_ENROLMENT, key, &plain, err);
+
+	if (rc == M2M_OK) {
+		(void)tell_enrolment(&walk, key, m2m_secret_span(&plain));
+		rc = walk.rc;
+	}
+	m2m_secret_wipe(&plain);
+	return rc;
 }
 
 const struct outbox_at *mtf_outbox(const struct mtf *mtf)

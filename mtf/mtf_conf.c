@@ -145,6 +145,17 @@ const struct m2m_conf_item mtf_conf_items[] = {
 	  .min = 60,
 	  .max = 20 * YEAR,
 	  .help = "Life of a root key where the enrolee's instruction names none." },
+	{ .name = "keep-expired",
+	  .type = M2M_CONF_DURATION,
+	  AT(keep_expired),
+	  .def = "30d",
+	  .min = 0,
+	  .max = 100 * YEAR,
+	  .help = "How long after its end an enrolment can still be looked at; then it is deleted, the latest of a "
+		  "node "
+		  "but for its key. Also what a clock that is ahead would have to make up for before it does harm: "
+		  "leave "
+		  "it at days." },
 	{ .name = "workers",
 	  .type = M2M_CONF_INT,
 	  AT(workers),

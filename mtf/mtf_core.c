@@ -160,12 +160,19 @@ enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const st
 	if (rc == M2M_OK)
 		rc = settle_id(mtf, identity, err);
 	if (rc == M2M_OK && out_ops)
+		rc = mtf_prune_new(&mtf->prune, err);
+	if (rc == M2M_OK && out_ops)
 		rc = open_serving(mtf, out_ops, err);
 	if (rc == M2M_OK)
 		*out = mtf;
 	else
 		mtf_close(mtf);
 	return rc;
+}
+
+const char *mtf_id(const struct mtf *mtf)
+{
+	return mtf->mtf_id.s;
 }
 
 /* --- answers -------------------------------------------------------------- */
@@ -451,6 +458,7 @@ void mtf_release(struct mtf *mtf)
 {
 	pthread_mutex_destroy(&mtf->lock);
 	m2m_log_limit_close(&mtf->log_limit);
+	mtf_prune_free(mtf->prune);
 	free(mtf);
 }
 

@@ -153,9 +153,8 @@ static bool on_tick(void *arg, int64_t elapsed)
 {
 	const struct server *s = arg;
 
-	(void)elapsed;
 	mtf_expire(s->mtf);
-	return false;
+	return mtf_tend(s->mtf, elapsed);
 }
 
 /* --- start and end -------------------------------------------------------- */

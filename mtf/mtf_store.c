@@ -339,7 +339,7 @@ static enum m2m_rc show(const struct mtf_store *ms, enum mtf_table table, struct
 	return rc;
 }
 
-enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, store_each *each, void *arg,
+enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, store_each *each, void *arg, uint64_t *bad,
 			   struct m2m_err *err)
 {
 	uint8_t next[STORE_KEY_MAX + 1];
@@ -360,6 +360,10 @@ enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, sto
 
 			key = m2m_rd_lv16(&rd);
 			rc = show(ms, table, key, m2m_rd_octets(&rd, m2m_rd_u32(&rd)), each, arg, &go, err);
+			if (bad && (rc == M2M_ECORRUPT || rc == M2M_ESEALED || rc == M2M_EVERSION)) {
+				++*bad;
+				rc = M2M_OK;
+			}
 			if (!go) {
 				more = false;
 				break;

@@ -71,8 +71,9 @@ enum m2m_rc mtf_store_txn_save(const struct mtf_store *ms, struct store_txn *t, 
 			       struct m2m_span key, struct m2m_span plain, struct m2m_err *err);
 
 /* Call each(arg, key, plain) for every record in key order until it returns false; no view is held while it runs.
- * A record that does not open ends the walk with M2M_ECORRUPT and its key in the text. */
-enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, store_each *each, void *arg,
+ * A record that does not open ends the walk with M2M_ECORRUPT and its key in the text; where bad is not NULL, it is
+ * counted there and passed over. */
+enum m2m_rc mtf_store_walk(const struct mtf_store *ms, enum mtf_table table, store_each *each, void *arg, uint64_t *bad,
 			   struct m2m_err *err);
 
 /* The RelativeKeIDs of the first max enrolments that are >= from, in order, as they stand in one view. n: out, how

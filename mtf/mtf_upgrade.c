@@ -98,7 +98,7 @@ static enum m2m_rc transform(void *arg, struct store *copy, uint32_t from, struc
 	(void)from; /* 1: there is no other older one */
 	s->ms.st = copy;
 	s->err = err;
-	rc = mtf_store_walk(&s->ms, MTF_T_ENROLMENT, look, s, err);
+	rc = mtf_store_walk(&s->ms, MTF_T_ENROLMENT, look, s, NULL, err);
 	if (rc == M2M_OK)
 		rc = s->rc;
 	return rc == M2M_OK ? formers_put(s, err) : rc;

@@ -76,3 +76,10 @@ tests_unit_check_mtf_fetch_SOURCES = tests/unit/check_mtf_fetch.c tests/unit/mtf
 tests_unit_check_mtf_fetch_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_mtf_fetch_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
 tests_unit_check_mtf_fetch_LDADD = $(MTF_RIG_LIBS)
+
+check_PROGRAMS += tests/unit/check_mtf_life
+TESTS += tests/unit/check_mtf_life
+tests_unit_check_mtf_life_SOURCES = tests/unit/check_mtf_life.c $(MTF_RIG)
+tests_unit_check_mtf_life_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_life_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_life_LDADD = $(MTF_RIG_LIBS)

@@ -224,7 +224,7 @@ START_TEST(test_one_thing_bad)
 
 	ck_assert_uint_eq(told.n, 0);
 	ck_assert_uint_gt(all, 9);
-	ck_assert_int_eq(mtf_store_walk(&r.mtf->store, MTF_T_ENROLMENT, find_older, &names, &err), M2M_OK);
+	ck_assert_int_eq(mtf_store_walk(&r.mtf->store, MTF_T_ENROLMENT, find_older, &names, NULL, &err), M2M_OK);
 	ck_assert_int_eq(names.older_time, RIG_NOW);
 	ck_assert_msg(store_run(r.mtf->store.st, STORE_KEEPS, harm, &which, &err) == M2M_OK, "%s", err.text);
 	check();

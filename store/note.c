@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the audit log is to hold of an operator's revocations. The log is the server's, so m2mctl leaves a note of them
- * in table meta, in the transaction that revokes; the server writes each to its log and drops it. A kill in between
- * makes it write the note again: a revocation may stand there twice, never not at all. Writing is thread-safe, reading
- * is the thread's that calls mas_tend. */
+/* Notes for the audit log. Writing is thread-safe, reading is one thread's. */
 #include "config.h"
 
-#include "mas/mas_int.h"
+#include "store/note.h"
 
 #include "common/cursor.h"
-#include "common/kdf.h"
-#include "dict/m2m_table.h"
-#include "dict/results.h"
+#include "common/seal.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -18,23 +13,30 @@
 #include <stdlib.h>
 
 #define NOTE_VERSION 1
+#define SUCCESS 2001 /* DIAMETER_SUCCESS (RFC 6733 7.1.2) */
 static const char prefix[] = "revoked-";
 
-enum m2m_rc mas_note_name(const struct mas *mas, struct m2m_id *out, struct m2m_err *err)
+static struct m2m_seal_place place_of(const struct note_at *at, struct m2m_span name)
+{
+	return (struct m2m_seal_place){ .table = "meta", .key = name, .rectype = at->rectype };
+}
+
+enum m2m_rc note_name(const struct m2m_env *env, struct m2m_id *out, struct m2m_err *err)
 {
 	uint64_t chance = 0;
 
-	if (mas->env->random(mas->env->arg, &chance, sizeof(chance)) != M2M_OK)
+	if (env->random(env->arg, &chance, sizeof(chance)) != M2M_OK)
 		return m2m_fail(err, M2M_ECRYPTO, "no random octets");
 	out->n = (size_t)snprintf(out->s, sizeof(out->s), "%s%016" PRIx64 "%016" PRIx64, prefix,
-				  (uint64_t)m2m_now_us(mas->env), chance);
+				  (uint64_t)m2m_now_us(env), chance);
 	return M2M_OK;
 }
 
-enum m2m_rc mas_note_put(const struct mas *mas, struct store_txn *t, struct m2m_span name,
-			 const uint8_t (*rel)[M2M_REL_LEN], size_t n, struct m2m_err *err)
+enum m2m_rc note_put(const struct note_at *at, struct store_txn *t, struct m2m_span name,
+		     const uint8_t (*rel)[M2M_REL_LEN], size_t n, struct m2m_err *err)
 {
-	struct m2m_secret plain = { 0 };
+	const struct m2m_seal_place place = place_of(at, name);
+	struct m2m_secret plain = { 0 }, sealed = { 0 };
 	struct m2m_wr wr = m2m_wr(&plain);
 	enum m2m_rc rc = M2M_OK;
 
@@ -44,8 +46,11 @@ enum m2m_rc mas_note_put(const struct mas *mas, struct store_txn *t, struct m2m_
 	if (wr.bad)
 		rc = m2m_fail(err, M2M_ENOMEM, "note of a revocation: out of memory");
 	else
-		rc = mas_meta_put(mas, t, name, m2m_secret_span(&plain), err);
+		rc = m2m_seal(at->kr, at->env, &place, 0, m2m_secret_span(&plain), &sealed, err);
+	if (rc == M2M_OK)
+		rc = store_txn_put(t, at->table, name, m2m_secret_span(&sealed), err);
 	m2m_secret_wipe(&plain);
+	m2m_secret_wipe(&sealed);
 	return rc;
 }
 
@@ -71,13 +76,13 @@ static bool take_first(void *arg, struct m2m_span key, struct m2m_span val)
 }
 
 /* The oldest note. M2M_ENOENT. */
-static enum m2m_rc note_first(const struct mas *mas, struct note *n, struct m2m_err *err)
+static enum m2m_rc note_first(const struct note_at *at, struct note *n, struct m2m_err *err)
 {
 	struct store_view *v = NULL;
-	enum m2m_rc rc = store_view_begin(mas->keys, &v, err);
+	enum m2m_rc rc = store_view_begin(at->st, &v, err);
 
 	if (rc == M2M_OK)
-		rc = store_scan(v, MAS_T_META, m2m_span(prefix, sizeof(prefix) - 1), m2m_span("", 0), take_first, n,
+		rc = store_scan(v, at->table, m2m_span(prefix, sizeof(prefix) - 1), m2m_span("", 0), take_first, n,
 				err);
 	store_view_end(v);
 	if (rc == M2M_OK && n->rc != M2M_OK)
@@ -103,13 +108,13 @@ static void on_written(void *arg, bool written)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static bool audit(struct mas *mas, const struct m2m_audit_record *r, size_t n)
+static bool audit(struct m2m_audit *log, const struct m2m_audit_record *r, size_t n)
 {
 	struct wait w = { .over = false };
 
 	pthread_mutex_init(&w.lock, NULL);
 	pthread_cond_init(&w.cond, NULL);
-	m2m_audit_write(mas->audit, r, n, M2M_AUDIT_STORED_WAIT_MS, on_written, &w);
+	m2m_audit_write(log, r, n, M2M_AUDIT_STORED_WAIT_MS, on_written, &w);
 	pthread_mutex_lock(&w.lock);
 	while (!w.over)
 		pthread_cond_wait(&w.cond, &w.lock);
@@ -120,12 +125,13 @@ static bool audit(struct mas *mas, const struct m2m_audit_record *r, size_t n)
 }
 
 struct lines {
-	struct m2m_audit_record r[MAS_REVOKE_BATCH];
-	struct m2m_id names[MAS_REVOKE_BATCH];
+	struct m2m_audit_record r[NOTE_KEYS_MAX];
+	struct m2m_id names[NOTE_KEYS_MAX];
 };
 
 /* Into the audit log. */
-static enum m2m_rc note_write(struct mas *mas, struct m2m_span plain, struct m2m_err *err)
+static enum m2m_rc note_write(const struct note_at *at, struct m2m_audit *log, struct m2m_span plain, size_t *count,
+			      struct m2m_err *err)
 {
 	struct m2m_rd rd = m2m_rd(plain);
 	bool good = m2m_rd_u8(&rd) == NOTE_VERSION;
@@ -134,52 +140,55 @@ static enum m2m_rc note_write(struct mas *mas, struct m2m_span plain, struct m2m
 	struct lines *l = NULL;
 	enum m2m_rc rc = M2M_OK;
 
-	if (!good || !m2m_rd_done(&rd) || n > MAS_REVOKE_BATCH)
+	if (!good || !m2m_rd_done(&rd) || n > NOTE_KEYS_MAX)
 		return m2m_fail(err, M2M_ECORRUPT, "not as it was written");
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return m2m_fail(err, M2M_ENOMEM, "out of memory");
 	for (size_t i = 0; i < n; i++) {
-		m2m_key_name_format(rel + i * M2M_REL_LEN, mas->id.s, &l->names[i]);
+		m2m_key_name_format(rel + i * M2M_REL_LEN, at->host, &l->names[i]);
 		l->r[i] = (struct m2m_audit_record){ .command = "REVOKE",
 						     .peer = "m2mctl",
 						     .name = m2m_id_span(&l->names[i]),
-						     .suid = M2M_SUID_ROOT_KEY,
-						     .result = DIAMETER_SUCCESS };
+						     .suid = at->suid,
+						     .result = SUCCESS };
 	}
-	if (!audit(mas, l->r, n))
+	if (!audit(log, l->r, n))
 		rc = m2m_fail(err, M2M_EIO, "the audit log cannot be written");
-	else
-		m2m_log(mas->env, M2M_NOTICE, "the operator revoked %zu root keys", n);
+	*count = n;
 	free(l);
 	return rc;
 }
 
+struct drop {
+	const struct note_at *at;
+	struct m2m_span name;
+};
+
 static enum m2m_rc note_drop(void *arg, struct store_txn *t, struct m2m_err *err)
 {
-	const struct note *n = arg;
+	const struct drop *d = arg;
 
-	return store_txn_del(t, MAS_T_META, m2m_id_span(&n->name), err);
+	return store_txn_del(t, d->at->table, d->name, err);
 }
 
-bool mas_note_step(struct mas *mas)
+enum m2m_rc note_step(const struct note_at *at, struct m2m_audit *log, size_t *keys, struct m2m_err *err)
 {
 	struct note n = { .rc = M2M_OK };
 	struct m2m_secret plain = { 0 };
-	struct m2m_err err = { 0 };
-	enum m2m_rc rc = mas->audit ? note_first(mas, &n, &err) : M2M_ENOENT;
+	struct drop drop = { .at = at };
+	struct m2m_seal_place place;
+	enum m2m_rc rc = note_first(at, &n, err);
 
+	place = place_of(at, m2m_id_span(&n.name));
 	if (rc == M2M_OK)
-		rc = mas_meta_open(mas, m2m_id_span(&n.name), m2m_secret_span(&n.sealed), &plain, &err);
+		rc = m2m_unseal(at->kr, &place, m2m_secret_span(&n.sealed), &plain, NULL, err);
 	if (rc == M2M_OK)
-		rc = note_write(mas, m2m_secret_span(&plain), &err);
+		rc = note_write(at, log, m2m_secret_span(&plain), keys, err);
+	drop.name = m2m_id_span(&n.name);
 	if (rc == M2M_OK)
-		rc = store_run(mas->keys, STORE_KEEPS, note_drop, &n, &err);
-	/* Sealed: a rotation came in between. */
-	if (rc != M2M_OK && rc != M2M_ENOENT && rc != M2M_ESEALED && !store_has_told(rc))
-		m2m_log_often(&mas->log_limit, mas->env, M2M_ERROR, NULL, "note of a revocation, for the audit log: %s",
-			      err.text);
+		rc = store_run(at->st, STORE_KEEPS, note_drop, &drop, err);
 	m2m_secret_wipe(&n.sealed);
 	m2m_secret_wipe(&plain);
-	return rc == M2M_OK;
+	return rc;
 }
