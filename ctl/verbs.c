@@ -83,6 +83,11 @@ const struct ctl_verb ctl_verbs[] = {
 	  "and asks.\n"
 	  "The data file that was there is kept. A keyring that is there stays; a missing one comes from the backup.",
 	  "m2mctl restore /backup/mas-20271124 --mas /etc/m2m/mas.conf" },
+	{ "outbox", ctl_outbox_list, "", 0, 0, OPEN_OPTIONS | CTL_BIT(CTL_JSON),
+	  "list what a server owes its peers: revocations and notifications that were not answered yet",
+	  "Beside the running server, which goes on trying. Why a peer has not taken them, and how often, is in each "
+	  "row.",
+	  "m2mctl outbox --mas /etc/m2m/mas.conf" },
 	{ "audit verify", ctl_audit_verify, "[FILE]", 0, 1,
 	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY) |
 		  CTL_BIT(CTL_FIRST_KEY),

@@ -152,6 +152,22 @@ static void answered_cer(struct dict_node *node, const struct m2m_peer *section,
 	pthread_rwlock_unlock(&node->links_lock);
 }
 
+static void tell_up(struct dict_node *node, const struct m2m_peer *section)
+{
+	pthread_mutex_lock(&node->up_lock);
+	if (node->on_up)
+		node->on_up(node->on_up_arg, section->host);
+	pthread_mutex_unlock(&node->up_lock);
+}
+
+void dict_node_on_up(struct dict_node *node, void (*fn)(void *arg, const char *host), void *arg)
+{
+	pthread_mutex_lock(&node->up_lock);
+	node->on_up = fn;
+	node->on_up_arg = arg;
+	pthread_mutex_unlock(&node->up_lock);
+}
+
 static void connected(struct dict_node *node, const struct m2m_peer *section, struct peer_info *info)
 {
 	gnutls_x509_crt_t crt = shown(info);
@@ -175,6 +191,8 @@ static void connected(struct dict_node *node, const struct m2m_peer *section, st
 	pthread_rwlock_unlock(&node->links_lock);
 	m2m_log(&dict_env, M2M_NOTICE, "peer %s connected, %s%s", section->host,
 		why ? "but its requests are refused: " : "its certificate names it", why ? why : "");
+	if (!why)
+		tell_up(node, section);
 }
 
 /* A peer that dialled in, and whose certificate was revoked since, is hung up on with the next that it sends. One that
@@ -238,6 +256,20 @@ bool dict_link_get(struct dict_node *node, const struct m2m_peer *peer, struct l
 	out->crt = NULL;
 	out->bound = out->bound && m2m_now(&dict_env) < out->expires;
 	return out->bound;
+}
+
+bool dict_peer_realm(struct dict_node *node, struct m2m_span host, struct m2m_id *out)
+{
+	const struct m2m_peer *peer = m2m_peer_find(node->peers, host);
+	struct link link;
+
+	if (!peer)
+		return false;
+	(void)dict_link_get(node, peer, &link);
+	*out = link.realm;
+	if (out->n == 0 && (!peer->realm || m2m_fqdn_parse(m2m_span_str(peer->realm), out, NULL) != M2M_OK))
+		*out = node->realm;
+	return true;
 }
 
 const struct m2m_peer *dict_link_source(struct dict_node *node, struct msg *msg, struct link *out)

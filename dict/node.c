@@ -55,6 +55,7 @@ static void destroy(struct dict_node *node)
 	pthread_cond_destroy(&node->self.wake);
 	pthread_mutex_destroy(&node->lock);
 	pthread_mutex_destroy(&node->rates_lock);
+	pthread_mutex_destroy(&node->up_lock);
 	free(node->rates);
 	m2m_again_free(node->again);
 	m2m_log_limit_close(&node->log_limit);
@@ -127,6 +128,7 @@ static struct dict_node *alloc(const struct m2m_conf_sections *peers)
 	node->peers = peers;
 	m2m_log_limit_init(&node->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	pthread_mutex_init(&node->rates_lock, NULL);
+	pthread_mutex_init(&node->up_lock, NULL);
 	pthread_mutex_init(&node->lock, NULL);
 	pthread_rwlock_init(&node->links_lock, NULL);
 	pthread_condattr_init(&attr);

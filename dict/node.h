@@ -21,6 +21,7 @@
 #define DICT_NODE_H
 
 #include "common/env.h"
+#include "common/ident.h"
 #include "dict/messages.h"
 #include "dict/peers.h"
 
@@ -42,6 +43,14 @@ enum m2m_rc dict_node_revocations(struct dict_node *node, const char *path, stru
 /* Of the host, lower case, NUL-terminated, borrowed. */
 const char *dict_node_identity(const struct dict_node *node);
 const char *dict_node_realm(const struct dict_node *node);
+
+/* The realm of a configured peer: what its connection said last, else what is configured, else this host's. False: no
+ * such peer. */
+bool dict_peer_realm(struct dict_node *node, struct m2m_span host, struct m2m_id *out);
+
+/* Call fn(arg, host) whenever the connection of a peer is up, good for its requests; from a thread of the host's, must
+ * not block. One at most; fn NULL: none, and none is called any more when this returns. */
+void dict_node_on_up(struct dict_node *node, void (*fn)(void *arg, const char *host), void *arg);
 
 /* Events to freeDiameter's log; real clock; OpenSSL's random. The env of the cores inside the host. */
 extern const struct m2m_env dict_env;

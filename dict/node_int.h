@@ -64,6 +64,10 @@ struct dict_node {
 	gnutls_x509_crt_t *cas; /* who may sign it */
 	unsigned ncas;
 
+	pthread_mutex_t up_lock; /* held while on_up is called */
+	void (*on_up)(void *arg, const char *host);
+	void *on_up_arg;
+
 	pthread_mutex_t rates_lock;
 	struct m2m_rate *rates; /* M2M_CMDS per peer section */
 

@@ -6,6 +6,6 @@ mas_libmas_la_SOURCES = mas/mas.h mas/mas_int.h mas/assoc.c mas/assoc.h mas/asso
 mas_libmas_la_LIBADD = dict/libm2mmsg.la store/libstore.la common/libcommon.la
 
 extension_LTLIBRARIES += mas/mas.la
-mas_mas_la_SOURCES = mas/mas_fd.c
+mas_mas_la_SOURCES = mas/mas_fd.c dict/owed.c dict/owed.h
 mas_mas_la_LDFLAGS = $(EXTENSION_LDFLAGS)
 mas_mas_la_LIBADD = mas/libmas.la dict/libdict.la $(FD_LIBS)

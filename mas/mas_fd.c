@@ -9,6 +9,7 @@
 #include "common/ticker.h"
 #include "dict/entry.h"
 #include "dict/node.h"
+#include "dict/owed.h"
 #include "mas/mas.h"
 
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct server {
 	struct dict_node *node;
 	struct mas *mas;
 	struct m2m_ticker *ticker;
+	struct dict_owed *owed;
 };
 
 static struct server *server;
@@ -68,8 +70,10 @@ static void stop(struct server *s)
 		return;
 	m2m_ticker_stop(s->ticker);
 	dict_unserve(s->node);
+	dict_owed_stop(s->owed);
 	mas_close(s->mas);
 	dict_node_free(s->node);
+	dict_owed_free(s->owed);
 	mas_conf_free(&s->conf);
 	free(s);
 }
@@ -103,6 +107,10 @@ static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err
 		rc = mas_open(&s->conf, dict_node_identity(s->node), true, &dict_env, &s->mas, err);
 	if (rc == M2M_OK)
 		rc = m2m_ticker_start(on_tick, s, &s->ticker, err);
+	if (rc == M2M_OK)
+		rc = dict_client_of(s->node, M2M_KNR, err);
+	if (rc == M2M_OK)
+		rc = dict_owed_start(s->node, mas_outbox(s->mas), &s->owed, err);
 	return rc == M2M_OK ? serve(s, err) : rc;
 }
 

@@ -11,6 +11,6 @@ mtf_libmtf_la_LIBADD = dict/libm2mmsg.la store/libstore.la common/libcommon.la $
 	$(AX_PTHREAD_LIBS)
 
 extension_LTLIBRARIES += mtf/mtf.la
-mtf_mtf_la_SOURCES = mtf/mtf_fd.c
+mtf_mtf_la_SOURCES = mtf/mtf_fd.c dict/owed.c dict/owed.h
 mtf_mtf_la_LDFLAGS = $(EXTENSION_LDFLAGS)
 mtf_mtf_la_LIBADD = mtf/libmtf.la dict/libdict.la $(FD_LIBS)

@@ -35,8 +35,7 @@ static enum m2m_rc batch_read(const struct outbox_at *at, struct m2m_span host, 
 	struct store_view *v = NULL;
 	enum m2m_rc rc = store_view_begin(at->st, &v, err);
 
-	if (rc == M2M_OK && outbox_key_peer(&prefix, host) &&
-	    outbox_key_entry(&from, host, OUTBOX_DUE, 0))
+	if (rc == M2M_OK && outbox_key_peer(&prefix, host) && outbox_key_entry(&from, host, OUTBOX_DUE, 0))
 		rc = store_scan(v, at->table, outbox_key_span(&prefix), outbox_key_span(&from), batch_take, b, err);
 	store_view_end(v);
 	return rc == M2M_OK && b->bad ? m2m_fail(err, M2M_ENOMEM, "outbox: out of memory") : rc;
@@ -60,7 +59,8 @@ static bool flight_add(struct flight *f, const struct outbox_debt *d, uint64_t s
 
 /* Open what was read, as long as it fits one message. One that does not open is passed over: it is the operator's, and
  * what comes after it is not to wait for that. */
-static enum m2m_rc flight_fill(const struct outbox_at *at, struct m2m_log_limit *limit, const struct batch *b, struct flight *f, struct m2m_err *err)
+static enum m2m_rc flight_fill(const struct outbox_at *at, struct m2m_log_limit *limit, const struct batch *b,
+			       struct flight *f, struct m2m_err *err)
 {
 	struct m2m_rd rd = m2m_rd(m2m_secret_span(&b->raw));
 	struct m2m_secret plain = { 0 };
@@ -171,16 +171,14 @@ void flight_judge(struct flight *f, const struct m2m_status_answer *a)
 /* --- settled ------------------------------------------------------------------------------------------------------ */
 
 static enum m2m_rc entries_del(const struct outbox_at *at, struct store_txn *t, struct m2m_span host,
-			      const struct flight *f, uint32_t *n,
-			       struct m2m_err *err)
+			       const struct flight *f, uint32_t *n, struct m2m_err *err)
 {
 	enum m2m_rc rc = M2M_OK;
 	struct outbox_key key;
 
 	*n = 0;
 	for (size_t i = 0; rc == M2M_OK && i < f->n; i++) {
-		if (f->sent[i].fate == STAYS ||
-		    !outbox_key_entry(&key, host, OUTBOX_DUE, f->sent[i].seq))
+		if (f->sent[i].fate == STAYS || !outbox_key_entry(&key, host, OUTBOX_DUE, f->sent[i].seq))
 			continue;
 		rc = store_txn_del(t, at->table, outbox_key_span(&key), err);
 		++*n;

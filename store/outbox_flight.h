@@ -21,7 +21,7 @@ struct flight {
 	uint64_t id;
 	int64_t deadline; /* us, of the sender's ticks */
 	bool answered;
-	bool apart; /* out: the peer did not like it as a whole: one by one then */
+	bool apart;			      /* out: the peer did not like it as a whole: one by one then */
 	char failure[OUTBOX_FAILURE_MAX + 1]; /* empty: none */
 	enum outbox_command command;
 	uint32_t event, reason;

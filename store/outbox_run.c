@@ -265,11 +265,9 @@ static enum m2m_rc peers_look(struct outbox *ob, struct m2m_err *err)
 
 static void launch(struct outbox *ob, struct peer *p, struct flight *f, int64_t now)
 {
-	struct outbox_message m = { .peer = m2m_id_span(&p->host),
-				    .command = f->command,
-				    .event = f->event,
-				    .reason = f->reason,
-				    .n = f->n };
+	struct outbox_message m = {
+		.peer = m2m_id_span(&p->host), .command = f->command, .event = f->event, .reason = f->reason, .n = f->n
+	};
 	struct m2m_err err = { 0 };
 	uint64_t id = ++ob->last_id;
 	enum m2m_rc rc;

@@ -62,9 +62,13 @@ tests_unit_check_store_recover_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_store_recover_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_store_recover_LDADD = store/libstore.la common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
 
-check_PROGRAMS += tests/unit/check_outbox
-TESTS += tests/unit/check_outbox
-tests_unit_check_outbox_SOURCES = tests/unit/check_outbox.c
+check_PROGRAMS += tests/unit/check_outbox tests/unit/check_outbox_run
+TESTS += tests/unit/check_outbox tests/unit/check_outbox_run
+tests_unit_check_outbox_SOURCES = tests/unit/check_outbox.c tests/unit/outbox_fixture.h
 tests_unit_check_outbox_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_outbox_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_check_outbox_LDADD = store/libstore.la dict/libm2mmsg.la common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
+tests_unit_check_outbox_run_SOURCES = tests/unit/check_outbox_run.c tests/unit/outbox_fixture.h
+tests_unit_check_outbox_run_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_outbox_run_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_check_outbox_run_LDADD = store/libstore.la dict/libm2mmsg.la common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
