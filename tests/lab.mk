@@ -6,4 +6,4 @@ tests_lab_loopback_la_SOURCES = tests/lab/loopback_fd.c
 tests_lab_loopback_la_LDFLAGS = $(EXTENSION_LDFLAGS) -rpath $(abs_top_builddir)/tests/lab
 tests_lab_loopback_la_CFLAGS = $(AM_CFLAGS) $(GNUTLS_CFLAGS)
 tests_lab_loopback_la_LIBADD = $(FD_LIBS)
-EXTRA_DIST += tests/lab/lab.py tests/lab/rawdia.py tests/lab/good.py tests/lab/mutate.py tests/lab/asan.supp
+EXTRA_DIST += tests/lab/lab.py tests/lab/rawdia.py tests/lab/good.py tests/lab/mutate.py tests/lab/packages.py tests/lab/asan.supp
