@@ -69,6 +69,8 @@ enum m2m_rc mtf_packages_open(struct mtf *mtf, struct m2m_err *err);
 void mtf_packages_close(struct mtf *mtf);
 /* Does that MAS get its root keys in packages? */
 bool mtf_packs_for(const struct mtf *mtf, struct m2m_span mas_id);
+/* How many octets a package adds at most to an M2M-Key that has so many in clear; 0: it does not. */
+size_t mtf_package_octets(const struct mtf *mtf, struct m2m_span mas_id, struct m2m_span session_id, size_t clear);
 /* If it does: put key's members into a package, appended to `package`, which key then borrows in the place of its
  * Keying-Material. `package` may hold others already, but must not grow while they are used. session_id: of the message
  * that the key goes into (a KFA: its KFR's). A signature and two key agreements: not on a dispatch thread. Errors:

@@ -28,6 +28,7 @@ static void fetch_free(struct mtf_fetching *f)
 		m2m_key_wipe(&f->given[i].km);
 		m2m_key_wipe(&f->given[i].rec.ke);
 		m2m_secret_wipe(&f->given[i].plain);
+		m2m_secret_wipe(&f->given[i].package);
 	}
 	m2m_secret_wipe(&f->cursor);
 	free(f);
@@ -280,6 +281,8 @@ static void run(void *arg, struct work *w)
 		trouble(f, &err);
 		refuse(f, M2M_KEY_STORE_UNAVAILABLE, NULL);
 	}
+	if (f->refusal.result == 0)
+		mtf_fetch_pack(f);
 	if (f->refusal.result != 0)
 		m2m_log_often(&f->mtf->log_limit, f->mtf->env, M2M_NOTICE, f->peer->host,
 			      "fetch by %s refused with %u: %s", f->peer->host, f->refusal.result,

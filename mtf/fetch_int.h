@@ -17,7 +17,8 @@ struct mtf_given {
 	struct m2m_secret plain; /* the enrolment's record, from which rec borrows */
 	struct mtf_enrolment rec;
 	struct m2m_id km_id, ke_id;
-	struct m2m_key km; /* zeros unless it is given */
+	struct m2m_key km;	   /* zeros unless it is given in clear */
+	struct m2m_secret package; /* empty unless it is given in one */
 	uint32_t result;
 };
 
@@ -51,6 +52,8 @@ void mtf_fetch_forget(struct mtf_given *g);
 
 /* Does g still fit into the answer? If so, it is counted. */
 bool mtf_fetch_fits(struct mtf_fetching *f, const struct mtf_given *g);
+/* Put the keys that are given into packages, if that MAS wants them so. One that cannot be has 4181. */
+void mtf_fetch_pack(struct mtf_fetching *f);
 /* The answer: it borrows from f. */
 void mtf_fetch_fill(const struct mtf_fetching *f, struct m2m_kfa *kfa);
 

@@ -138,6 +138,7 @@ void mtf_fetch_forget(struct mtf_given *g)
 	m2m_key_wipe(&g->km);
 	m2m_key_wipe(&g->rec.ke);
 	m2m_secret_wipe(&g->plain);
+	m2m_secret_wipe(&g->package);
 	memset(&g->rec, 0, sizeof(g->rec));
 }
 
@@ -148,6 +149,32 @@ static void key_fill(struct m2m_key_avp *key, const struct mtf_given *g)
 	enrolment_key_fill(key, &g->km_id, &g->ke_id, &g->km, g->rec.expiry, g->rec.enrolee);
 	key->app_ids = g->rec.app_ids;
 	key->targets = g->rec.targets;
+	if (g->package.n > 0) {
+		key->material = m2m_span(NULL, 0);
+		key->package = m2m_secret_span(&g->package);
+	}
+}
+
+void mtf_fetch_pack(struct mtf_fetching *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		struct mtf_given *g = &f->given[i];
+		struct m2m_key_avp key = { .usage = 0 };
+		struct m2m_err err = { 0 };
+
+		if (!m2m_result_is_success(g->result))
+			continue;
+		key_fill(&key, g);
+		if (mtf_package_key(f->mtf, m2m_id_span(&f->mas), f->req->head.session_id, &key, &g->package, &err) !=
+		    M2M_OK) {
+			m2m_log_often(&f->mtf->log_limit, f->mtf->env, M2M_ERROR, f->peer->host, "fetch by %s: %s",
+				      f->peer->host, err.text);
+			g->result = M2M_KEY_STORE_UNAVAILABLE;
+			mtf_fetch_forget(g);
+		}
+		if (g->package.n > 0)
+			m2m_key_wipe(&g->km);
+	}
 }
 
 /* A string's AVP: at most 12 octets of head, and padded. */
@@ -173,6 +200,7 @@ bool mtf_fetch_fits(struct mtf_fetching *f, const struct mtf_given *g)
 {
 	size_t n = key_octets(g);
 
+	n += mtf_package_octets(f->mtf, m2m_id_span(&f->mas), f->req->head.session_id, n);
 	if (n > MTF_FETCH_OCTETS - f->octets)
 		return false;
 	f->octets += n;

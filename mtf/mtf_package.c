@@ -89,6 +89,15 @@ bool mtf_packs_for(const struct mtf *mtf, struct m2m_span mas_id)
 	return recipient_of(mtf, mas_id) != NULL;
 }
 
+size_t mtf_package_octets(const struct mtf *mtf, struct m2m_span mas_id, struct m2m_span session_id, size_t clear)
+{
+	const struct m2m_party *recipient = recipient_of(mtf, mas_id);
+	const struct m2m_party *own = mtf->packages->own;
+
+	/* hosts, frames, keys, signature */
+	return recipient ? clear + session_id.n + own->der.n + own->serial.n + recipient->serial.n + 1024 : 0;
+}
+
 enum m2m_rc mtf_package_key(const struct mtf *mtf, struct m2m_span mas_id, struct m2m_span session_id,
 			    struct m2m_key_avp *key, struct m2m_secret *package, struct m2m_err *err)
 {
