@@ -172,6 +172,8 @@ static void set_until(struct conn *c, int64_t lifetime)
 	c->until = now_ms() + (lifetime < most ? lifetime : most) * 1000;
 }
 
+static void recheck(struct conn *c);
+
 static void on_rechecked(void *arg, const struct front_verdict *v)
 {
 	const struct timeval later = { RECHECK_S, 0 };
@@ -193,6 +195,8 @@ static void on_rechecked(void *arg, const struct front_verdict *v)
 		set_until(c, v->lifetime);
 		c->until = c->until < before ? c->until : before;
 		arm_timer(c, c->until - now_ms());
+		if (c->stale) /* again, while the question was under way */
+			recheck(c);
 	}
 	free(v->who);
 }
@@ -221,7 +225,8 @@ static struct conn *conn_of(struct front_entry *entry)
 	return (struct conn *)((char *)entry - offsetof(struct conn, key));
 }
 
-/* A key that is asked for just now needs none of these: its answer comes after the news, and knows them. */
+/* A key that is asked for the first time just now needs none of these: its answer comes after the news, and knows them.
+ */
 static void on_revoked(void *arg, struct front_entry *entry)
 {
 	struct conn *c = conn_of(entry);
@@ -420,6 +425,52 @@ static void on_accepted(void *arg, int fd)
 	arm_timer(c, f->conf->handshake_timeout * 1000);
 	event_add(c->io, NULL);
 }
+
+/* --- what the operator sees and does ---------------------------------------------------------------------------- */
+
+void front_list(const struct front *f, void (*each)(void *arg, const struct front_info *info), void *arg)
+{
+	const int64_t now = now_ms();
+
+	for (const struct conn *c = f->conns; c != NULL; c = c->next) {
+		if (c->pipe != NULL)
+			each(arg, &(const struct front_info){ c->number, c->tls.who, c->peer,
+							      SSL_get_version(c->tls.ssl), (now - c->since) / 1000,
+							      (c->until - now) / 1000, front_pipe_counts(c->pipe) });
+	}
+}
+
+static void on_close(void *arg, struct front_entry *entry)
+{
+	if (conn_of(entry)->pipe == NULL)
+		return;
+	++*(size_t *)arg;
+	close_now(conn_of(entry), "by the operator");
+}
+
+enum m2m_rc front_close_some(struct front *f, const char *text, size_t *n, struct m2m_err *err)
+{
+	char *end = NULL;
+	const unsigned long long number = strtoull(text, &end, 10);
+	struct m2m_id name;
+
+	*n = 0;
+	if (text[0] >= '0' && text[0] <= '9' && *end == '\0') {
+		struct conn *c = f->conns;
+
+		while (c != NULL && c->number != number)
+			c = c->next;
+		if (c != NULL)
+			on_close(n, &c->key);
+		return M2M_OK;
+	}
+	if (!front_key_read(m2m_span_str(text), &name))
+		return m2m_fail(err, M2M_EINVAL, "not an association's number, a KI or a KmID");
+	front_index_each(f->index, &name, on_close, n);
+	return M2M_OK;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------- */
 
 static void end_all(struct front *f, const char *why)
 {

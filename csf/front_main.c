@@ -9,6 +9,7 @@
 
 #include "common/secret.h"
 #include "csf/front.h"
+#include "csf/front_control.h"
 #include "csf/wipejson.h"
 
 #define GRACE_S 5
@@ -24,6 +25,7 @@ static const char usage[] =
 	"  --handshake-timeout S    seconds for a handshake, for the resolver and for the upstream to answer (default "
 	"10)\n"
 	"  --max N                  connections at once (default 1000)\n"
+	"  --control SOCKET         unix socket for m2mctl association (default none)\n"
 	"SIGTERM, SIGINT: no new associations, 5 s for those there are, then exit 0. A second one: at once.\n"
 	"Exit status: 0 stopped, 2 usage, 3 system.\n";
 
@@ -55,10 +57,15 @@ static int complain(const char *text)
 static int read_options(int argc, char **argv, struct front_conf *conf)
 {
 	static const struct option longs[] = {
-		{ "help", no_argument, NULL, 'h' },	      { "listen", required_argument, NULL, 'l' },
-		{ "upstream", required_argument, NULL, 'u' }, { "resolver", required_argument, NULL, 'r' },
-		{ "tls1.2", no_argument, NULL, '2' },	      { "handshake-timeout", required_argument, NULL, 't' },
-		{ "max", required_argument, NULL, 'm' },      { NULL, 0, NULL, 0 },
+		{ "help", no_argument, NULL, 'h' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "upstream", required_argument, NULL, 'u' },
+		{ "resolver", required_argument, NULL, 'r' },
+		{ "tls1.2", no_argument, NULL, '2' },
+		{ "handshake-timeout", required_argument, NULL, 't' },
+		{ "max", required_argument, NULL, 'm' },
+		{ "control", required_argument, NULL, 'c' },
+		{ NULL, 0, NULL, 0 },
 	};
 
 	for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
@@ -84,6 +91,9 @@ static int read_options(int argc, char **argv, struct front_conf *conf)
 		case 'm':
 			if (!read_number(optarg, 1000000, &conf->max))
 				return complain("--max is not a number from 1 to 1000000");
+			break;
+		case 'c':
+			conf->control = optarg;
 			break;
 		default:
 			return 2; /* getopt told why */
@@ -121,6 +131,7 @@ static void tell_address(const char *listen, uint16_t port)
 static enum m2m_rc run(struct event_base *base, const struct front_conf *conf, struct m2m_err *err)
 {
 	struct front *front = NULL;
+	struct front_control *control = NULL;
 	struct event *term = NULL, *interrupt = NULL;
 	enum m2m_rc rc = reserve_files(conf->max, err);
 
@@ -128,6 +139,10 @@ static enum m2m_rc run(struct event_base *base, const struct front_conf *conf, s
 		rc = front_open(base, conf, &m2m_env_system, &front, err);
 	if (rc != M2M_OK)
 		return rc;
+	if (conf->control != NULL)
+		rc = front_control_new(base, conf->control, front, &m2m_env_system, &control, err);
+	if (rc != M2M_OK)
+		goto out;
 	term = evsignal_new(base, SIGTERM, on_signal, front);
 	interrupt = evsignal_new(base, SIGINT, on_signal, front);
 	if (term == NULL || interrupt == NULL || event_add(term, NULL) != 0 || event_add(interrupt, NULL) != 0) {
@@ -142,6 +157,7 @@ out:
 		event_free(term);
 	if (interrupt != NULL)
 		event_free(interrupt);
+	front_control_free(control);
 	front_close(front);
 	return rc;
 }

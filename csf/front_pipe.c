@@ -293,6 +293,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	finish(p);
 }
 
+struct front_counts front_pipe_counts(const struct front_pipe *p)
+{
+	return p->counts;
+}
+
 void front_pipe_end(struct front_pipe *p, const char *why)
 {
 	over(p, why, "");

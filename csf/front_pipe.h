@@ -23,10 +23,6 @@ struct front_upstream {
 			     has ended */
 };
 
-struct front_counts {
-	uint64_t up, down; /* octets from the node, to the node, that were passed on */
-};
-
 /* It is over. why: borrowed until return. Called once, never from within front_pipe_new; the callee calls
  * front_pipe_free. */
 typedef void front_pipe_ended(void *arg, const char *why, struct front_counts counts);
@@ -34,6 +30,7 @@ typedef void front_pipe_ended(void *arg, const char *why, struct front_counts co
 /* Begin. ssl (its handshake is done), fd, up: borrowed until front_pipe_free. M2M_ENOMEM | M2M_EIO no socket. */
 enum m2m_rc front_pipe_new(struct event_base *base, SSL *ssl, int fd, const struct front_upstream *up,
 			   front_pipe_ended *ended, void *arg, struct front_pipe **out, struct m2m_err *err);
+struct front_counts front_pipe_counts(const struct front_pipe *p);
 /* End it from outside, for the reason why: calls ended. */
 void front_pipe_end(struct front_pipe *p, const char *why);
 /* NULL does nothing. */

@@ -51,6 +51,9 @@ enum m2m_rc front_resolver_ask(struct front_resolver *r, const struct m2m_id *ki
 /* done will not be called. NULL does nothing. */
 void front_ask_cancel(struct front_ask *ask);
 
+/* Read a KI or a KmID; out: lower case. */
+bool front_key_read(struct m2m_span text, struct m2m_id *out);
+
 /* One line of the resolver's. */
 struct front_line {
 	enum { FRONT_LINE_ANSWER, FRONT_LINE_SUBSCRIBED, FRONT_LINE_NEWS } kind;

@@ -102,20 +102,28 @@ static enum front_news news_of(const char *word)
 	return strcmp(word, "expiring") == 0 ? FRONT_EXPIRING : FRONT_CHANGED;
 }
 
+bool front_key_read(struct m2m_span text, struct m2m_id *out)
+{
+	struct m2m_key_name km;
+	struct m2m_ki ki;
+
+	if (m2m_ki_parse(text, &ki, NULL) == M2M_OK)
+		m2m_ki_format(&ki, out);
+	else if (m2m_key_name_parse(text, &km, NULL) == M2M_OK)
+		m2m_key_name_format(km.rel, km.host.s, out);
+	else
+		return false;
+	return true;
+}
+
 static enum m2m_rc read_news(const json_t *root, const char *event, struct front_line *out, struct m2m_err *err)
 {
 	const json_t *key = json_object_get(root, "key");
 	struct m2m_span name = m2m_span(json_string_value(key), json_string_length(key));
-	struct m2m_key_name km;
-	struct m2m_ki ki;
 
 	out->kind = FRONT_LINE_NEWS;
 	out->news = news_of(event);
-	if (name.p != NULL && m2m_ki_parse(name, &ki, NULL) == M2M_OK)
-		m2m_ki_format(&ki, &out->key);
-	else if (name.p != NULL && m2m_key_name_parse(name, &km, NULL) == M2M_OK)
-		m2m_key_name_format(km.rel, km.host.s, &out->key);
-	else
+	if (name.p == NULL || !front_key_read(name, &out->key))
 		return m2m_fail(err, M2M_EPEER, "key of an event: missing or malformed");
 	return M2M_OK;
 }

@@ -21,6 +21,7 @@ import unittest
 
 FRONT = os.path.join(os.environ.get("top_builddir", "."), "csf", "m2m-front")
 NODE = os.path.join(os.environ.get("top_builddir", "."), "csf", "m2m-node")
+M2MCTL = os.path.join(os.environ.get("top_builddir", "."), "ctl", "m2mctl")
 DEADLINE = 30
 
 
@@ -204,7 +205,8 @@ class Case(unittest.TestCase):
         self.resolver = Resolver(os.path.join(self.tmp.name, "resolver"))
         self.resolver.start()
         self.upstream = Upstream()
-        self.front = Front(self.resolver.path, self.upstream.name, *self.options)
+        self.control = os.path.join(self.tmp.name, "control")
+        self.front = Front(self.resolver.path, self.upstream.name, "--control", self.control, *self.options)
         self.status = 0
         self.clients = []
 
@@ -629,6 +631,18 @@ class Revocation(Case):
         self.resolver.event("resync", self.name)
         self.is_closed("the MAS refuses its key: revoked")
 
+    def test_changed_while_asked_again(self):
+        """Two events, the second while the first one's question is under way: two questions."""
+        hold = self.resolver.holds[self.name] = threading.Event()
+        self.resolver.event("resync", self.root())
+        self.assertTrue(self.asked_again())
+        self.resolver.event("resync", self.root())
+        self.resolver.event("expiring", self.root())
+        self.assertTrue(self.front.wait_log("expires soon"))
+        hold.set()
+        self.assertTrue(self.asked_again(3))
+        self.goes_on()
+
     def test_superseded_shortens(self):
         """A new lifetime counts if it is shorter."""
         self.resolver.known[self.name]["lifetime"] = 1
@@ -694,6 +708,121 @@ class Revocation(Case):
         threading.Thread(target=self.resolver.event, args=(lines + b'{"event":"revoked","key":"%s"}\n' % self.root().encode(), None)).start()
         self.is_closed("root key revoked")
         print(f"10,000 events before the one that counts: {(time.monotonic() - began) * 1000:.0f} ms")
+
+
+class Control(Case):
+    """Listing and closing by hand."""
+
+    def ctl(self, *args, status=0, path=None):
+        r = subprocess.run([M2MCTL, "association", *args, "--front", path or self.control], capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual(r.returncode, status, r.stderr)
+        return r.stdout if status == 0 else r.stderr
+
+    def listing(self):
+        return [json.loads(line) for line in self.ctl("list", "--json").splitlines()]
+
+    def say(self, octets):
+        """All that comes back."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(DEADLINE)
+            s.connect(self.control)
+            got = b""
+            try:
+                s.sendall(octets)
+                s.shutdown(socket.SHUT_WR)
+                while more := s.recv(65536):
+                    got += more
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            return got
+
+    def test_list(self):
+        self.assertEqual(os.stat(self.control).st_mode & 0o7777, 0o600)
+        self.assertEqual(self.listing(), [])
+        self.assertEqual(self.ctl("list").split(), "N ENROLEE PEER TLS AGE/S REST/S UP DOWN KI".split())
+        (one, key), (two, key2) = self.resolver.add(), self.resolver.add(lifetime=60)
+        for c in (one, key), (two, key2, "-tls1_2"):
+            self.assertEqual(self.exchange(self.client(*c)), b"echo\n")
+        rows = {r["ki"]: r for r in self.listing()}
+        self.assertEqual(set(rows), {one, two})
+        self.assertEqual(set(rows[one]), {"association", "enroleeId", "appIds", "ki", "peer", "tls", "age", "rest", "up", "down"})
+        self.assertEqual([rows[two][n] for n in ("association", "enroleeId", "appIds", "tls", "up", "down")],
+                         [2, "//sp.example.com/node-7", ["Nthermo", "Nlamp"], "TLSv1.2", 5, 5])
+        self.assertTrue(86000 < rows[one]["rest"] <= 86400 and 0 < rows[two]["rest"] <= 60 and rows[one]["age"] < DEADLINE)
+        self.assertIn(one, self.ctl("list"))
+        with socket.create_connection(("127.0.0.1", self.front.port)):  # no association yet
+            self.assertEqual(len(self.listing()), 2)
+
+    def test_close(self):
+        name, key = self.resolver.add()
+        siblings = [self.client(name, key) for _ in range(2)]
+        others = [self.client(*self.resolver.add()) for _ in range(3)]
+        for p in siblings + others:
+            self.assertEqual(self.exchange(p), b"echo\n")
+        rows = {r["ki"]: r["association"] for r in self.listing()}
+        mine = [rows[k] for k in self.resolver.known if k != name]
+        self.assertEqual(self.ctl("close", str(mine[0])), "1 closed\n")
+        self.assertEqual(self.ctl("close", name.upper()), "2 closed\n")
+        self.assertEqual(self.ctl("close", list(self.resolver.known)[2][:32] + "@mas.example.com"), "1 closed\n")
+        for p in siblings:
+            self.assertEqual(p.wait(DEADLINE), 0)
+        self.assertTrue(self.front.wait_log("closed: by the operator, enroleeId=", 4))
+        self.assertEqual([r["association"] for r in self.listing()], [mine[2]])
+        for gone in (str(mine[0]), name, "0", "18446744073709551616"):
+            self.assertIn("no running association", self.ctl("close", gone, status=1))
+        self.assertEqual(self.exchange(self.client(name, key)), b"echo\n")  # the key is as good as before
+
+    def test_refused(self):
+        for text in ("", "x", "-1", "1x", "all", "*", "@mas.example.com", "1\nlist"):
+            self.ctl("close", "--", text, status=2)
+        self.ctl("list", status=1, path=self.control + "-absent")
+        self.ctl("list", status=2, path="/" + "x" * 200)
+        r = subprocess.run([M2MCTL, "association", "list"], capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual(r.returncode, 2)
+        self.assertIn("--front", r.stderr)
+
+    def test_no_whole_answer(self):
+        for answer in (b"", b"{}", b"nonsense\n", b'{"association":1}\n', b'{"status":"ok"'):
+            with socket.socket(socket.AF_UNIX) as s:
+                path = os.path.join(self.tmp.name, secrets.token_hex(4))
+                s.bind(path)
+                s.listen()
+
+                def serve(answer=answer, s=s):
+                    with s.accept()[0] as c:
+                        c.recv(100)
+                        c.sendall(answer)
+                t = threading.Thread(target=serve)
+                t.start()
+                self.ctl("list", status=3, path=path)
+                t.join()
+
+    def test_hostile(self):
+        refused = b'{"status":"refused","reason":"not a command: list, or close N|KI|KMID"}\n'
+        for octets, got in ((b"", b""), (b"list", b""), (b"\n", refused), (b"lists\nLIST\nclose\n", refused * 3), (b"\0\xff\n", refused),
+                            (b"list\n" * 2, b'{"status":"ok","count":0}\n' * 2), (b"x" * 512 + b"\n", b""), (b"x" * 100000, b"")):
+            self.assertEqual(self.say(octets), got, octets[:20])
+        silent = [socket.socket(socket.AF_UNIX) for _ in range(12)]
+        for s in silent:
+            s.connect(self.control)
+        self.assertEqual(self.exchange(self.client(*self.resolver.add())), b"echo\n")
+        for s in silent:
+            s.close()
+        end = time.monotonic() + DEADLINE
+        while not self.say(b"list\n") and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertEqual(len(self.listing()), 1)
+
+    def test_taken(self):
+        r = subprocess.run([FRONT, "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--resolver", "/nowhere", "--control", self.control],
+                           capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual(r.returncode, 3)
+        self.assertIn(self.control, r.stderr)
+        self.assertEqual(self.listing(), [])
+
+    def test_leaves_no_socket(self):
+        self.assertEqual(self.front.stop(), 0)
+        self.assertFalse(os.path.exists(self.control))
 
 
 class Limits(Case):
