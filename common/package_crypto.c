@@ -33,6 +33,8 @@ static size_t shared_info(struct m2m_span ukm, uint8_t out[SHARED_INFO_MAX])
 	return n;
 }
 
+/* That their point is on the curve was checked when it was read, and P-256 has no other subgroup: libcrypto need not
+ * check it once more, which would cost as much as the agreement. */
 bool pkg_agree(EVP_PKEY *ours, EVP_PKEY *theirs, struct m2m_span ukm, struct m2m_key *kek)
 {
 	uint8_t info[SHARED_INFO_MAX];
@@ -50,7 +52,7 @@ bool pkg_agree(EVP_PKEY *ours, EVP_PKEY *theirs, struct m2m_span ukm, struct m2m
 	params[3] = OSSL_PARAM_construct_octet_string(OSSL_EXCHANGE_PARAM_KDF_UKM, info, shared_info(ukm, info));
 	params[4] = OSSL_PARAM_construct_end();
 	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, ours, NULL);
-	ok = ctx && EVP_PKEY_derive_init_ex(ctx, params) == 1 && EVP_PKEY_derive_set_peer(ctx, theirs) == 1 &&
+	ok = ctx && EVP_PKEY_derive_init_ex(ctx, params) == 1 && EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1 &&
 	     EVP_PKEY_derive(ctx, kek->b, &n) == 1 && n == sizeof(kek->b);
 	EVP_PKEY_CTX_free(ctx);
 	return ok;

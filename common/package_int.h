@@ -37,6 +37,10 @@
 #define PKG_EXPECT(rd, ...) \
 	m2m_der_expect(rd, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
 
+/* The outer frame around anything: half of m2m_package_seal. Errors: its. */
+enum m2m_rc pkg_envelope(const struct m2m_party *recipient, const struct m2m_env *env, struct m2m_span plain,
+			 struct m2m_secret *out, struct m2m_err *err);
+
 /* The key that wraps the content's key: agreed between a private and a public key of P-256 (RFC 5753 7.2). ukm: may be
  * absent, at most PKG_UKM_MAX octets. False: libcrypto refuses, e.g. a point that is not on the curve. */
 bool pkg_agree(EVP_PKEY *ours, EVP_PKEY *theirs, struct m2m_span ukm, struct m2m_key *kek);

@@ -151,14 +151,31 @@ static enum m2m_rc put_enveloped(struct m2m_wr *wr, const struct m2m_party *reci
 	return M2M_OK;
 }
 
+enum m2m_rc pkg_envelope(const struct m2m_party *recipient, const struct m2m_env *env, struct m2m_span plain,
+			 struct m2m_secret *out, struct m2m_err *err)
+{
+	struct m2m_wr wr = m2m_wr(out);
+	struct fresh f = { .point = NULL };
+	size_t before = out->n;
+	enum m2m_rc rc = make_fresh(recipient, env, &f, err);
+
+	if (rc == M2M_OK)
+		rc = put_enveloped(&wr, recipient, &f, plain, err);
+	if (rc != M2M_OK && out->n > before) {
+		m2m_wipe(out->p + before, out->n - before); /* it may hold what was to be encrypted */
+		out->n = before;
+	}
+	OPENSSL_free(f.point);
+	m2m_wipe(&f, sizeof(f));
+	return rc;
+}
+
 enum m2m_rc m2m_package_seal(const struct m2m_party *signer, const struct m2m_party *recipient,
 			     const struct m2m_env *env, struct m2m_span content, struct m2m_secret *out,
 			     struct m2m_err *err)
 {
 	struct m2m_secret plain = { 0 };
-	struct m2m_wr inner = m2m_wr(&plain), outer = m2m_wr(out);
-	struct fresh f = { .point = NULL };
-	size_t before = out->n;
+	struct m2m_wr wr = m2m_wr(&plain);
 	enum m2m_rc rc = M2M_OK;
 
 	ERR_clear_error();
@@ -168,17 +185,9 @@ enum m2m_rc m2m_package_seal(const struct m2m_party *signer, const struct m2m_pa
 	if (rc == M2M_OK)
 		rc = m2m_party_current(recipient, m2m_now(env), err);
 	if (rc == M2M_OK)
-		rc = put_signed(&inner, signer, content, err);
+		rc = put_signed(&wr, signer, content, err);
 	if (rc == M2M_OK)
-		rc = make_fresh(recipient, env, &f, err);
-	if (rc == M2M_OK)
-		rc = put_enveloped(&outer, recipient, &f, m2m_secret_span(&plain), err);
-	if (rc != M2M_OK && out->n > before) {
-		m2m_wipe(out->p + before, out->n - before); /* it may hold what was to be encrypted */
-		out->n = before;
-	}
-	OPENSSL_free(f.point);
-	m2m_wipe(&f, sizeof(f));
+		rc = pkg_envelope(recipient, env, m2m_secret_span(&plain), out, err);
 	m2m_secret_wipe(&plain);
 	return rc;
 }

@@ -110,3 +110,10 @@ TESTS += tests/unit/check_package
 tests_unit_check_package_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_package_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_check_package_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_package
+tests_fuzz_fuzz_package_SOURCES = tests/fuzz/fuzz_package.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_package_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_package_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+tests_fuzz_fuzz_package_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_package_LDADD = dict/libm2mmsg.la common/libcommon.la $(CRYPTO_LIBS)

@@ -100,3 +100,9 @@ tests_glue_check_self_SOURCES = tests/glue/check_self.c tests/glue/node_lab.h
 tests_glue_check_self_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_glue_check_self_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
 tests_glue_check_self_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/check_content
+TESTS += tests/unit/check_content
+tests_unit_check_content_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_content_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_content_LDADD = dict/libm2mmsg.la common/libcommon.la $(CHECK_LIBS)

@@ -580,6 +580,7 @@ int main(void)
 	srunner_add_suite(sr, push_suite());
 	srunner_add_suite(sr, sak_suite());
 	srunner_add_suite(sr, end_suite());
+	srunner_add_suite(sr, package_suite());
 	srunner_add_suite(sr, fuse_suite());
 	srunner_add_suite(sr, view_suite());
 	srunner_add_suite(sr, audit_suite());

@@ -67,6 +67,7 @@ enum m2m_rc no_random(void *arg, void *p, size_t n);
 
 Suite *push_suite(void);
 Suite *sak_suite(void);
+Suite *package_suite(void);
 Suite *fuse_suite(void);
 Suite *view_suite(void);
 Suite *audit_suite(void);
