@@ -83,3 +83,10 @@ tests_unit_check_mtf_life_SOURCES = tests/unit/check_mtf_life.c $(MTF_RIG)
 tests_unit_check_mtf_life_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_mtf_life_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
 tests_unit_check_mtf_life_LDADD = $(MTF_RIG_LIBS)
+
+check_PROGRAMS += tests/unit/check_mtf_package
+TESTS += tests/unit/check_mtf_package
+tests_unit_check_mtf_package_SOURCES = tests/unit/check_mtf_package.c tests/unit/mtf_kfr.c tests/unit/mtf_kfr.h $(MTF_RIG)
+tests_unit_check_mtf_package_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_package_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_package_LDADD = $(MTF_RIG_LIBS)

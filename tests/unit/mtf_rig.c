@@ -70,7 +70,11 @@ static void note(struct fake_mas *mas, const struct m2m_kpr *req)
 
 	mas->pushes++;
 	mas->material_n = k->material.n;
-	memcpy(mas->material, k->material.p, k->material.n < 32 ? k->material.n : 32);
+	if (k->material.p)
+		memcpy(mas->material, k->material.p, k->material.n < 32 ? k->material.n : 32);
+	mas->package_n = k->package.n < sizeof(mas->package) ? k->package.n : 0;
+	if (k->package.p)
+		memcpy(mas->package, k->package.p, mas->package_n);
 	mas->expiry = k->has_expiry ? k->expiry : 0;
 	mas->usage = k->usage;
 	keep(mas->name, sizeof(mas->name), k->name);

@@ -25,7 +25,8 @@ struct fake_mas {
 	/* of the last push */
 	char name[256], enrolee[256], ke_id[256], realm[64], target[256], app_id[256];
 	uint8_t material[32];
-	size_t material_n;
+	size_t material_n, package_n;
+	uint8_t package[8192];
 	int64_t expiry;
 	uint32_t usage;
 	char revoked[256]; /* the last name that was taken back */
