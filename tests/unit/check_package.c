@@ -6,6 +6,11 @@
 #include "check_common.h"
 #include "package_fixture.h"
 
+#include "common/package_int.h"
+
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+
 #define CONTENT "what is inside, with key octets 0123456789abcdef0123456789abcdef"
 
 static struct m2m_party *signer, *recipient, *public_signer, *public_recipient, *other_signer, *other_recipient;
@@ -183,6 +188,81 @@ START_TEST(test_openssl_makes_good_ones)
 
 	pkg_run(good[_i]);
 	ck_assert_msg(open_it(pkg_read("e.der"), &err) == M2M_OK, "%s: %s", good[_i], err.text);
+}
+END_TEST
+
+/* With ukm (RFC 5753 3.1.1), which neither we nor the command can be asked for; the command opens it too. */
+static void put_with_ukm(struct m2m_wr *wr, struct m2m_span signed_data, size_t ukm_n)
+{
+	struct m2m_key cek = { { 1 } }, kek;
+	uint8_t *point = NULL, ukm[PKG_UKM_MAX + 1] = { 7 }, nonce[PKG_NONCE_LEN] = { 3 }, wrapped[PKG_WRAPPED_LEN];
+	uint8_t tag[PKG_TAG_LEN], encrypted[8192];
+	EVP_PKEY *ephemeral = EVP_EC_gen("P-256");
+	struct m2m_span used = m2m_span(ukm, ukm_n < PKG_UKM_MAX ? ukm_n : PKG_UKM_MAX);
+	size_t body, part, octets;
+
+	ck_assert_uint_eq(EVP_PKEY_get1_encoded_public_key(ephemeral, &point), PKG_POINT_LEN);
+	ck_assert(pkg_agree(ephemeral, public_recipient->key, used, &kek) && pkg_wrap(&kek, &cek, wrapped));
+	ck_assert(pkg_encrypt(&cek, nonce, signed_data, encrypted, tag));
+	PKG_PUT(wr, PKG_OID_ENVELOPED);
+	body = wr->out->n;
+	PKG_PUT(wr, M2M_DER_INTEGER, 1, 0);
+	octets = wr->out->n;
+	PKG_PUT(wr, M2M_DER_INTEGER, 1, 3);
+	part = wr->out->n;
+	PKG_PUT(wr, PKG_ALG_EC_P256, M2M_DER_BITS, PKG_POINT_LEN + 1, 0);
+	m2m_wr_octets(wr, point, PKG_POINT_LEN);
+	m2m_der_wrap(wr, part, M2M_DER_1);
+	m2m_der_wrap(wr, part, M2M_DER_0);
+	part = wr->out->n;
+	m2m_der_put(wr, M2M_DER_OCTETS, m2m_span(ukm, ukm_n));
+	m2m_der_wrap(wr, part, M2M_DER_1);
+	PKG_PUT(wr, PKG_ALG_KDF);
+	part = wr->out->n;
+	m2m_wr_octets(wr, public_recipient->serial.p, public_recipient->serial.n);
+	m2m_der_put(wr, M2M_DER_OCTETS, m2m_span(wrapped, sizeof(wrapped)));
+	m2m_der_wrap(wr, part, M2M_DER_SEQUENCE);
+	m2m_der_wrap(wr, part, M2M_DER_SEQUENCE);
+	m2m_der_wrap(wr, octets, M2M_DER_1);
+	m2m_der_wrap(wr, octets, M2M_DER_SET);
+	part = wr->out->n;
+	PKG_PUT(wr, PKG_OID_DATA, M2M_DER_SEQUENCE, 30, PKG_OID_AES256_GCM, M2M_DER_SEQUENCE, 17, M2M_DER_OCTETS, 12);
+	m2m_wr_octets(wr, nonce, sizeof(nonce));
+	PKG_PUT(wr, M2M_DER_INTEGER, 1, 16);
+	m2m_der_put(wr, M2M_DER_0_PRIMITIVE, m2m_span(encrypted, signed_data.n));
+	m2m_der_wrap(wr, part, M2M_DER_SEQUENCE);
+	m2m_der_put(wr, M2M_DER_OCTETS, m2m_span(tag, sizeof(tag)));
+	m2m_der_wrap(wr, body, M2M_DER_SEQUENCE);
+	m2m_der_wrap(wr, body, M2M_DER_0);
+	m2m_der_wrap(wr, 0, M2M_DER_SEQUENCE);
+	OPENSSL_free(point);
+	EVP_PKEY_free(ephemeral);
+}
+
+START_TEST(test_ukm)
+{
+	static const size_t lengths[] = { 1, 32, PKG_UKM_MAX, PKG_UKM_MAX + 1 };
+
+	pkg_run("openssl cms -sign -binary -nodetach -md sha256 -signer mtf.pem -inkey mtf.key -in content -outform "
+		"DER -out "
+		"s.der");
+	for (size_t i = 0; i < 4; i++) {
+		struct m2m_secret out = { 0 };
+		struct m2m_wr wr = m2m_wr(&out);
+		bool fits = lengths[i] <= PKG_UKM_MAX;
+		struct m2m_err err = { 0 };
+
+		put_with_ukm(&wr, pkg_read("s.der"), lengths[i]);
+		ck_assert(!wr.bad);
+		ck_assert_msg(open_it(m2m_secret_span(&out), &err) == (fits ? M2M_OK : M2M_ECRYPTO), "%zu: %s",
+			      lengths[i], err.text);
+		pkg_write("ukm.der", m2m_secret_span(&out));
+		if (fits)
+			pkg_run("openssl cms -decrypt -binary -inform DER -in ukm.der -recip mas.pem -inkey mas.key "
+				"-out i.der && "
+				"cmp i.der s.der");
+		m2m_secret_wipe(&out);
+	}
 }
 END_TEST
 
@@ -426,6 +506,7 @@ int main(void)
 	tcase_add_test(tc, test_every_length);
 	tcase_add_test(tc, test_one_of_several_signers);
 	tcase_add_test(tc, test_openssl_opens_ours);
+	tcase_add_test(tc, test_ukm);
 	tcase_add_loop_test(tc, test_openssl_makes_good_ones, 0, sizeof(good) / sizeof(good[0]));
 	tcase_add_loop_test(tc, test_others_do_not_open, 0, sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(tc, test_every_bit);
