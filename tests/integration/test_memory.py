@@ -14,6 +14,8 @@ import unittest
 
 from case import BUILD, LabCase, lablib
 
+import packages
+
 NODES = int(os.environ.get("M2M_NODES", "12"))
 KINDS_THAT_TRAVEL = {"Km", "Km2", "Kc0", "Kc1"}  # between servers, in Keying-Material
 KEYING_MATERIAL = bytes.fromhex("0000024740000028")  # the head of that AVP (583) with 32 octets
@@ -228,6 +230,24 @@ class StockAllocator(Scan):
             others = [h for h in hits if not self.is_on_wire(d, h)]
             self.assertLessEqual(len(others), len(hits) // 10, "not octets of a message (a few have lost their head to later use): "
                                  + ", ".join(f"{h.label} at {h.address} of {d.name}" for h in others))
+
+
+@unittest.skipIf(lablib.SANITIZED, "AddressSanitizer keeps freed memory as it was")
+@unittest.skipUnless(os.geteuid() == 0, "NOT TESTED: only root can read the memory of a process that is not dumpable")
+class Packed(Scan):
+    """Root keys in packages: no message has them in clear, so that nothing of them stays even with the allocator as it comes."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        packages.prepare(cls.lab, (), (lablib.MTF,))
+
+    def test_no_root_key_stays(self):
+        self.drive()
+        left = self.look(self.lab.mas)
+        self.assertTrue([h for h in left if "/Kc" in h.label], "the scan does not see freed memory")
+        self.assertEqual([f"{h.label} at {h.address}" for h in left if "/Km" in h.label], [])
+        self.assertEqual([f"{h.label} at {h.address}" for h in self.look(self.lab.mtf)], [])
 
 
 if __name__ == "__main__":
