@@ -15,4 +15,5 @@ include tests/node.mk
 include tests/ctl.mk
 include tests/lab.mk
 include tests/crash.mk
+include tests/model.mk
 include tests/bench/local.mk
