@@ -185,19 +185,43 @@ static void on_done(struct mtf *mtf, struct handshake *h)
 	else if (!knows_every_mas(mtf, h->en, &why))
 		refuse(mtf, h, M2M_ENROLMENT_TARGET_UNKNOWN, MTF_NO_MAS, &why);
 	else
-		enrolment_audit(mtf, h);
+		enrolment_prepare(mtf, h);
 }
 
-/* No key is pushed that the audit log does not have. */
-static void on_audited(struct mtf *mtf, struct handshake *h)
+void enrolment_ready(struct mtf *mtf, struct handshake *h)
+{
+	pthread_mutex_lock(&mtf->lock);
+	if (--h->en->preparing == 0)
+		mtf_post(mtf, h, HS_READY);
+	pthread_mutex_unlock(&mtf->lock);
+}
+
+void enrolment_prepare(struct mtf *mtf, struct handshake *h)
+{
+	struct enrolment *en = h->en;
+
+	for (size_t i = 0; i < en->in.mas_ids.n; i++)
+		m2m_key_name_format(en->rel, mtf_conf_mas(mtf->conf, en->in.mas_ids.v[i])->mas_id, &en->km_id[i]);
+	en->preparing = 2;
+	enrolment_hold(mtf, h);
+	enrolment_audit(mtf, h);
+}
+
+/* No key is pushed that the audit log does not have, or that a kill would leave at a MAS. */
+static void on_ready(struct mtf *mtf, struct handshake *h)
 {
 	struct m2m_err why = { 0 };
 
+	if (h->en->held != M2M_OK) {
+		refuse_by_rc(mtf, h, h->en->held, &h->en->why);
+		return;
+	}
 	if (h->en->audited) {
 		enrolment_push(mtf, h);
 		return;
 	}
 	m2m_fail(&why, M2M_EIO, "the audit log cannot be written");
+	enrolment_take_back(mtf, h);
 	refuse(mtf, h, M2M_PROVISIONING_BUSY, MTF_TRY_LATER, &why);
 }
 
@@ -220,6 +244,7 @@ static enum m2m_rc start(struct mtf *mtf, struct handshake *h, struct m2m_err *e
 	h->en = calloc(1, sizeof(*h->en));
 	if (!h->en)
 		return m2m_fail(err, M2M_ENOMEM, "out of memory");
+	h->en->held = M2M_ENOENT; /* nothing is, yet */
 	return tls_engine_new(mtf->tls, m2m_now(mtf->env), &h->en->tls, err);
 }
 
@@ -301,8 +326,8 @@ void enrolment_run(struct mtf *mtf, struct handshake *h, enum hs_event ev)
 	case HS_ROUND:
 		on_round(mtf, h);
 		break;
-	case HS_AUDITED:
-		on_audited(mtf, h);
+	case HS_READY:
+		on_ready(mtf, h);
 		break;
 	case HS_PUSHED:
 		on_pushed(mtf, h);

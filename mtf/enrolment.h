@@ -14,7 +14,8 @@ void enrolment_let_go(struct handshake *h);
 /* Let go, wipe and free h->en, if there is one. With mtf->lock held, or when nothing else runs. */
 void enrolment_free(struct handshake *h);
 
-/* Revoke what h's pushes may have left at the MASs, as far as it goes. For an enrolment that ends without a record. */
+/* Owe the MASs the revocation of what h's pushes may have left there. For an enrolment that ends without a record;
+ * while the MTF closes, the next start does it. */
 void enrolment_take_back(struct mtf *mtf, struct handshake *h);
 
 /* What a root key is to its MAS: an M2M-Key of a KPR and of a KFA. The spans that are left out here, App-IDs and

@@ -18,9 +18,7 @@ static void audited(void *arg, bool written)
 	struct waiting *w = arg;
 
 	w->h->en->audited = written;
-	pthread_mutex_lock(&w->mtf->lock);
-	mtf_post(w->mtf, w->h, HS_AUDITED);
-	pthread_mutex_unlock(&w->mtf->lock);
+	enrolment_ready(w->mtf, w->h);
 	free(w);
 }
 
@@ -28,7 +26,6 @@ static void fill(struct mtf *mtf, struct enrolment *en, size_t i, struct m2m_aud
 {
 	const char *mas = mtf_conf_mas(mtf->conf, en->in.mas_ids.v[i])->mas_id;
 
-	m2m_key_name_format(en->rel, mas, &en->km_id[i]);
 	*r = (struct m2m_audit_record){
 		.command = "KPR", .peer = mas, .name = m2m_id_span(&en->km_id[i]), .suid = M2M_SUID_ROOT_KEY
 	};
@@ -40,9 +37,7 @@ void enrolment_audit(struct mtf *mtf, struct handshake *h)
 	struct m2m_audit_record r[M2M_LIST_MAX];
 
 	if (!w) {
-		pthread_mutex_lock(&mtf->lock);
-		mtf_post(mtf, h, HS_AUDITED);
-		pthread_mutex_unlock(&mtf->lock);
+		enrolment_ready(mtf, h);
 		return;
 	}
 	*w = (struct waiting){ mtf, h };

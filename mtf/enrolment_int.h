@@ -28,15 +28,24 @@ struct enrolment {
 	enum sent sent[M2M_LIST_MAX];
 	uint32_t code[M2M_LIST_MAX]; /* of each MAS; 0: no usable answer */
 	size_t pending;
-	bool audited; /* the audit log has that the keys are pushed */
+	size_t preparing; /* likewise: what is still to be done before the first push */
+	bool audited;	  /* the audit log has that the keys are pushed */
+	enum m2m_rc held; /* the outbox has what is to be taken back */
+	uint64_t owed[M2M_LIST_MAX];
 	/* of the commit */
 	enum m2m_rc committed;
 	struct m2m_err why;
 };
 
-/* Note in the audit log which keys are about to be pushed; HS_AUDITED is posted when en->audited says whether it has
- * that. */
+/* Before the first push, both at once: note in the audit log which keys are about to be pushed (en->audited: it has
+ * that), and hold in the outbox what takes them back (en->held, en->why). HS_READY is posted after both. */
+void enrolment_prepare(struct mtf *mtf, struct handshake *h);
 void enrolment_audit(struct mtf *mtf, struct handshake *h);
+void enrolment_hold(struct mtf *mtf, struct handshake *h);
+void enrolment_ready(struct mtf *mtf, struct handshake *h); /* one of them is done; any thread */
+
+/* It did not fail: drop what was held, in the job that commits it. */
+enum m2m_rc enrolment_unhold(struct mtf *mtf, const struct enrolment *en, struct store_txn *t, struct m2m_err *err);
 
 /* Push to each MAS of the instruction; the last answer posts HS_PUSHED. */
 void enrolment_push(struct mtf *mtf, struct handshake *h);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An enrolment's pushes: a root key to each MAS, and taking them back. Answers come on other threads and touch nothing
+/* An enrolment's pushes: a root key to each MAS. Answers come on other threads and touch nothing
  * but what is under mtf->lock. */
 #include "mtf/enrolment_int.h"
 
@@ -158,9 +158,6 @@ void enrolment_push(struct mtf *mtf, struct handshake *h)
 	enum m2m_rc rc = kpr ? M2M_OK : m2m_fail(&err, M2M_ENOMEM, "push: out of memory");
 
 	en->pending = 1;
-	for (size_t i = 0; i < n; i++)
-		m2m_key_name_format(en->rel, (const char *)mtf_conf_mas(mtf->conf, en->in.mas_ids.v[i])->mas_id,
-				    &en->km_id[i]);
 	for (size_t i = 0; rc == M2M_OK && i < n; i++)
 		rc = push_one(mtf, h, i, kpr, &err);
 	if (rc != M2M_OK)
@@ -171,22 +168,4 @@ void enrolment_push(struct mtf *mtf, struct handshake *h)
 	if (--en->pending == 0)
 		mtf_post(mtf, h, HS_PUSHED);
 	pthread_mutex_unlock(&mtf->lock);
-}
-
-void enrolment_take_back(struct mtf *mtf, struct handshake *h)
-{
-	struct enrolment *en = h->en;
-	struct m2m_krr krr = { .reason = M2M_REASON_UNSPECIFIED, .n = 1 };
-
-	for (size_t i = 0; i < en->in.mas_ids.n; i++) {
-		const struct mtf_mas *mas = mtf_conf_mas(mtf->conf, en->in.mas_ids.v[i]);
-
-		/* no answer: it may be stored there */
-		if (!mas || en->sent[i] == NOT_SENT || (en->code[i] != DIAMETER_SUCCESS && en->code[i] != 0))
-			continue;
-		krr.head.dest_host = en->in.mas_ids.v[i];
-		krr.head.dest_realm = m2m_span_str(mas->realm);
-		krr.name[0] = m2m_id_span(&en->km_id[i]);
-		mtf->out.revoke(mtf->out.ctx, &krr);
-	}
 }

@@ -132,6 +132,8 @@ static enum m2m_rc apply_commit(void *arg, struct store_txn *t, struct m2m_err *
 		rc = write_enrolment(c->mtf, c->h->en, created, t, err);
 	if (rc == M2M_OK)
 		rc = write_latest(c->mtf, c->h->en, created, t, err);
+	if (rc == M2M_OK)
+		rc = enrolment_unhold(c->mtf, c->h->en, t, err);
 	return rc;
 }
 

@@ -33,7 +33,7 @@ struct hs_waiter {
 };
 
 /* What a worker has to do next. */
-enum hs_event { HS_NOTHING, HS_ROUND, HS_AUDITED, HS_PUSHED, HS_COMMITTED };
+enum hs_event { HS_NOTHING, HS_ROUND, HS_READY, HS_PUSHED, HS_COMMITTED };
 
 struct enrolment; /* enrolment.h: the part that only the worker touches */
 

@@ -64,8 +64,6 @@ struct mtf_out {
 	bool (*push)(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, uint32_t code), void *arg);
 	/* A new Session-Id, NUL-terminated: of the push of a package, which names it. False: there is none. */
 	bool (*session)(void *ctx, char *out, size_t size);
-	/* Revoke, as far as it goes: taking back what a failed enrolment left behind. */
-	void (*revoke)(void *ctx, const struct m2m_krr *req);
 	void *ctx;
 };
 

@@ -10,6 +10,7 @@
 #include "common/ticker.h"
 #include "dict/entry.h"
 #include "dict/node.h"
+#include "dict/owed.h"
 #include "mtf/mtf.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct server {
 	struct dict_node *node;
 	struct mtf *mtf;
 	struct m2m_ticker *ticker;
+	struct dict_owed *owed;
 	struct m2m_log_limit log_limit;
 };
 
@@ -56,7 +58,7 @@ static void on_kfr(void *arg, struct dict_call *call)
 	mtf_fetch(s->mtf, dict_call_peer(call), dict_call_request(call), on_fetched, call);
 }
 
-/* --- KPR, KRR ------------------------------------------------------------- */
+/* --- KPR ------------------------------------------------------------- */
 
 struct pending {
 	struct server *server;
@@ -124,31 +126,6 @@ static bool new_session(void *ctx, char *out, size_t size)
 	return dict_session_id(s->node, out, size, NULL) == M2M_OK;
 }
 
-static void on_kra(void *arg, enum m2m_rc rc, const void *answer, const struct m2m_err *err)
-{
-	const struct m2m_status_answer *a = answer;
-	struct server *s = arg;
-
-	if (rc != M2M_OK)
-		m2m_log_often(&s->log_limit, &dict_env, M2M_ERROR, NULL,
-			      "root key of a failed enrolment is not taken back: %s",
-			      err ? err->text : m2m_rc_text(rc));
-	else if (!m2m_result_is_success(a->head.result))
-		m2m_log_often(&s->log_limit, &dict_env, M2M_ERROR, NULL,
-			      "root key of a failed enrolment is not taken back: the MAS says %u", a->head.result);
-}
-
-static void take_back(void *ctx, const struct m2m_krr *req)
-{
-	struct server *s = ctx;
-	struct m2m_err err = { 0 };
-
-	if (dict_request(s->node, M2M_KRR, M2M_ROLE_MAS, req, (int)s->conf.push_timeout * 1000, on_kra, s, &err) !=
-	    M2M_OK)
-		m2m_log_often(&s->log_limit, &dict_env, M2M_ERROR, NULL,
-			      "root key of a failed enrolment is not taken back: %s", err.text);
-}
-
 static bool on_tick(void *arg, int64_t elapsed)
 {
 	const struct server *s = arg;
@@ -167,8 +144,10 @@ static void stop(struct server *s)
 		return;
 	m2m_ticker_stop(s->ticker);
 	dict_unserve(s->node);
+	dict_owed_stop(s->owed);
 	mtf_close(s->mtf);
 	dict_node_free(s->node);
+	dict_owed_free(s->owed);
 	mtf_conf_free(&s->conf);
 	m2m_log_limit_close(&s->log_limit);
 	free(s);
@@ -176,11 +155,13 @@ static void stop(struct server *s)
 
 static enum m2m_rc begin(struct server *s, struct m2m_err *err)
 {
-	const struct mtf_out out = { .push = push, .session = new_session, .revoke = take_back, .ctx = s };
+	const struct mtf_out out = { .push = push, .session = new_session, .ctx = s };
 	enum m2m_rc rc = mtf_open(&s->conf, dict_node_identity(s->node), &out, &dict_env, &s->mtf, err);
 
 	if (rc == M2M_OK)
 		rc = m2m_ticker_start(on_tick, s, &s->ticker, err);
+	if (rc == M2M_OK)
+		rc = dict_owed_start(s->node, mtf_outbox(s->mtf), &s->owed, err);
 	if (rc != M2M_OK)
 		return rc;
 	rc = dict_serve(s->node, M2M_RPR, M2M_ROLE_CSF, on_rpr, s, err);

@@ -11,14 +11,18 @@
 
 /* --- one enrolment -------------------------------------------------------- */
 
-/* Each MAS that has a root key of it is owed a KRR. */
+/* Each MAS that has a root key of it is owed a KRR. Not for reason 1: that would take the key back, as of an enrolment
+ * that failed, and the one before it would serve on (doc/protocol.md, section 7). */
 static enum m2m_rc owe(struct mtf *mtf, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
 		       const struct mtf_enrolment *en, struct m2m_err *err)
 {
 	enum m2m_rc rc = M2M_OK;
 
 	for (size_t i = 0; rc == M2M_OK && i < en->mas_ids.n; i++) {
-		struct outbox_debt debt = { .command = OUTBOX_KRR, .reason = en->reason, .owed = en->ended };
+		struct outbox_debt debt = { .command = OUTBOX_KRR,
+					    .reason = en->reason == M2M_REASON_UNSPECIFIED ? M2M_REASON_POLICY
+											   : en->reason,
+					    .owed = en->ended };
 		struct m2m_id mas = { 0 }, km_id = { 0 };
 
 		rc = m2m_fqdn_parse(en->mas_ids.v[i], &mas, err);

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What servers owe their peers reaches them, whoever was down or killed in between: a MAS's notifications (KNR) get to each CSF that is a
-target of the key, and to no other; m2mctl outbox shows what is owed meanwhile, and to whom."""
+target of the key, and to no other; an MTF takes back the key of an enrolment that it was killed in. m2mctl outbox shows what is owed
+meanwhile, and to whom."""
 import json
 import signal
+import threading
 import time
 import unittest
 
 from case import LabCase, lablib
+from test_false_mas import FalseMasCase, Raw
 
 import rawdia as dia
 
@@ -155,6 +158,128 @@ class Owed(LabCase):
         self.assertIn("4181", self.rows()[0]["failure"])
         self.assertEqual(self.told(twin), (1, 5, [first]))
         self.wait_owed()
+
+
+class Slow(Raw):
+    """A MAS that keeps pushes to itself for as long as it is told to; what it was asked for is kept."""
+
+    def __init__(self, lab):
+        self.seen, self.changed, self.holds = [], threading.Condition(), False
+        super().__init__(lab)
+        self.way = self.slow
+        self.held = []
+
+    def slow(self, link, m, avps):
+        self.note("KPR", m)
+        if self.holds:
+            self.held.append((link, m, avps))
+        else:
+            link.send(m.answer(avps))
+
+    def good(self, link, m, avps):
+        if m.code == dia.KRR:
+            self.note("KRR", m)
+        super().good(link, m, avps)
+
+    def note(self, command, m):
+        group = m.get(dia.KEY)
+        names = [d for c, _, d in (dia.parse(group) if group else m.avps) if c == dia.KEY_NAME]
+        with self.changed:
+            self.seen += [(command, n.decode(), m.number(dia.REASON)) for n in names]
+            self.changed.notify_all()
+
+    def wait(self, command, seconds=WAIT):
+        """The next of that command since the last call; what came before it is forgotten."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: any(c == command for c, _, _ in self.seen), seconds):
+                raise AssertionError(f"no {command}: {self.seen}")
+            i = [c for c, _, _ in self.seen].index(command)
+            found, self.seen = self.seen[i], self.seen[i + 1:]
+            return found
+
+    def all(self, command):
+        with self.changed:
+            return [n for c, n, _ in self.seen if c == command]
+
+
+class TakenBack(FalseMasCase):
+    """An MTF before a MAS that is slow."""
+
+    @classmethod
+    def start_mas(cls):
+        cls.mas = Slow(cls.lab)
+        cls.addClassCleanup(cls.mas.end)
+
+    def setUp(self):
+        self.mas.seen, self.mas.holds = [], False
+
+    def owed(self):
+        out = self.lab.ctl("outbox", "--json", "--mtf", self.lab.mtf.conf).stdout
+        return [(r["command"], r["state"], r["keyName"], r["reason"]) for r in map(json.loads, out.splitlines())]
+
+    def enrolments(self, name):
+        return len([e for e in self.listing("enrolment", "mtf") if e["enroleeId"].endswith("/" + name)])
+
+    def in_background(self, name):
+        t = threading.Thread(target=self.enrol, args=(name,), kwargs={"check": False})
+        t.start()
+        self.addCleanup(t.join)
+
+    def kill_and_start(self):
+        self.lab.mtf.proc.send_signal(signal.SIGKILL)
+        self.lab.mtf.wait_end()
+        since = self.lab.mtf.mark()
+        mark = self.lab.csf.mark()
+        self.lab.mtf.start()
+        return since, mark
+
+    def connected(self, since, mark):
+        self.lab.mtf.wait_log(rf"peer {lablib.MAS} connected", 40, since=since)
+        self.lab.csf.wait_log(rf"peer {lablib.MTF} connected", 40, since=mark)
+
+    def test_killed_between_push_and_answer(self):
+        """The MAS has the key, the node and the MTF do not: it is revoked when the MTF is back."""
+        self.new_node("slow")
+        self.mas.holds = True
+        self.in_background("slow")
+        name = self.mas.wait("KPR")[1]
+        self.assertEqual(self.owed(), [("KRR", "held", name, "unspecified")])
+        marks = self.kill_and_start()
+        began = time.monotonic()
+        self.assertEqual(self.mas.wait("KRR"), ("KRR", name, 1))
+        took = time.monotonic() - began
+        self.connected(*marks)
+        lablib.wait_for("nothing to be owed", lambda: not self.owed(), WAIT)
+        self.assertEqual(self.enrolments("slow"), 0)
+        self.mas.holds = False
+        print(f"a root key of a killed enrolment was taken back {took:.1f} s after the MTF began to listen again")
+        self.enrol("slow")
+        self.assertEqual(self.enrolments("slow"), 1)
+        self.assertEqual(self.mas.all("KRR"), [])
+        self.assertEqual(self.owed(), [])
+
+    def test_mas_is_away_when_the_mtf_is_back(self):
+        """Owed across another restart, until the MAS takes it."""
+        self.new_node("away")
+        self.mas.holds = True
+        self.in_background("away")
+        name = self.mas.wait("KPR")[1]
+        self.mas.end()
+        self.kill_and_start()
+        lablib.wait_for("it to be due", lambda: self.owed() == [("KRR", "due", name, "unspecified")], WAIT)
+        since, mark = self.kill_and_start()
+        self.assertEqual(self.owed(), [("KRR", "due", name, "unspecified")])
+        type(self).start_mas()
+        self.assertEqual(self.mas.wait("KRR", 60), ("KRR", name, 1))
+        self.connected(since, mark)
+        lablib.wait_for("nothing to be owed", lambda: not self.owed(), WAIT)
+        self.lab.csf.wait_log(rf"peer {lablib.MAS} connected", 40, since=mark)
+
+    def test_an_enrolment_that_works_leaves_nothing(self):
+        self.new_node("fine")
+        self.enrol("fine")
+        self.assertEqual(self.owed(), [])
+        self.assertEqual(self.mas.all("KRR"), [])
 
 
 if __name__ == "__main__":

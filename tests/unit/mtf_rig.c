@@ -4,6 +4,8 @@
 
 #include "mtf_rig.h"
 
+#include "store/outbox.h"
+
 #include <check.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -142,19 +144,6 @@ static bool push(void *ctx, const struct m2m_kpr *req, void (*done)(void *arg, u
 	return mode != MAS_CANNOT_BE_SENT_TO;
 }
 
-static void take_back(void *ctx, const struct m2m_krr *req)
-{
-	struct rig *r = ctx;
-	struct fake_mas *mas = find(r, req->head.dest_host);
-
-	ck_assert_uint_eq(req->n, 1);
-	pthread_mutex_lock(&r->lock);
-	mas->revocations++;
-	mas->reason = req->reason;
-	keep(mas->revoked, sizeof(mas->revoked), req->name[0]);
-	pthread_mutex_unlock(&r->lock);
-}
-
 static bool holds(struct rig *r, size_t mas)
 {
 	bool yes = false;
@@ -190,6 +179,41 @@ void rig_release(struct rig *r, size_t mas, uint32_t code)
 	r->mas[mas].held = NULL;
 	pthread_mutex_unlock(&r->lock);
 	done(arg, code);
+}
+
+/* --- what is owed ----------------------------------------------------------- */
+
+static bool note_debt(void *arg, const struct outbox_info *info)
+{
+	struct rig *r = arg;
+	struct fake_mas *mas = find(r, info->debt.peer);
+
+	ck_assert_int_eq(info->debt.command, OUTBOX_KRR);
+	mas->revocations += !info->held;
+	mas->holds += info->held;
+	mas->reason = info->debt.reason;
+	keep(mas->revoked, sizeof(mas->revoked), info->debt.name);
+	return true;
+}
+
+static enum m2m_rc nothing(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	(void)arg;
+	(void)t;
+	(void)err;
+	return M2M_OK;
+}
+
+void rig_owed(struct rig *r)
+{
+	const struct outbox_at *at = mtf_outbox(r->mtf);
+	struct m2m_err err = { 0 };
+
+	for (size_t i = 0; i < 2; i++)
+		r->mas[i].revocations = r->mas[i].holds = 0;
+	/* what is under way comes first */
+	ck_assert_int_eq(store_run(at->st, STORE_KEEPS, nothing, NULL, &err), M2M_OK);
+	ck_assert_msg(outbox_list(at, note_debt, r, &err) == M2M_OK, "%s", err.text);
 }
 
 /* --- setting up ----------------------------------------------------------- */
@@ -253,7 +277,7 @@ static bool session(void *ctx, char *text, size_t size)
 
 enum m2m_rc rig_try_open(struct rig *r, struct m2m_err *err)
 {
-	const struct mtf_out out = { .push = push, .session = session, .revoke = take_back, .ctx = r };
+	const struct mtf_out out = { .push = push, .session = session, .ctx = r };
 
 	return mtf_open(&r->conf, "mtf.example.com", &out, &r->env, &r->mtf, err);
 }

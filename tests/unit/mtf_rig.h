@@ -21,7 +21,8 @@ struct fake_mas {
 	const char *id;
 	enum mas_mode mode;
 	uint32_t code;
-	unsigned pushes, revocations;
+	unsigned pushes;
+	unsigned revocations, holds; /* owed to it, and held for it: rig_owed */
 	/* of the last push */
 	char name[256], enrolee[256], ke_id[256], realm[64], target[256], app_id[256];
 	uint8_t material[32];
@@ -29,7 +30,7 @@ struct fake_mas {
 	uint8_t package[8192];
 	int64_t expiry;
 	uint32_t usage;
-	char revoked[256]; /* the last name that was taken back */
+	char revoked[256]; /* the last name that is owed or held */
 	uint32_t reason;
 	void (*held)(void *arg, uint32_t code);
 	void *held_arg;
@@ -106,6 +107,9 @@ struct enrolled {
 };
 void rig_enrol(struct rig *r, const struct node_conf *conf, const char *session, struct enrolled *e);
 struct node_conf rig_psk_node(const char *identity);
+
+/* Look at the outbox: what each MAS is owed, or what is held for it. */
+void rig_owed(struct rig *r);
 
 /* How many enrolments are stored. */
 size_t rig_count(struct rig *r);
