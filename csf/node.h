@@ -22,6 +22,13 @@ struct node_enrol {
  * M2M_ENOENT a file or argument | M2M_EIO | M2M_ECRYPTO. The keys file is touched on success only. */
 enum m2m_rc node_enrol(const struct node_enrol *arg, struct m2m_err *err);
 
+/* Enrol again, if a root key in the file expires within `before` s (node_keys_due; negative: its default); else do
+ * nothing. Until the new keys are in the file it is as it was, whatever was said to the MTF: so a lost answer loses
+ * nothing, the old keys serve until they are superseded for longer than the MAS's grace. The old ones that are still
+ * good stay behind the new (node_keys_renew). quiet: no line on standard output. Errors as for node_enrol, and
+ * node_keys_load's: M2M_ENOENT: it never enrolled. */
+enum m2m_rc node_renew(const struct node_enrol *arg, int64_t before, bool quiet, struct m2m_err *err);
+
 struct node_associate {
 	const char *address; /* HOST:PORT of the IN-CSE's association endpoint */
 	const char *keys;

@@ -94,12 +94,12 @@ static void tell(const struct node_keys *keys)
 	printf("\n");
 }
 
-enum m2m_rc node_enrol(const struct node_enrol *arg, struct m2m_err *err)
+/* Talk to the MTF: new keys, owned by the caller. */
+static enum m2m_rc get_keys(const struct node_enrol *arg, struct node_keys **out, struct m2m_err *err)
 {
 	struct m2m_secret key = { 0 };
 	struct node_psk psk = { .identity = arg->psk_identity };
 	struct node_tls tls = { .fd = -1 };
-	struct node_keys *keys = NULL;
 	enum m2m_rc rc = node_keys_probe(arg->keys, err);
 
 	if (rc == M2M_OK && arg->psk_file != NULL)
@@ -110,13 +110,45 @@ enum m2m_rc node_enrol(const struct node_enrol *arg, struct m2m_err *err)
 	if (rc == M2M_OK && arg->psk_file == NULL)
 		rc = use_certificate(&tls, arg, err);
 	if (rc == M2M_OK)
-		rc = talk(&tls, arg, &keys, err);
+		rc = talk(&tls, arg, out, err);
+	for (size_t i = 0; rc == M2M_OK && i < (*out)->n; i++)
+		(*out)->keys[i].enrolled = m2m_now(&m2m_env_system);
+	node_tls_close(&tls);
+	m2m_secret_wipe(&key);
+	return rc;
+}
+
+enum m2m_rc node_enrol(const struct node_enrol *arg, struct m2m_err *err)
+{
+	struct node_keys *keys = NULL;
+	enum m2m_rc rc = get_keys(arg, &keys, err);
+
 	if (rc == M2M_OK)
 		rc = node_keys_store(arg->keys, keys, err);
 	if (rc == M2M_OK)
 		tell(keys);
-	node_tls_close(&tls);
 	node_keys_free(keys);
-	m2m_secret_wipe(&key);
+	return rc;
+}
+
+enum m2m_rc node_renew(const struct node_enrol *arg, int64_t before, bool quiet, struct m2m_err *err)
+{
+	struct node_keys *old = NULL, *keys = NULL;
+	int64_t now = m2m_now(&m2m_env_system);
+	bool due = false;
+	enum m2m_rc rc = node_keys_load(arg->keys, &old, err);
+
+	if (rc == M2M_OK)
+		due = node_keys_due(old, now, before);
+	node_keys_free(old);
+	if (rc == M2M_OK && due)
+		rc = get_keys(arg, &keys, err);
+	if (rc == M2M_OK && due)
+		rc = node_keys_renew(arg->keys, keys, now, err);
+	if (rc == M2M_OK && !quiet && due)
+		tell(keys);
+	else if (rc == M2M_OK && !quiet)
+		printf("nothing to renew yet\n");
+	node_keys_free(keys);
 	return rc;
 }

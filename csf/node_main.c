@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "common/conf.h"
 #include "common/secret.h"
 #include "csf/node.h"
 #include "csf/wipejson.h"
@@ -14,8 +15,9 @@ static const char usage[] =
 	"usage: m2m-node enrol --relay HOST:PORT --keys FILE [--mtf-id FQDN]\n"
 	"                      (--psk-identity ID --psk-file FILE | --cert FILE --key FILE) [--ca FILE]\n"
 	"                      [--tls1.2] [--timeout SECONDS]\n"
+	"       m2m-node renew --relay HOST:PORT --keys FILE [--before TIME] (as enrol)\n"
 	"       m2m-node associate HOST:PORT --keys FILE [--target CSE-ID] [--mas-id FQDN]\n"
-	"                      [--tls1.2] [--timeout SECONDS]\n"
+	"                      [--tls1.2] [--timeout SECONDS] [--renew (as renew)]\n"
 	"       m2m-node derive --export HEX --mtf-id FQDN --mas-id FQDN --enrolee-id ID --target-id CSE-ID\n"
 	"                      --sequence N --random HEX\n"
 	"       m2m-node VERB --help\n";
@@ -36,6 +38,18 @@ static const char help_enrol[] =
 	"Exit status: 0 enrolled, 1 refused, 2 usage or a file that does not do, 3 system or protocol error, 4 try "
 	"later.\n";
 
+static const char help_renew[] =
+	"usage: m2m-node renew --relay HOST:PORT --keys FILE [options]\n"
+	"Enrols this node again if a root key in FILE expires soon; else it does nothing. For a timer.\n"
+	"  --before TIME          how soon, as in 12h or 30d (default: 30 days, or a third of its life if that is "
+	"less)\n"
+	"and the options of enrol. What is in FILE stays as it is until the new keys have come, and behind them until "
+	"it\n"
+	"expires.\n"
+	"Exit status: 0 renewed, or nothing to do; 1 refused; 2 usage or a file that does not do; 3 system or "
+	"protocol\n"
+	"error; 4 try later.\n";
+
 static const char help_associate[] =
 	"usage: m2m-node associate HOST:PORT --keys FILE [options]\n"
 	"Sets up one security association with an IN-CSE and copies standard input and output through it.\n"
@@ -44,6 +58,9 @@ static const char help_associate[] =
 	"  --mas-id FQDN          the MAS whose root key is used (default: the only one)\n"
 	"  --tls1.2               TLS 1.2 (ECDHE-PSK) instead of 1.3\n"
 	"  --timeout SECONDS      until the association stands (default 60)\n"
+	"  --renew                renew first, with the options of renew (--relay, ...); if that fails, the key that "
+	"is\n"
+	"                         there is taken all the same\n"
 	"Exit status: 0 ended by the other side, 1 refused, 2 usage, 3 system or protocol error, 4 try later.\n";
 
 static const char help_derive[] =
@@ -66,7 +83,7 @@ struct option_place {
 	bool required;
 };
 
-#define OPTIONS_MAX 16
+#define OPTIONS_MAX 20
 
 static int complain(const char *verb, const char *text, const char *name)
 {
@@ -146,25 +163,24 @@ static const char *enrol_conflict(const struct node_enrol *a)
 	return NULL;
 }
 
+/* Where the options go that enrol and renew share, and associate with --renew. */
+#define ENROL_PLACES(a, timeout, needed)                                                                    \
+	{ "relay", &(a).relay, NULL, needed }, { "keys", &(a).keys, NULL, true },                           \
+		{ "mtf-id", &(a).mtf_id, NULL, false }, { "psk-identity", &(a).psk_identity, NULL, false }, \
+		{ "psk-file", &(a).psk_file, NULL, false }, { "cert", &(a).certificate, NULL, false },      \
+		{ "key", &(a).private_key, NULL, false }, { "ca", &(a).ca, NULL, false },                   \
+		{ "tls1.2", NULL, &(a).tls12, false },                                                      \
+	{                                                                                                   \
+		"timeout", &(timeout), NULL, false                                                          \
+	}
+
 static int enrol(int argc, char **argv)
 {
 	struct node_enrol a = { .timeout = 60 };
 	const char *timeout = NULL;
 	char **rest = NULL;
 	struct m2m_err err = { 0 };
-	const struct option_place place[] = {
-		{ "relay", &a.relay, NULL, true },
-		{ "keys", &a.keys, NULL, true },
-		{ "mtf-id", &a.mtf_id, NULL, false },
-		{ "psk-identity", &a.psk_identity, NULL, false },
-		{ "psk-file", &a.psk_file, NULL, false },
-		{ "cert", &a.certificate, NULL, false },
-		{ "key", &a.private_key, NULL, false },
-		{ "ca", &a.ca, NULL, false },
-		{ "tls1.2", NULL, &a.tls12, false },
-		{ "timeout", &timeout, NULL, false },
-		{ NULL, NULL, NULL, false },
-	};
+	const struct option_place place[] = { ENROL_PLACES(a, timeout, true), { NULL, NULL, NULL, false } };
 	int status = read_options(argc, argv, place, help_enrol, 0, &rest);
 
 	if (status >= 0)
@@ -176,16 +192,49 @@ static int enrol(int argc, char **argv)
 	return finish(argv[0], node_enrol(&a, &err), &err);
 }
 
+/* What --before says, in s; -1: it was not given. */
+static bool read_before(const char *text, int64_t *out)
+{
+	*out = -1;
+	return text == NULL || m2m_conf_duration(text, out, NULL) == M2M_OK;
+}
+
+static int renew(int argc, char **argv)
+{
+	struct node_enrol a = { .timeout = 60 };
+	const char *timeout = NULL, *before = NULL;
+	char **rest = NULL;
+	struct m2m_err err = { 0 };
+	const struct option_place place[] = { ENROL_PLACES(a, timeout, true),
+					      { "before", &before, NULL, false },
+					      { NULL, NULL, NULL, false } };
+	int status = read_options(argc, argv, place, help_renew, 0, &rest);
+	int64_t within = 0;
+
+	if (status >= 0)
+		return status;
+	if (!read_timeout(timeout, &a.timeout))
+		return complain(argv[0], "--timeout is not a number of seconds from 1 to 86400", "");
+	if (!read_before(before, &within))
+		return complain(argv[0], "--before is not a time, as in 12h or 30d", "");
+	if (enrol_conflict(&a) != NULL)
+		return complain(argv[0], enrol_conflict(&a), "");
+	return finish(argv[0], node_renew(&a, within, false, &err), &err);
+}
+
 static int associate(int argc, char **argv)
 {
+	struct node_enrol e = { .timeout = 60 };
 	struct node_associate a = { .timeout = 60 };
-	const char *timeout = NULL;
+	const char *timeout = NULL, *before = NULL;
+	bool renews = false;
+	int64_t within = 0;
 	char **rest = NULL;
 	struct m2m_err err = { 0 };
 	const struct option_place place[] = {
-		{ "keys", &a.keys, NULL, true },      { "target", &a.target, NULL, false },
-		{ "mas-id", &a.mas_id, NULL, false }, { "tls1.2", NULL, &a.tls12, false },
-		{ "timeout", &timeout, NULL, false }, { NULL, NULL, NULL, false },
+		ENROL_PLACES(e, timeout, false),      { "target", &a.target, NULL, false },
+		{ "mas-id", &a.mas_id, NULL, false }, { "renew", NULL, &renews, false },
+		{ "before", &before, NULL, false },   { NULL, NULL, NULL, false }
 	};
 	int status = read_options(argc, argv, place, help_associate, 1, &rest);
 
@@ -193,7 +242,20 @@ static int associate(int argc, char **argv)
 		return status;
 	if (!read_timeout(timeout, &a.timeout))
 		return complain(argv[0], "--timeout is not a number of seconds from 1 to 86400", "");
+	if (!read_before(before, &within))
+		return complain(argv[0], "--before is not a time, as in 12h or 30d", "");
+	if (renews && e.relay == NULL)
+		return complain(argv[0], "--relay is required with --renew", "");
+	if (renews && enrol_conflict(&e) != NULL)
+		return complain(argv[0], enrol_conflict(&e), "");
+	if (!renews && (e.relay || e.psk_identity || e.psk_file || e.certificate || e.private_key || before))
+		return complain(argv[0], "--relay and what belongs to it goes with --renew", "");
+	e.timeout = a.timeout;
+	a.keys = e.keys;
+	a.tls12 = e.tls12;
 	a.address = rest[0];
+	if (renews && node_renew(&e, within, true, &err) != M2M_OK)
+		fprintf(stderr, "m2m-node: renew: %s; going on with what there is\n", err.text);
 	return finish(argv[0], node_associate(&a, &m2m_env_system, &err), &err);
 }
 
@@ -218,7 +280,7 @@ static int derive(int argc, char **argv)
 static const struct verb {
 	const char *name;
 	int (*run)(int argc, char **argv);
-} verbs[] = { { "enrol", enrol }, { "associate", associate }, { "derive", derive } };
+} verbs[] = { { "enrol", enrol }, { "renew", renew }, { "associate", associate }, { "derive", derive } };
 
 int main(int argc, char **argv)
 {

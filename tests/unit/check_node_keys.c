@@ -347,6 +347,110 @@ START_TEST(test_read_limit)
 }
 END_TEST
 
+/* --- renewing ------------------------------------------------------------- */
+
+#define OTHER_REL "f00102030405060708090a0b0c0d0e0f"
+#define EXPIRES INT64_C(1893456000) /* of ONE */
+
+/* The same node's, from another session; of ONE's MAS, a day longer. */
+static struct node_keys *newer(void)
+{
+	struct node_keys *keys = good(RESULT(ONE));
+
+	snprintf(keys->ke_id.s, sizeof(keys->ke_id.s), "%s@mtf.example.com", OTHER_REL);
+	snprintf(keys->keys[0].km_id.s, sizeof(keys->keys[0].km_id.s), "%s@mas.example.com", OTHER_REL);
+	keys->keys[0].expires = EXPIRES + 86400;
+	keys->keys[0].km.b[0] ^= 1;
+	return keys;
+}
+
+START_TEST(test_renew_keeps_the_old)
+{
+	struct node_keys *old = good(RESULT(ONE "," TWO)), *fresh = newer(), *all = NULL;
+	size_t k = 9, t = 9;
+
+	old->keys[0].targets[0].last_sequence = 77;
+	ck_assert_int_eq(node_keys_store(path, old, &err), M2M_OK);
+	ck_assert_int_eq(node_keys_renew(path, fresh, EXPIRES - 1, &err), M2M_OK);
+	ck_assert_msg(node_keys_load(path, &all, &err) == M2M_OK, "%s", err.text);
+	ck_assert_uint_eq(all->n, 3);
+	ck_assert_str_eq(all->ke_id.s, fresh->ke_id.s);
+	ck_assert(m2m_key_equal(&all->keys[0].km, &fresh->keys[0].km));
+	ck_assert(m2m_key_equal(&all->keys[1].km, &old->keys[0].km));
+	ck_assert_int_eq(all->keys[1].targets[0].last_sequence, 77);
+	/* the newest is taken, and the one of the other MAS as before */
+	ck_assert_int_eq(node_keys_choose(all, "mas.example.com", NULL, EXPIRES - 1, &k, &t, &err), M2M_OK);
+	ck_assert_uint_eq(k, 0);
+	ck_assert_int_eq(node_keys_choose(all, NULL, "//sp.example.com/in-2", EXPIRES - 1, &k, &t, &err), M2M_OK);
+	ck_assert_uint_eq(k, 2);
+	/* the newest has expired first: the one that has not */
+	all->keys[0].expires = EXPIRES - 1;
+	ck_assert_int_eq(node_keys_choose(all, "mas.example.com", NULL, EXPIRES - 1, &k, &t, &err), M2M_OK);
+	ck_assert_uint_eq(k, 1);
+	ck_assert_int_eq(node_keys_choose(all, "mas.example.com", NULL, EXPIRES, &k, &t, &err), M2M_EEXPIRED);
+	node_keys_free(all);
+	/* the same keys once more, when ONE has expired: it goes, nothing is there twice */
+	ck_assert_int_eq(node_keys_renew(path, fresh, EXPIRES, &err), M2M_OK);
+	ck_assert_int_eq(node_keys_load(path, &all, &err), M2M_OK);
+	ck_assert_uint_eq(all->n, 2);
+	node_keys_free(all);
+	node_keys_free(old);
+	node_keys_free(fresh);
+}
+END_TEST
+
+START_TEST(test_renew_of_another_node)
+{
+	struct node_keys *old = good(RESULT(ONE)), *fresh = newer(), *all = NULL;
+
+	snprintf(fresh->enrolee_id.s, sizeof(fresh->enrolee_id.s), "//sp.example.com/node-8");
+	fresh->enrolee_id.n = strlen(fresh->enrolee_id.s);
+	ck_assert_int_eq(node_keys_renew(path, old, 0, &err), M2M_OK); /* there was none */
+	ck_assert_int_eq(node_keys_renew(path, fresh, 0, &err), M2M_OK);
+	ck_assert_int_eq(node_keys_load(path, &all, &err), M2M_OK);
+	ck_assert_uint_eq(all->n, 1);
+	node_keys_free(all);
+	/* a file that does not read is not written over */
+	write_file(path, "{}", 0600);
+	ck_assert_int_eq(node_keys_renew(path, fresh, 0, &err), M2M_ECORRUPT);
+	write_file(path, "{}", 0644);
+	ck_assert_int_eq(node_keys_renew(path, fresh, 0, &err), M2M_EDENIED);
+	node_keys_free(old);
+	node_keys_free(fresh);
+}
+END_TEST
+
+START_TEST(test_due)
+{
+	const int64_t day = 86400;
+	struct node_keys *keys = newer();
+
+	/* when it was made is not known: 30 days */
+	keys->keys[0].expires = EXPIRES;
+	ck_assert(!node_keys_due(keys, EXPIRES - 30 * day - 1, -1));
+	ck_assert(node_keys_due(keys, EXPIRES - 30 * day, -1));
+	ck_assert(node_keys_due(keys, EXPIRES + 1, -1));
+	ck_assert(!node_keys_due(keys, EXPIRES - 11, 10));
+	ck_assert(node_keys_due(keys, EXPIRES - 10, 10));
+	ck_assert(!node_keys_due(keys, EXPIRES - 1, 0));
+	ck_assert(node_keys_due(keys, EXPIRES, 0));
+	/* a life of 9 days: a third of it */
+	keys->keys[0].enrolled = EXPIRES - 9 * day;
+	ck_assert(!node_keys_due(keys, EXPIRES - 3 * day - 1, -1));
+	ck_assert(node_keys_due(keys, EXPIRES - 3 * day, -1));
+	/* of years: 30 days */
+	keys->keys[0].enrolled = EXPIRES - 900 * day;
+	ck_assert(!node_keys_due(keys, EXPIRES - 31 * day, -1));
+	ck_assert(node_keys_due(keys, EXPIRES - 30 * day, -1));
+	/* an older key of the same MAS makes nothing due */
+	keys->keys[1] = keys->keys[0];
+	keys->keys[1].expires = EXPIRES - 60 * day;
+	keys->n = 2;
+	ck_assert(!node_keys_due(keys, EXPIRES - 60 * day, -1));
+	node_keys_free(keys);
+}
+END_TEST
+
 START_TEST(test_host_port)
 {
 	static const char *const bad[] = { "",	      ":",	  "a",	  ":1",	    "a:",   "a:x",
@@ -379,6 +483,9 @@ int main(void)
 	tcase_add_test(tc, test_sequence_grows);
 	tcase_add_test(tc, test_hex_key);
 	tcase_add_test(tc, test_read_limit);
+	tcase_add_test(tc, test_renew_keeps_the_old);
+	tcase_add_test(tc, test_renew_of_another_node);
+	tcase_add_test(tc, test_due);
 	tcase_add_test(tc, test_host_port);
 	suite_add_tcase(s, tc);
 	return check_run(s);
