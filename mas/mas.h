@@ -26,6 +26,7 @@ struct mas_conf {
 	int64_t association_life;	    /* s, the most that an association key lives */
 	int64_t root_key_life_max;	    /* s, a push of a key that lives longer is refused */
 	int64_t supersede_grace;	    /* s, how long an older root key of an enrolee stays usable */
+	int64_t expiring_notice;	    /* s, how long before its end holders of a root key are told; 0: never */
 	int64_t keep_expired;		    /* s, how long after its end a root key can still be looked at */
 	char *package_certificate, *package_private_key; /* to open protected key packages with; NULL: none open */
 	char *crl;					 /* revocation list of peers' CA; NULL: none */

@@ -98,6 +98,15 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  .min = 0,
 	  .max = 31536000,
 	  .help = "How long an older root key stays usable after its enrolee got a new one." },
+	{ .name = "expiring-notice",
+	  .type = M2M_CONF_DURATION,
+	  AT(expiring_notice),
+	  .def = "7d",
+	  .min = 0,
+	  .max = INT64_C(10) * 31536000,
+	  .help = "How long before a root key expires the CSFs of its targets are told (KNR, expiring), once; 0: they "
+		  "are "
+		  "not." },
 	{ .name = "keep-expired",
 	  .type = M2M_CONF_DURATION,
 	  AT(keep_expired),

@@ -31,6 +31,7 @@ enum mas_rectype { MAS_R_ROOTKEY = 1, MAS_R_META = 2, MAS_R_OUTBOX = 3 };
 #define MAS_DECOYS 4096
 
 struct mas_prune;
+struct mas_expiring;
 
 struct mas {
 	const struct mas_conf *conf;
@@ -43,6 +44,7 @@ struct mas {
 	struct assoc *assoc;	       /* NULL: opened without */
 	struct m2m_audit *audit;       /* likewise */
 	struct mas_prune *prune;       /* of the thread that calls mas_tend; NULL: likewise */
+	struct mas_expiring *expiring; /* likewise */
 	struct mas_packages *packages; /* likewise */
 	struct fuse **fuses;	       /* one per peer section, NULL where it has none; NULL: likewise */
 	/* A root key that nobody has: what is worked on when the one asked for is not there. */
@@ -147,6 +149,10 @@ enum m2m_rc mas_prune_new(struct mas_prune **out, struct m2m_err *err);
 void mas_prune_free(struct mas_prune *p); /* NULL does nothing */
 /* One step, at most a job. elapsed: s since the last. True: there is more to do. */
 bool mas_prune_step(struct mas *mas, int64_t elapsed);
+/* Tell holders of root keys that they expire soon (mas_expiring.c); likewise. */
+enum m2m_rc mas_expiring_new(struct mas_expiring **out, struct m2m_err *err);
+void mas_expiring_free(struct mas_expiring *e);
+bool mas_expiring_step(struct mas *mas, int64_t elapsed);
 
 /* Where notes for the audit log are (store/note.h). */
 struct note_at mas_notes(const struct mas *mas);

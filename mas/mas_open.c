@@ -356,6 +356,8 @@ enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool sof
 	if (rc == M2M_OK && soft)
 		rc = mas_prune_new(&mas->prune, err);
 	if (rc == M2M_OK && soft)
+		rc = mas_expiring_new(&mas->expiring, err);
+	if (rc == M2M_OK && soft)
 		rc = mas_packages_open(conf, env, &mas->packages, err);
 	if (rc != M2M_OK) {
 		mas_close(mas);
@@ -380,6 +382,7 @@ void mas_close(struct mas *mas)
 	m2m_secret_wipe(&mas->decoys);
 	close_fuses(mas);
 	mas_prune_free(mas->prune);
+	mas_expiring_free(mas->expiring);
 	mas_packages_close(mas->packages);
 	m2m_log_limit_close(&mas->log_limit);
 	free(mas);

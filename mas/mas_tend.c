@@ -37,5 +37,6 @@ bool mas_tend(struct mas *mas, int64_t elapsed)
 {
 	bool more = audit_notes(mas);
 
+	more = mas_expiring_step(mas, elapsed) || more;
 	return mas_prune_step(mas, elapsed) || more;
 }

@@ -7,6 +7,7 @@
 
 #include "dict/m2m_table.h"
 #include "store/check.h"
+#include "store/outbox.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +236,127 @@ START_TEST(test_tend_of_a_tool)
 }
 END_TEST
 
+/* --- notices of expiry ---------------------------------------------------- */
+
+#define NOTICE (7 * DAY)
+
+static void noticing(void)
+{
+	static struct m2m_peer peers[1];
+
+	world_make();
+	w.conf.keep_expired = KEEP;
+	w.conf.expiring_notice = NOTICE;
+	peers[0] = w.cse;
+	w.conf.peers = (struct m2m_conf_sections){ 1, peers };
+	ck_assert_int_eq(mas_init_store(&w.conf, &w.env, NULL), M2M_OK);
+	ck_assert_int_eq(mas_open(&w.conf, MAS, true, &w.env, &w.mas, NULL), M2M_OK);
+}
+
+struct owed {
+	unsigned expiring, other;
+	char first[33];
+};
+
+static bool count_owed(void *arg, const struct outbox_info *info)
+{
+	struct owed *o = arg;
+
+	if (info->debt.event != M2M_EVENT_EXPIRING)
+		o->other++;
+	else if (o->expiring++ == 0)
+		snprintf(o->first, sizeof(o->first), "%.32s", (const char *)info->debt.name.p);
+	ck_assert_uint_eq(info->debt.reason, info->debt.event == M2M_EVENT_EXPIRING ? 0 : info->debt.reason);
+	return true;
+}
+
+static struct owed owed(void)
+{
+	struct owed o = { 0 };
+
+	ck_assert_int_eq(outbox_list(mas_outbox(w.mas), count_owed, &o, NULL), M2M_OK);
+	return o;
+}
+
+START_TEST(test_notice_once)
+{
+	struct m2m_kpr *req = good_kpr(3);
+
+	req->key[1].expiry = NOW + 31 * DAY;
+	req->key[2].targets.v[0] = m2m_span_str(TARGET2); /* nobody's here */
+	ck_assert_uint_eq(push_keys(&w.mtf, req)->head.result, DIAMETER_SUCCESS);
+	days(22);
+	ck_assert_uint_eq(owed().expiring, 0);
+	days(1);
+	ck_assert_uint_eq(owed().expiring, 0); /* on the second: not yet before the horizon */
+	w.now++;
+	(void)mas_tend(w.mas, 1);
+	ck_assert_uint_eq(owed().expiring, 1);
+	ck_assert_str_eq(owed().first, "00000000000000000000000000000000");
+	world_reopen();
+	(void)mas_tend(w.mas, 1);
+	ck_assert_uint_eq(owed().expiring, 1);
+	days(3);
+	world_reopen();
+	days(20);
+	ck_assert_uint_eq(owed().expiring, 2);
+	ck_assert_uint_eq(owed().other, 0);
+	check_whole();
+}
+END_TEST
+
+/* What was revoked or superseded before is not told that it expires. */
+START_TEST(test_notice_of_the_living_only)
+{
+	ck_assert_uint_eq(push_one(1, NULL), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(push_one(2, ENROLEE), DIAMETER_SUCCESS);
+	(void)mas_tend(w.mas, 1);
+	w.now += DAY;
+	ck_assert_uint_eq(push_one(3, ENROLEE), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(revoke_one(&w.mtf, km_id(1)), DIAMETER_SUCCESS);
+	days(25);
+	ck_assert_uint_eq(owed().expiring, 1);
+	ck_assert_str_eq(owed().first, "03030303030303030303030303030303");
+}
+END_TEST
+
+/* A clock that is years ahead for an hour has nobody told of what it should not, and nobody not told later. */
+START_TEST(test_notice_clock_ahead)
+{
+	ck_assert_uint_eq(push_one(1, NULL), DIAMETER_SUCCESS);
+	(void)mas_tend(w.mas, 1);
+	jump(3652 * DAY);
+	for (unsigned i = 0; i < 3600; i++)
+		(void)mas_tend(w.mas, 1);
+	w.now -= 3652 * DAY;
+	(void)mas_tend(w.mas, 1);
+	ck_assert_uint_eq(owed().expiring, 0);
+	days(25);
+	ck_assert_uint_eq(owed().expiring, 1);
+}
+END_TEST
+
+/* It is ahead when the server first runs. */
+START_TEST(test_notice_clock_ahead_from_the_start)
+{
+	w.now += 3652 * DAY;
+	(void)mas_tend(w.mas, 1);
+	w.now -= 3652 * DAY;
+	ck_assert_uint_eq(push_one(1, NULL), DIAMETER_SUCCESS);
+	days(25);
+	ck_assert_uint_eq(owed().expiring, 1);
+}
+END_TEST
+
+START_TEST(test_no_notice)
+{
+	w.conf.expiring_notice = 0;
+	ck_assert_uint_eq(push_one(1, NULL), DIAMETER_SUCCESS);
+	days(40);
+	ck_assert_uint_eq(owed().expiring, 0);
+}
+END_TEST
+
 /* --- the operator revokes ------------------------------------------------- */
 
 static uint8_t rels[300][M2M_REL_LEN];
@@ -415,6 +537,15 @@ Suite *life_suite(void)
 	tcase_add_test(tc, test_prune_clock_ahead_from_the_start);
 	tcase_add_test(tc, test_prune_clock_behind);
 	tcase_add_test(tc, test_tend_of_a_tool);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("expiring");
+	tcase_add_checked_fixture(tc, noticing, world_down);
+	tcase_set_timeout(tc, 120);
+	tcase_add_test(tc, test_notice_once);
+	tcase_add_test(tc, test_notice_of_the_living_only);
+	tcase_add_test(tc, test_notice_clock_ahead);
+	tcase_add_test(tc, test_notice_clock_ahead_from_the_start);
+	tcase_add_test(tc, test_no_notice);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("revoke");
 	tcase_add_checked_fixture(tc, fresh, world_down);
