@@ -159,12 +159,12 @@ class LabCase(unittest.TestCase):
         return ki, kc
 
     @classmethod
-    def front(cls, upstream_port):
+    def front(cls, upstream_port, *options):
         """Start m2m-front before a port; (process, its port)."""
         log = cls.path("front.log")
         with open(log, "ab") as f:
             p = subprocess.Popen(cls.lab.wrapped([os.path.join(cls.lab.bin, "m2m-front"), "--listen", "127.0.0.1:0",
-                                                   "--upstream", f"127.0.0.1:{upstream_port}", "--resolver", cls.lab.resolver]),
+                                                   "--upstream", f"127.0.0.1:{upstream_port}", "--resolver", cls.lab.resolver, *options]),
                                  stdin=subprocess.DEVNULL, stdout=f, stderr=f)
         cls.procs.append(p)
 
