@@ -4,7 +4,7 @@
 Every command that is served, and every result code that a server has (TABLE: code -> scenario of m2m_peer.erl); the answer's
 grammar, its flags, and what Failed-AVP holds are checked each time. A code that is missing from the table, or from what the servers gave, fails.
 
-Not there, since no server gives them yet: 5505 (no policy asks for packages), any code of KFR (a MAS refuses it with 3001).
+Not there, since no server gives them yet: any code of KFR (a MAS refuses it with 3001).
 Given, but not to this peer: 3007, 3008, 3005, 5004 for heads that Erlang cannot send (test_hostile.py); 4181 of the MTF, whose own store fails
 (tests/unit/check_mtf.c); 5012 of the MTF where a MAS refuses, and 4182 where it does not answer (test_false_mas.py).
 """
@@ -14,13 +14,16 @@ import unittest
 
 from case import BUILD, LabCase, lablib
 
+import packages
+
 TABLE = {
     lablib.MAS: {
-        2001: "push, ask, revoke", 2002: "push_mixed_batch, ask_mixed", 3001: "fetch_from_a_mas", 3002: "push_to_a_stranger", 4181: "push_until_full",
+        2001: "push, push_package, ask, revoke", 2002: "push_mixed_batch, ask_mixed", 3001: "fetch_from_a_mas", 3002: "push_to_a_stranger", 4181: "push_until_full",
         5001: "push_unknown_avp, push_unknown_avp_in_the_key", 5003: "push_of_another_provider, push_by_a_cse, ask_as_another_cse, revoke_by_a_cse",
         5004: "push_expired, push_short_key, ask_bad_name, revoke_for_no_such_reason, revoke_bad_name", 5005: "push_without_key",
         5007: "push_key_and_package", 5009: "push_33_is_refused, revoke_257", 5012: "push_all_bad_in_two_ways", 5014: "push_wrong_length",
-        5501: "ask_unknown", 5502: "revoke", 5503: "ask_old_sequence", 5504: "push_other_content_conflicts, revoke", 5506: "push_bad_package",
+        5501: "ask_unknown", 5502: "revoke", 5503: "ask_old_sequence", 5504: "push_other_content_conflicts, revoke", 5505: "push_without_its_package",
+        5506: "push_bad_package, push_old_package, push_package_of_another_session",
         5507: "push_wrong_usage, ask_wrong_usage", 5508: "push_for_another_mas",
     },
     lablib.MTF: {
@@ -31,6 +34,7 @@ TABLE = {
 }
 PEERS = {  # sections at the MAS and at the MTF
     "erl-mtf": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{lablib.SP}" }}', None),
+    "erl-packed": (f'roles = {{ mtf }}\n\tservice-providers = {{ "{lablib.SP}" }}', None),
     "erl-cse": (f'roles = {{ cse }}\n\tcse-ids = {{ "{lablib.CSE_ID}" }}', None),
     "erl-csf": (None, "roles = { csf }"),
     "erl-few": (None, "roles = { csf }\n\tmax-handshakes = 1"),
@@ -50,6 +54,7 @@ class Peer(LabCase):
         def section(name, body):
             return f'peer "{name}.example.com" {{\n\t{body}\n}}\n' if body else ""
         cls.lab.clients = [(name, section(name, mas), section(name, mtf)) for name, (mas, mtf) in PEERS.items()]
+        packages.prepare(cls.lab, ("erl-packed",), ("erl-packed.example.com",))
         make = cls.lab._mas_conf
 
         def small():  # so that it can be filled

@@ -6,7 +6,8 @@
 %%
 %% erl -noshell -pa DIR -run m2m_peer main MAS-HOST MAS-PORT MTF-HOST MTF-PORT REALM PKI DOMAIN SP CSE-ID
 %% The peers are erl-mtf, erl-cse, erl-csf, erl-few and erl-slow .DOMAIN; PKI has NAME.pem/.key for each and diameter-ca.pem; as nodes,
-%% erl-node, erl-stranger and erl-lost.pem, and device-ca.pem.
+%% erl-node, erl-stranger and erl-lost.pem, and device-ca.pem. erl-packed is an MTF that has to send its keys in packages, which it signs
+%% with erl-packed-package.pem for mas-package.pem; the openssl command makes them.
 -module(m2m_peer).
 -export([main/1]).
 -include_lib("diameter/include/diameter.hrl").
@@ -28,10 +29,11 @@ main([Mas, Port, Mtf, MtfPort, Realm, Pki, Domain, Sp, Target]) ->
     P = list_to_integer(Port),
     m2m_dia:connect(mtf, Env#env.mtf, Realm, Pki, Mas, P, [{rkm, m2m_rkm, ?RKM}]),
     m2m_dia:connect(cse, Env#env.cse, Realm, Pki, Mas, P, [{sak, m2m_sak, ?SAK}, {rkm, m2m_rkm, ?RKM}]),
+    m2m_dia:connect(packed, host(Env, packed), Realm, Pki, Mas, P, [{rkm, m2m_rkm, ?RKM}]),
     [m2m_dia:connect(N, host(Env, N), Realm, Pki, Mtf, list_to_integer(MtfPort), [{rp, m2m_rp, ?RP}]) || N <- [csf, few, slow]],
     Failed = m2m_dia:run(tests(), Env),
     [io:format("codes ~s~s~n", [Host, [[" ", integer_to_list(C)] || C <- m2m_dia:seen(Host)]]) || Host <- [Mas, Mtf]],
-    [diameter:stop_service(S) || S <- [mtf, cse, csf, few, slow]],
+    [diameter:stop_service(S) || S <- [mtf, cse, packed, csf, few, slow]],
     halt(min(Failed, 1)).
 
 host(#env{domain = D}, Name) -> "erl-" ++ atom_to_list(Name) ++ "." ++ D.
@@ -44,6 +46,8 @@ tests() ->
      {push_of_another_provider, fun push_other_provider/1}, {push_expired, fun push_expired/1},
      {push_until_2045, fun push_2045/1}, {push_short_key, fun push_short_key/1}, {push_without_key, fun push_without_key/1},
      {push_key_and_package, fun push_key_and_package/1}, {push_bad_package, fun push_bad_package/1},
+     {push_package, fun push_package/1}, {push_old_package, fun push_old_package/1}, {push_package_of_another_session, fun push_moved_package/1},
+     {push_without_its_package, fun push_unpacked/1},
      {push_unknown_avp, fun push_unknown_avp/1}, {push_unknown_avp_in_the_key, fun push_unknown_inside/1},
      {push_wrong_length, fun push_wrong_length/1},
      {push_with_what_others_add, fun push_with_extras/1}, {push_by_a_cse, fun push_by_cse/1}, {push_to_a_stranger, fun push_stranger/1},
@@ -129,6 +133,59 @@ push_key_and_package(Env) ->
 push_bad_package(Env) ->
     K = maps:remove('Keying-Material', new_key(Env, "package")),
     refused(5506, kpr(Env, [K#{'Protected-Key-Package' => [<<"package">>]}])).
+
+%% This one makes its own packages, and has to.
+push_package(Env) ->
+    Session = diameter:session_id(host(Env, packed)),
+    K = packed_key(Env, "packed"),
+    success(kpr_packed(Env, packed(Env, K, Session, 0), Session)),
+    success(kpr_packed(Env, packed(Env, K, Session, 0), Session)),
+    Again = diameter:session_id(host(Env, packed)),
+    success(kpr_packed(Env, packed(Env, K, Again, -200), Again)),
+    refused(5504, kpr_packed(Env, packed(Env, K#{'Keying-Material' => [crypto:strong_rand_bytes(32)]}, Again, 0), Again)).
+
+push_old_package(Env) ->
+    Session = diameter:session_id(host(Env, packed)),
+    K = packed_key(Env, "aged"),
+    refused(5506, kpr_packed(Env, packed(Env, K, Session, -320), Session)),
+    refused(5506, kpr_packed(Env, packed(Env, K, Session, 320), Session)).
+
+push_moved_package(Env) ->
+    K = packed_key(Env, "moved"),
+    refused(5506, kpr_packed(Env, packed(Env, K, diameter:session_id(host(Env, packed)), 0), diameter:session_id(host(Env, packed)))).
+
+push_unpacked(Env) ->
+    refused(5505, kpr_packed(Env, packed_key(Env, "bare"), diameter:session_id(host(Env, packed)))).
+
+packed_key(Env, Name) -> new_key(Env#env{mtf = host(Env, packed)}, Name).
+
+kpr_packed(Env, K, Session) -> kpr(Env, [K], #{'Session-Id' => Session}, packed, host(Env, packed)).
+
+%% The same key with a package in the place of its Keying-Material. Off: s that its time is off.
+packed(#env{mas = Mas, pki = Pki} = Env, K, Session, Off) ->
+    #{'Key-Name' := Name, 'Keying-Material' := [Km], 'Enrolee-Id' := [Enrolee], 'Enrolment-Key-Name' := [Ke], 'Key-ExpiryTime' := [Expiry],
+      'Association-Target-Id' := Targets, 'App-Id' := Apps} = K,
+    Now = calendar:datetime_to_gregorian_seconds(calendar:universal_time()),
+    Content = [wire(586, 0, Name), wire(1103, 32473, <<?ROOT_KEY:32>>), wire(583, 0, Km), wire(404, 10415, ntp(Expiry)), wire(1101, 32473, Enrolee),
+               [wire(1102, 32473, A) || A <- Apps], [wire(1108, 32473, T) || T <- Targets], wire(1111, 32473, Ke),
+               wire(264, 0, host(Env, packed)), wire(293, 0, Mas), wire(263, 0, Session), wire(55, 0, ntp(calendar:gregorian_seconds_to_datetime(Now + Off)))],
+    File = filename:join(Pki, "erl-packed-" ++ integer_to_list(erlang:unique_integer([positive]))),
+    ok = file:write_file(File, Content),
+    [] = os:cmd(lists:flatten(io_lib:format(
+        "cd ~s && openssl cms -sign -binary -nodetach -md sha256 -signer erl-packed-package.pem -inkey erl-packed-package.key -in ~s -outform DER -out ~s.s && "
+        "openssl cms -encrypt -binary -aes-256-gcm -in ~s.s -outform DER -out ~s.p -recip mas-package.pem -keyopt ecdh_kdf_md:sha256 -aes256-wrap",
+        [Pki, File, File, File, File]))),
+    {ok, Package} = file:read_file(File ++ ".p"),
+    [ok = file:delete(F) || F <- [File, File ++ ".s", File ++ ".p"]],
+    (maps:remove('Keying-Material', K))#{'Protected-Key-Package' => [Package]}.
+
+%% RFC 6733 4.1, 4.3.1
+wire(Code, Vendor, Data) ->
+    B = iolist_to_binary(Data),
+    Head = case Vendor of 0 -> <<Code:32, 16#40, (8 + byte_size(B)):24>>; _ -> <<Code:32, 16#c0, (12 + byte_size(B)):24, Vendor:32>> end,
+    [Head, B, binary:copy(<<0>>, -byte_size(B) band 3)].
+
+ntp(Date) -> <<(calendar:datetime_to_gregorian_seconds(Date) - calendar:datetime_to_gregorian_seconds({{1900, 1, 1}, {0, 0, 0}})):32>>.
 
 push_unknown_avp(Env) ->
     K = new_key(Env, "unknown"),

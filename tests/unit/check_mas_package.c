@@ -371,6 +371,8 @@ END_TEST
 
 START_TEST(test_none_configured)
 {
+	mas_close(w.mas);
+	w.mas = NULL;
 	w.conf.package_certificate = w.conf.package_private_key = NULL;
 	w.conf.peers.n = 0;
 	world_reopen();
