@@ -18,7 +18,7 @@ static bool option_is(const struct ctl_option *o, const char *arg, const char **
 }
 
 /* The option among those of `allowed`; CTL_OPTIONS if there is none. */
-static enum ctl_opt option_find(const char *arg, uint32_t allowed, const char **eq)
+static enum ctl_opt option_find(const char *arg, uint64_t allowed, const char **eq)
 {
 	unsigned i = 0;
 
@@ -46,7 +46,7 @@ static size_t words_collect(int argc, char **argv, const char *words[], size_t m
 		if (!plain && strcmp(argv[i], "--") == 0) {
 			plain = true;
 		} else if (!plain && is_option(argv[i])) {
-			enum ctl_opt opt = option_find(argv[i], UINT32_MAX, &eq);
+			enum ctl_opt opt = option_find(argv[i], UINT64_MAX, &eq);
 
 			if (opt != CTL_OPTIONS && ctl_options[opt].value && !eq)
 				i++;
@@ -82,7 +82,7 @@ static bool is_group(const char *word)
 	return false;
 }
 
-static enum m2m_rc option_take(struct ctl_args *args, uint32_t allowed, int argc, char **argv, int *i,
+static enum m2m_rc option_take(struct ctl_args *args, uint64_t allowed, int argc, char **argv, int *i,
 			       struct m2m_err *err)
 {
 	const char *eq = NULL, *value = NULL;
@@ -91,7 +91,7 @@ static enum m2m_rc option_take(struct ctl_args *args, uint32_t allowed, int argc
 	struct ctl_values *values = &args->opt[opt];
 	int named = (int)strcspn(argv[*i], "=");
 
-	if (opt == CTL_OPTIONS && option_find(argv[*i], UINT32_MAX, &eq) != CTL_OPTIONS && args->verb)
+	if (opt == CTL_OPTIONS && option_find(argv[*i], UINT64_MAX, &eq) != CTL_OPTIONS && args->verb)
 		return m2m_fail(err, M2M_EINVAL, "%s does not take %.*s", args->verb->path, named, argv[*i]);
 	if (opt == CTL_OPTIONS)
 		return m2m_fail(err, M2M_EINVAL, "there is no option %.*s", named, argv[*i]);
@@ -112,7 +112,7 @@ static enum m2m_rc option_take(struct ctl_args *args, uint32_t allowed, int argc
 static enum m2m_rc options_take(struct ctl_args *args, int argc, char **argv, struct m2m_err *err)
 {
 	/* Without a verb, only a call for help makes sense; the other options are read so that it is found. */
-	uint32_t allowed = args->verb ? args->verb->options : UINT32_MAX;
+	uint64_t allowed = args->verb ? args->verb->options : UINT32_MAX;
 
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		if (is_option(argv[i]) && option_take(args, allowed, argc, argv, &i, err) != M2M_OK)

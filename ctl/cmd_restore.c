@@ -367,13 +367,28 @@ static enum m2m_rc put(const struct restore *r, char kept[CTL_PATH_MAX], struct 
 	return rc;
 }
 
+/* What came and what was revoked since the backup, the MTFs know: the server asks them when it starts. */
+static enum m2m_rc fetch_want(struct restore *r, struct m2m_err *err)
+{
+	size_t wanted = 0, running = 0;
+	enum m2m_rc rc = M2M_OK;
+
+	if (r->now.mas.conf.auto_fetch)
+		rc = mas_fetch_want(r->now.mas.mas, NULL, true, &wanted, &running, err);
+	if (rc == M2M_OK && wanted > 0)
+		printf("when it starts, the server asks its MTFs for what is missing: m2mctl fetch --status\n");
+	return rc;
+}
+
 /* The epoch file follows; and it opens where it is. */
 static enum m2m_rc put_prove(struct restore *r, struct m2m_err *err)
 {
 	enum m2m_rc rc = r->now.is_mas ? mas_accept_store(&r->now.mas.conf, &m2m_env_system, err)
 				       : mtf_accept_store(&r->now.mtf.conf, &m2m_env_system, err);
 
-	return rc == M2M_OK ? ctl_server_open(r->args, &r->now, err) : rc;
+	if (rc == M2M_OK)
+		rc = ctl_server_open(r->args, &r->now, err);
+	return rc == M2M_OK && r->now.is_mas ? fetch_want(r, err) : rc;
 }
 
 /* Both servers' stores closed, with their configurations kept. */

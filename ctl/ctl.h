@@ -50,9 +50,11 @@ enum ctl_opt {
 	CTL_REASON,
 	CTL_REVOKE,
 	CTL_FRONT,
+	CTL_FROM_MTF,
+	CTL_STATUS,
 	CTL_OPTIONS
 };
-#define CTL_BIT(opt) (1U << (opt))
+#define CTL_BIT(opt) (UINT64_C(1) << (opt))
 
 struct ctl_option {
 	const char *name;  /* with its dashes */
@@ -70,7 +72,7 @@ struct ctl_verb {
 	ctl_run *run;
 	const char *operands; /* for the help, "" if there are none */
 	size_t min, max;      /* how many operands, max 1 */
-	uint32_t options;     /* CTL_BITs */
+	uint64_t options;     /* CTL_BITs */
 	const char *summary;  /* one line */
 	const char *more;     /* further lines, or NULL */
 	const char *example;
@@ -240,7 +242,7 @@ enum m2m_rc ctl_host_conf_check(const char *path, ctl_finding *each, void *arg, 
 /* A ..._list is also the ..._show: it tells the one that is named. */
 ctl_run ctl_init, ctl_credential_add, ctl_credential_remove, ctl_credential_list, ctl_enrolee_add, ctl_enrolee_list,
 	ctl_enrolment_list, ctl_key_list, ctl_check_config, ctl_kek_list, ctl_kek_test, ctl_kek_add, ctl_kek_remove,
-	ctl_rotate, ctl_purge, ctl_backup, ctl_restore, ctl_check, ctl_upgrade, ctl_audit_verify, ctl_audit_name,
-	ctl_revoke, ctl_enrolee_remove, ctl_outbox_list, ctl_association_list, ctl_association_close;
+	ctl_rotate, ctl_purge, ctl_backup, ctl_restore, ctl_check, ctl_upgrade, ctl_fetch, ctl_audit_verify,
+	ctl_audit_name, ctl_revoke, ctl_enrolee_remove, ctl_outbox_list, ctl_association_list, ctl_association_close;
 
 #endif

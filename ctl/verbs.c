@@ -46,6 +46,8 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 		       "what this file names: a key or an Enrolee-Id a line, # begins a comment" },
 	[CTL_PROVIDER] = { "--provider", "FQDN", false, "all keys of this service provider's nodes" },
 	[CTL_FRONT] = { "--front", "SOCKET", false, "the control socket of m2m-front" },
+	[CTL_FROM_MTF] = { "--mtf", "HOST", false, "only from this MTF (else from all)" },
+	[CTL_STATUS] = { "--status", NULL, true, "tell how far it is, instead" },
 	[CTL_REASON] = { "--reason", "REASON", false,
 			 "unspecified (without it), compromise, superseded, decommissioned, policy; or 1 to 5" },
 	[CTL_REVOKE] = { "--revoke", NULL, true, "revoke all that it was given first" },
@@ -151,6 +153,11 @@ const struct ctl_verb ctl_verbs[] = {
 	  "revoked,\n"
 	  "and the exit status is 1. At an MTF the node may enrol again: enrolee remove ends that.",
 	  "m2mctl revoke --enrolee //sp.example.com/node-7 --reason compromise --mas /etc/m2m/mas.conf" },
+	{ "fetch", ctl_fetch, "", 0, 0, MAS_OPTIONS | CTL_BIT(CTL_FROM_MTF) | CTL_BIT(CTL_STATUS) | CTL_BIT(CTL_JSON),
+	  "have a MAS ask its MTFs for all of its root keys",
+	  "The running server sees to it within a second, or the next one when it starts; it serves meanwhile.\n"
+	  "What is revoked at either side is revoked at this one in the end.",
+	  "m2mctl fetch --mas /etc/m2m/mas.conf && m2mctl fetch --status --mas /etc/m2m/mas.conf" },
 	{ "kek list", ctl_kek_list, "", 0, 0, RING_OPTIONS | CTL_BIT(CTL_JSON),
 	  "list the slots of a keyring: which key encryption keys open it", "Needs none of them, and so proves none.",
 	  "m2mctl kek list --mas /etc/m2m/mas.conf" },

@@ -28,6 +28,7 @@ struct mas_conf {
 	int64_t supersede_grace;	    /* s, how long an older root key of an enrolee stays usable */
 	int64_t expiring_notice;	    /* s, how long before its end holders of a root key are told; 0: never */
 	int64_t keep_expired;		    /* s, how long after its end a root key can still be looked at */
+	bool auto_fetch;		    /* by itself, when the store is new or was restored */
 	char *package_certificate, *package_private_key; /* to open protected key packages with; NULL: none open */
 	char *crl;					 /* revocation list of peers' CA; NULL: none */
 	struct m2m_conf_sections peers;			 /* struct m2m_peer */
@@ -108,6 +109,62 @@ typedef void mas_sak_answered(void *arg, const struct m2m_ska *answer);
  * no lock that a writer holds. */
 void mas_association_keys(struct mas *mas, const struct m2m_peer *peer, const struct m2m_skr *req,
 			  mas_sak_answered *done, void *arg);
+
+/* --- KFR: fetching root keys from the MTFs ------------------------------- */
+
+/* An MTF's answer, with octets of its own. */
+struct mas_kfa {
+	struct m2m_kfa kfa;
+	struct m2m_secret octets; /* what kfa borrows; holds keys */
+	char session[300];	  /* Session-Id of the KFR, for which packages were made */
+};
+/* out: is wiped first. M2M_ENOMEM. */
+enum m2m_rc mas_kfa_copy(struct mas_kfa *out, const struct m2m_kfa *in, struct m2m_err *err);
+void mas_kfa_wipe(struct mas_kfa *k); /* idempotent; {0} is a valid one */
+
+struct mas_fetch_out {
+	/* Ask an MTF and wait for its answer. req: Destination-Realm is the callee's to fill. M2M_OK: out holds the
+	 * answer, which may be a refusal; others: there was none that counts, err says why. */
+	enum m2m_rc (*ask)(void *ctx, const struct m2m_peer *mtf, const struct m2m_kfr *req, struct mas_kfa *out,
+			   struct m2m_err *err);
+	void *ctx;
+};
+struct mas_fetch;
+/* mas: open with its soft state; closed after f. ops: copied. */
+enum m2m_rc mas_fetch_new(struct mas *mas, const struct mas_fetch_out *ops, struct mas_fetch **out,
+			  struct m2m_err *err);
+void mas_fetch_free(struct mas_fetch *f); /* NULL does nothing */
+/* Go on with whatever fetch is wanted: one question to an MTF and what follows from its answer, stored, at most.
+ * now_ms: by a clock that nobody sets. Returns how many ms to wait before the next. Waits for the MTF and the store: a
+ * thread of its own calls it. At any kill the next server goes on where this one was. */
+unsigned mas_fetch_step(struct mas_fetch *f, int64_t now_ms);
+
+enum mas_fetch_phase { MAS_FETCH_WANTED = 1, MAS_FETCH_RUNNING, MAS_FETCH_DONE, MAS_FETCH_FAILED };
+const char *mas_fetch_phase_text(enum mas_fetch_phase phase);
+
+struct mas_fetch_count {
+	uint64_t pages, listed;	   /* keys that the pages brought */
+	uint64_t entered;	   /* of these, new here */
+	uint64_t ended;		   /* of these, revoked or superseded here, and left so */
+	uint64_t refused;	   /* of these, for what a push would be refused for */
+	uint64_t revoked;	   /* keys of here that the MTF says are revoked: now here too */
+	uint64_t expired, unknown; /* keys of here that the MTF says so of: left as they are */
+};
+struct mas_fetch_info {
+	struct m2m_span mtf;
+	enum mas_fetch_phase phase;
+	int64_t began, ended;
+	struct mas_fetch_count count;
+	struct m2m_span why; /* it failed */
+};
+/* Leave the wish for a fetch from one MTF (host) or from all (NULL) in the store; the server that runs, or the next
+ * one, sees to it. One that is under way goes on, unless anew. wanted, running: out, how many. M2M_ENOENT: no peer of
+ * role mtf has that name. */
+enum m2m_rc mas_fetch_want(struct mas *mas, const char *host, bool anew, size_t *wanted, size_t *running,
+			   struct m2m_err *err);
+typedef bool mas_fetch_each(void *arg, const struct mas_fetch_info *info);
+/* Each MTF from which a fetch was ever wanted. */
+enum m2m_rc mas_fetch_list(struct mas *mas, const char *host, mas_fetch_each *each, void *arg, struct m2m_err *err);
 
 /* --- the operator's view ------------------------------------------------- */
 

@@ -20,7 +20,8 @@ static enum m2m_rc rootkey_of(struct mas *mas, struct store_view *v, struct m2m_
 	return rc == M2M_OK ? mas_rootkey_open(mas, rel.p, sealed, plain, rk, NULL, err) : rc;
 }
 
-/* Not the newest one of its enrolee, but active: right only where it had expired before the newest came. */
+/* Not the newest one of its enrolee, but active: right only where it had expired before the newest came, or where
+ * another MTF pushed it: a fetch brings what each MTF says is live (fetch_take.c). */
 static enum m2m_rc outlived_look(struct mas *mas, struct store_view *v, const struct rootkey *rk,
 				 struct m2m_span newest, struct m2m_err *err)
 {
@@ -28,7 +29,7 @@ static enum m2m_rc outlived_look(struct mas *mas, struct store_view *v, const st
 	struct rootkey other = { 0 };
 	enum m2m_rc rc = rootkey_of(mas, v, newest, &plain, &other, err);
 
-	if (rc == M2M_OK && other.created < rk->expiry)
+	if (rc == M2M_OK && other.created < rk->expiry && m2m_span_equal(other.mtf, rk->mtf))
 		rc = m2m_fail(err, M2M_ECORRUPT, "active, but table enrolee names another root key of its enrolee");
 	rootkey_wipe(&other);
 	m2m_secret_wipe(&plain);

@@ -128,6 +128,12 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  AT(package_private_key),
 	  .file = true,
 	  .help = "The private key to package-certificate: PEM without a passphrase, mode 0600." },
+	{ .name = "auto-fetch",
+	  .type = M2M_CONF_BOOL,
+	  AT(auto_fetch),
+	  .def = "yes",
+	  .help = "Ask the MTFs for all root keys of this MAS (KFR) when the store is new and empty, or was restored "
+		  "from a backup. m2mctl fetch does so at any time." },
 	{ .name = "crl",
 	  .type = M2M_CONF_STRING,
 	  AT(crl),

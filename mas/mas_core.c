@@ -29,12 +29,6 @@ struct item {
 	bool writing;	      /* a decision that failed had begun to write: the job is undone */
 };
 
-/* Why a check refused: static text, NULL if none did; and the AVP that it is about. */
-struct reason {
-	const char *text;
-	struct m2m_failed failed;
-};
-
 struct batch {
 	struct mas *mas;
 	const struct m2m_peer *peer;
@@ -45,7 +39,7 @@ struct batch {
 	enum m2m_rc (*decide)(struct item *it, struct store_txn *t, struct m2m_err *err);
 	mas_answered *done;
 	void *arg;
-	struct reason why;	/* of the first key that a check refused */
+	struct mas_reason why;	/* of the first key that a check refused */
 	struct m2m_err trouble; /* what kept the store from serving a key, for the log */
 	struct m2m_status_answer answer;
 	struct rootkey *rks;
@@ -206,13 +200,9 @@ static enum m2m_rc item_put(struct item *it, struct store_txn *t, struct m2m_err
 {
 	enum m2m_rc rc = it->enter ? item_reseal(it, err) : M2M_OK;
 
-	if (rc == M2M_OK && it->enter)
-		rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(it->rel), m2m_secret_span(&it->sealed), err);
-	if (rc == M2M_OK && it->enter)
-		rc = mas_line_put(t, it->rk->enrolee, &it->line, err);
-	if (rc == M2M_OK && it->enter)
-		rc = mas_expiry_put(t, it->rel, it->rk->expiry, err);
-	return rc;
+	return rc == M2M_OK && it->enter
+		       ? mas_rootkey_enter(t, it->rel, it->rk, m2m_secret_span(&it->sealed), &it->line, err)
+		       : rc;
 }
 
 static enum m2m_rc batch_apply(void *arg, struct store_txn *t, struct m2m_err *err)
@@ -281,14 +271,14 @@ static bool all_good(const struct m2m_list *l, enum m2m_rc (*check)(struct m2m_s
 	return true;
 }
 
-static uint32_t because(struct reason *why, const char *text, uint32_t result)
+static uint32_t because(struct mas_reason *why, const char *text, uint32_t result)
 {
 	why->text = text;
 	return result;
 }
 
 /* 5004, 5005, 5007: about an AVP of the M2M-Key. */
-static uint32_t about(struct reason *why, enum m2m_avp avp, const char *text, uint32_t result)
+static uint32_t about(struct mas_reason *why, enum m2m_avp avp, const char *text, uint32_t result)
 {
 	why->failed.avp = avp;
 	return because(why, text, result);
@@ -296,7 +286,7 @@ static uint32_t about(struct reason *why, enum m2m_avp avp, const char *text, ui
 
 /* Name and key: is it a root key for this MAS? */
 static uint32_t check_key(const struct mas *mas, const struct m2m_key_avp *key, struct m2m_key_name *name,
-			  struct reason *why)
+			  struct mas_reason *why)
 {
 	if (m2m_key_name_parse(key->name, name, NULL) != M2M_OK)
 		return about(why, M2M_AVP_KEY_NAME, "Key-Name is not a KmID", DIAMETER_INVALID_AVP_VALUE);
@@ -318,7 +308,7 @@ static uint32_t check_key(const struct mas *mas, const struct m2m_key_avp *key, 
 
 /* May this MTF provision that enrolee, and was the key made in an enrolment of its own (protocol, section 6)? */
 static uint32_t check_origin(const struct m2m_peer *peer, const struct m2m_key_avp *key,
-			     const struct m2m_key_name *name, struct reason *why)
+			     const struct m2m_key_name *name, struct mas_reason *why)
 {
 	struct m2m_key_name ke = { 0 };
 
@@ -339,7 +329,7 @@ static uint32_t check_origin(const struct m2m_peer *peer, const struct m2m_key_a
 }
 
 /* What the key is for, and for how long. */
-static uint32_t check_policy(const struct mas *mas, const struct m2m_key_avp *key, int64_t now, struct reason *why)
+static uint32_t check_policy(const struct mas *mas, const struct m2m_key_avp *key, int64_t now, struct mas_reason *why)
 {
 	if (key->targets.n == 0)
 		return about(why, M2M_AVP_ASSOCIATION_TARGET_ID, "no Association-Target-Id", DIAMETER_MISSING_AVP);
@@ -361,33 +351,31 @@ static uint32_t check_policy(const struct mas *mas, const struct m2m_key_avp *ke
 	return DIAMETER_SUCCESS;
 }
 
-/* Check one pushed key and fill its item. */
-static uint32_t push_check(struct item *it, const struct m2m_request *head, const struct m2m_key_avp *sent,
-			   struct reason *why)
+uint32_t mas_key_check(struct mas *mas, const struct mas_arrival *from, const struct m2m_key_avp *sent,
+		       uint8_t rel[M2M_REL_LEN], struct rootkey *rk, struct m2m_secret *opened, struct mas_reason *why)
 {
-	const struct batch *b = it->batch;
 	struct m2m_key_name name = { 0 };
 	struct m2m_key_avp taken, *key = &taken;
-	uint32_t result = mas_package_key(b->mas, b->peer, head, sent, &it->opened, key, &why->text);
+	uint32_t result = mas_package_key(mas, from->peer, from->head, sent, opened, key, &why->text);
 
 	if (result == DIAMETER_SUCCESS)
-		result = check_key(b->mas, key, &name, why);
+		result = check_key(mas, key, &name, why);
 	if (result == DIAMETER_SUCCESS)
-		result = check_origin(b->peer, key, &name, why);
+		result = check_origin(from->peer, key, &name, why);
 	if (result == DIAMETER_SUCCESS)
-		result = check_policy(b->mas, key, b->now, why);
+		result = check_policy(mas, key, from->now, why);
 	if (result != DIAMETER_SUCCESS)
 		return result;
-	memcpy(it->rel, name.rel, M2M_REL_LEN);
-	*it->rk = (struct rootkey){ .state = ROOTKEY_ACTIVE,
-				    .created = b->now,
-				    .expiry = key->expiry,
-				    .mtf = m2m_id_span(&b->mtf),
-				    .enrolee = key->enrolee,
-				    .stakeholder = key->stakeholder,
-				    .app_ids = key->app_ids,
-				    .targets = key->targets };
-	memcpy(it->rk->km.b, key->material.p, M2M_KEY_LEN);
+	memcpy(rel, name.rel, M2M_REL_LEN);
+	*rk = (struct rootkey){ .state = ROOTKEY_ACTIVE,
+				.created = from->now,
+				.expiry = key->expiry,
+				.mtf = m2m_id_span(from->mtf),
+				.enrolee = key->enrolee,
+				.stakeholder = key->stakeholder,
+				.app_ids = key->app_ids,
+				.targets = key->targets };
+	memcpy(rk->km.b, key->material.p, M2M_KEY_LEN);
 	return DIAMETER_SUCCESS;
 }
 
@@ -429,10 +417,11 @@ static void push_prepare(struct item *it, const struct m2m_request *head, const 
 {
 	struct batch *b = it->batch;
 	struct m2m_err err = { 0 };
-	struct reason why = { .failed.key = (size_t)(it - b->items) + 1 };
+	const struct mas_arrival from = { b->peer, &b->mtf, head, b->now };
+	struct mas_reason why = { .failed.key = (size_t)(it - b->items) + 1 };
 	enum m2m_rc rc = M2M_OK;
 
-	it->result = push_check(it, head, key, &why);
+	it->result = mas_key_check(b->mas, &from, key, it->rel, it->rk, &it->opened, &why);
 	if (it->result != DIAMETER_SUCCESS) {
 		b->why = b->why.text ? b->why : why;
 		return;
@@ -492,7 +481,7 @@ static void revoke_prepare(struct item *it, struct m2m_span name)
 	if (m2m_key_name_parse(name, &km, NULL) != M2M_OK) {
 		it->result = DIAMETER_INVALID_AVP_VALUE;
 		if (!b->why.text)
-			b->why = (struct reason){ "Key-Name is not a KmID", { M2M_AVP_KEY_NAME, 0, name } };
+			b->why = (struct mas_reason){ "Key-Name is not a KmID", { M2M_AVP_KEY_NAME, 0, name } };
 		return;
 	}
 	/* A key of another MAS is unknown here. */

@@ -11,6 +11,7 @@
 #include "dict/node.h"
 #include "dict/owed.h"
 #include "mas/mas.h"
+#include "mas/mas_fetch_fd.h"
 
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@ struct server {
 	struct mas *mas;
 	struct m2m_ticker *ticker;
 	struct dict_owed *owed;
+	struct fetcher *fetcher;
 };
 
 static struct server *server;
@@ -68,6 +70,7 @@ static void stop(struct server *s)
 {
 	if (!s)
 		return;
+	fetcher_stop(s->fetcher);
 	m2m_ticker_stop(s->ticker);
 	dict_unserve(s->node);
 	dict_owed_stop(s->owed);
@@ -111,7 +114,9 @@ static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err
 		rc = dict_client_of(s->node, M2M_KNR, err);
 	if (rc == M2M_OK)
 		rc = dict_owed_start(s->node, mas_outbox(s->mas), &s->owed, err);
-	return rc == M2M_OK ? serve(s, err) : rc;
+	if (rc == M2M_OK)
+		rc = serve(s, err);
+	return rc == M2M_OK ? fetcher_start(s->node, s->mas, &s->fetcher, err) : rc;
 }
 
 static int mas_entry(char *conf_file)

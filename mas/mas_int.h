@@ -117,6 +117,27 @@ enum m2m_rc mas_line_put(struct store_txn *t, struct m2m_span enrolee, const str
 enum m2m_rc mas_follow(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
 		       struct m2m_span enrolee, int64_t now, struct mas_line *line, bool *writing, struct m2m_err *err);
 
+/* Put a new root key and its place in every index. Errors: store_txn_put's. */
+enum m2m_rc mas_rootkey_enter(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], const struct rootkey *rk,
+			      struct m2m_span sealed, const struct mas_line *line, struct m2m_err *err);
+
+/* Why a check refused: static text, NULL if none did; and the AVP that it is about. */
+struct mas_reason {
+	const char *text;
+	struct m2m_failed failed;
+};
+/* In which message a root key comes, and when. */
+struct mas_arrival {
+	const struct m2m_peer *peer;	/* an MTF */
+	const struct m2m_id *mtf;	/* its host, lower case */
+	const struct m2m_request *head; /* of the KPR; of a KFA: as if it were one */
+	int64_t now;
+};
+/* May this root key come in? However it comes: pushed, or fetched. DIAMETER_SUCCESS: rel and rk are filled; rk borrows
+ * from sent, and from opened, which was empty before; its key is a copy. Else the result, and why. */
+uint32_t mas_key_check(struct mas *mas, const struct mas_arrival *from, const struct m2m_key_avp *sent,
+		       uint8_t rel[M2M_REL_LEN], struct rootkey *rk, struct m2m_secret *opened, struct mas_reason *why);
+
 /* Why and when root keys are revoked. */
 struct mas_revocation {
 	uint32_t reason; /* enum m2m_revocation_reason */

@@ -73,6 +73,7 @@ Suite *view_suite(void);
 Suite *audit_suite(void);
 Suite *upgrade_suite(void);
 Suite *clock_suite(void);
+Suite *fetch_suite(void);
 Suite *life_suite(void);
 Suite *end_suite(void);
 
