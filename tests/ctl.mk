@@ -21,3 +21,7 @@ tests_fuzz_fuzz_host_conf_LDADD = common/libcommon.la
 
 TESTS += tests/cli/test_store.py
 EXTRA_DIST += tests/cli/test_store.py
+
+check_PROGRAMS += tests/cli/fill_mtf
+tests_cli_fill_mtf_SOURCES = tests/cli/fill_mtf.c
+tests_cli_fill_mtf_LDADD = mtf/libmtf.la store/libstore.la common/libcommon.la $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
