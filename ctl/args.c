@@ -112,7 +112,7 @@ static enum m2m_rc option_take(struct ctl_args *args, uint64_t allowed, int argc
 static enum m2m_rc options_take(struct ctl_args *args, int argc, char **argv, struct m2m_err *err)
 {
 	/* Without a verb, only a call for help makes sense; the other options are read so that it is found. */
-	uint64_t allowed = args->verb ? args->verb->options : UINT32_MAX;
+	uint64_t allowed = args->verb ? args->verb->options : UINT64_MAX;
 
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		if (is_option(argv[i]) && option_take(args, allowed, argc, argv, &i, err) != M2M_OK)
