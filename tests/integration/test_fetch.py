@@ -128,7 +128,19 @@ class Fetch(FetchCase):
 
 
 class Many(FetchCase):
-    """More keys than one page, and kills in between."""
+    """More keys than one page, from an MTF that gives four pages a second, and kills in between."""
+
+    @classmethod
+    def prepare(cls):
+        make = cls.lab._mtf_conf
+
+        def slow():
+            make()
+            with open(cls.lab.mtf.conf) as f:
+                text = f.read().replace("roles = { mas }", "roles = { mas }\n\tkfr-per-second = 4")
+            with open(cls.lab.mtf.conf, "w") as f:
+                f.write(text)
+        cls.lab._mtf_conf = slow
 
     def made(self, what, i):
         return hmac.new(self.seed, what + i.to_bytes(8, "big"), hashlib.sha256).digest()
@@ -152,7 +164,7 @@ class Many(FetchCase):
         chance = random.Random(os.getpid())
         kills, before = 0, 0
         while self.status()["state"] != "done" and kills < 6:
-            target = before + chance.randrange(100, 300)
+            target = before + chance.randrange(50, 250)
             lablib.wait_for("some pages", lambda: (s := self.status())["state"] == "done" or s.get("entered", 0) >= min(target, FILLED), 60)
             self.lab.mas.stop(signal.SIGKILL)
             s = self.status()
