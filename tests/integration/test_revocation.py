@@ -136,6 +136,9 @@ class Revocation(LabCase):
     def test_at_the_mas(self):
         self.by_the_operator("mas")
 
+    def test_at_the_mtf(self):
+        self.by_the_operator("mtf")
+
     def test_superseded(self):
         """The node enrols again: its association of before goes on for the grace time, not longer."""
         p = self.associated("again")
