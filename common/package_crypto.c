@@ -4,10 +4,9 @@
 
 #include "common/package_int.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 
+#define SHARED_LEN 32 /* octets that are agreed on P-256 */
 #define SHARED_INFO_MAX (32 + PKG_UKM_MAX)
 
 /* ECC-CMS-SharedInfo (RFC 5753 7.2): what the wrapped key is for, ukm, 256 bits. */
@@ -33,28 +32,38 @@ static size_t shared_info(struct m2m_span ukm, uint8_t out[SHARED_INFO_MAX])
 	return n;
 }
 
+/* The KDF of SEC 1 3.6.1 (ANSI X9.63) with SHA-256, of which the key is the first block. */
+static bool derive(const uint8_t z[SHARED_LEN], struct m2m_span ukm, struct m2m_key *kek)
+{
+	static const uint8_t counter[] = { 0, 0, 0, 1 };
+	uint8_t info[SHARED_INFO_MAX];
+	size_t info_n = shared_info(ukm, info);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	unsigned n = 0;
+	bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(ctx, z, SHARED_LEN) == 1 &&
+		  EVP_DigestUpdate(ctx, counter, sizeof(counter)) == 1 && EVP_DigestUpdate(ctx, info, info_n) == 1 &&
+		  EVP_DigestFinal_ex(ctx, kek->b, &n) == 1 && n == sizeof(kek->b);
+
+	EVP_MD_CTX_free(ctx);
+	return ok;
+}
+
 /* That their point is on the curve was checked when it was read, and P-256 has no other subgroup: libcrypto need not
  * check it once more, which would cost as much as the agreement. */
 bool pkg_agree(EVP_PKEY *ours, EVP_PKEY *theirs, struct m2m_span ukm, struct m2m_key *kek)
 {
-	uint8_t info[SHARED_INFO_MAX];
-	size_t n = sizeof(kek->b);
-	OSSL_PARAM params[5];
+	uint8_t z[SHARED_LEN] = { 0 };
+	size_t n = sizeof(z);
 	EVP_PKEY_CTX *ctx = NULL;
 	bool ok = false;
 
 	if (ukm.n > PKG_UKM_MAX)
 		return false;
-	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_EXCHANGE_PARAM_KDF_TYPE,
-						     (char *)(uintptr_t)OSSL_KDF_NAME_X963KDF, 0);
-	params[1] = OSSL_PARAM_construct_utf8_string(OSSL_EXCHANGE_PARAM_KDF_DIGEST, (char *)(uintptr_t) "SHA256", 0);
-	params[2] = OSSL_PARAM_construct_size_t(OSSL_EXCHANGE_PARAM_KDF_OUTLEN, &n);
-	params[3] = OSSL_PARAM_construct_octet_string(OSSL_EXCHANGE_PARAM_KDF_UKM, info, shared_info(ukm, info));
-	params[4] = OSSL_PARAM_construct_end();
 	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, ours, NULL);
-	ok = ctx && EVP_PKEY_derive_init_ex(ctx, params) == 1 && EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1 &&
-	     EVP_PKEY_derive(ctx, kek->b, &n) == 1 && n == sizeof(kek->b);
+	ok = ctx && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1 &&
+	     EVP_PKEY_derive(ctx, z, &n) == 1 && n == sizeof(z) && derive(z, ukm, kek);
 	EVP_PKEY_CTX_free(ctx);
+	m2m_wipe(z, sizeof(z));
 	return ok;
 }
 

@@ -19,7 +19,8 @@ static bool sign(const struct m2m_party *signer, struct m2m_span content, uint8_
 
 	*n = PKG_SIGNATURE_MAX;
 	ok = ctx && EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, signer->key, NULL) == 1 &&
-	     EVP_DigestSign(ctx, signature, n, content.p, content.n) == 1;
+	     EVP_DigestSign(ctx, signature, n, content.p, content.n) == 1 &&
+	     *n <= PKG_SIGNATURE_MAX; /* out of memory, libcrypto can call a length of 2^32 - 1 success */
 	EVP_MD_CTX_free(ctx);
 	return ok;
 }

@@ -39,6 +39,13 @@ tests_crash_check_nomem_mas_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_crash_check_nomem_mas_CFLAGS = $(TEST_CFLAGS)
 tests_crash_check_nomem_mas_LDADD = mas/libmas.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
 
+check_PROGRAMS += tests/crash/check_nomem_package
+TESTS += tests/crash/check_nomem_package
+tests_crash_check_nomem_package_SOURCES = tests/crash/check_nomem_package.c tests/crash/nomem.c tests/crash/nomem.h
+tests_crash_check_nomem_package_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_crash_check_nomem_package_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
+tests_crash_check_nomem_package_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)
+
 check_PROGRAMS += tests/crash/check_nomem_mtf
 TESTS += tests/crash/check_nomem_mtf
 tests_crash_check_nomem_mtf_SOURCES = tests/crash/check_nomem_mtf.c tests/crash/nomem.c tests/crash/nomem.h $(MTF_RIG)
