@@ -165,6 +165,7 @@ class Work:
     def timeless(line):
         record = json.loads(line)
         record.pop("created", None)
+        record.pop("ended", None)
         return json.dumps(record)
 
     def kept(self):
@@ -229,7 +230,8 @@ def all_works(bench):
                                  (("backup", new, "--with-keyring"), "plain", {}),
                                  (("restore", kept, "--yes"), "kept", {}),
                                  (("kek", "add", "file:" + kek3), "plain", {"done": (0, 1)}),
-                                 (("kek", "remove", "2", "--yes"), "plain", {"done": (1,)})):
+                                 (("kek", "remove", "2", "--yes"), "plain", {"done": (1,)}),
+                                 (("revoke", "--provider", "sp.example.com", "--yes"), "plain", {})):
             out[f"{side} {' '.join(a for a in args if '/' not in a)}"] = (side, kind, args, more)
     for args, more in ((("credential", "add", "psk:new", "--key-file", bench.psk), {"done": (1,)}),
                        (("credential", "remove", "psk:node-7", "--yes"), {"done": (1,)}),
