@@ -26,15 +26,17 @@ struct job {
 	uint8_t done[MAS_REVOKE_BATCH][M2M_REL_LEN];
 };
 
+/* A record that does not open leaves the others as they are; any other trouble ends the job. */
 static enum m2m_rc revoke_one(struct job *j, const uint8_t rel[M2M_REL_LEN], struct store_txn *t, struct m2m_err *err)
 {
-	bool revoked = false, writing = false;
+	bool revoked = false, writing = false, bad = false;
 	struct m2m_err why = { 0 };
 	enum m2m_rc rc = mas_revoke_rootkey(j->mas, t, rel, &j->why, &revoked, &writing, &why);
 
-	if (rc != M2M_OK && writing)
+	bad = !writing && (rc == M2M_ECORRUPT || rc == M2M_ESEALED || rc == M2M_EVERSION);
+	if (rc != M2M_OK && !bad)
 		return m2m_fail(err, rc, "%s", why.text);
-	if (rc != M2M_OK && j->bad++ == 0)
+	if (bad && j->bad++ == 0)
 		j->trouble = why;
 	if (revoked)
 		memcpy(j->done[j->revoked++], rel, M2M_REL_LEN);

@@ -89,13 +89,15 @@ static enum m2m_rc apply(void *arg, struct store_txn *t, struct m2m_err *err)
 
 	j->revoked = j->bad = 0;
 	for (size_t i = 0; rc == M2M_OK && i < j->n; i++) {
-		bool revoked = false, writing = false;
+		bool revoked = false, writing = false, bad = false;
 		struct m2m_err why = { 0 };
 
 		rc = revoke_one(j->mtf, t, j->rel[i], j->reason, j->now, &revoked, &writing, &why);
-		if (rc != M2M_OK && writing)
+		/* A record that does not open leaves the others as they are; any other trouble ends the job. */
+		bad = !writing && (rc == M2M_ECORRUPT || rc == M2M_ESEALED || rc == M2M_EVERSION);
+		if (rc != M2M_OK && !bad)
 			return m2m_fail(err, rc, "%s", why.text);
-		if (rc != M2M_OK && j->bad++ == 0)
+		if (bad && j->bad++ == 0)
 			j->trouble = why;
 		if (revoked)
 			memcpy(j->done[j->revoked++], j->rel[i], M2M_REL_LEN);
