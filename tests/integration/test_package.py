@@ -5,6 +5,7 @@ import os
 import unittest
 
 from case import LabCase, lablib
+from test_fetch import FetchCase
 from test_relay import RelayCase
 
 import good
@@ -132,6 +133,21 @@ class Direct(Packages, LabCase):
         m = must.ask(good.kpr(must, good.key(must), packages.key(self.lab, must, session), session=session))
         self.assertEqual(m.result, 2002)
         self.assertEqual(len(self.states()), len(before) + 1)
+
+
+class Fetched(Packages, FetchCase):
+    """What a MAS that lost its store gets back comes in packages too: it would take nothing in clear."""
+    RAW = ()
+
+    def test_2_a_lost_store(self):
+        self.new_node("lost")
+        self.enrol("lost")
+        self.lose_store()
+        self.lab.restart_mas()
+        status = self.wait_done()
+        self.assertGreaterEqual(status["entered"], 2)
+        self.assertEqual(status["refused"], 0)
+        self.wait_serves("lost")
 
 
 class ThroughRelay(Packages, RelayCase):
