@@ -9,4 +9,4 @@ tests_bench_bench_store_LDADD = mas/libmas.la store/libstore.la common/libcommon
 tests_bench_bench_timing_SOURCES = tests/bench/bench_timing.c
 tests_bench_bench_timing_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 tests_bench_bench_timing_LDADD = mas/libmas.la $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS) -lm
-EXTRA_DIST += tests/bench/frame.py tests/bench/store.py
+EXTRA_DIST += tests/bench/frame.py tests/bench/store.py tests/bench/fetch.py

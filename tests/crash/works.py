@@ -233,6 +233,7 @@ def all_works(bench):
                                  (("kek", "remove", "2", "--yes"), "plain", {"done": (1,)}),
                                  (("revoke", "--provider", "sp.example.com", "--yes"), "plain", {})):
             out[f"{side} {' '.join(a for a in args if '/' not in a)}"] = (side, kind, args, more)
+    out["mas fetch"] = ("mas", "plain", ("fetch",), {})
     for args, more in ((("credential", "add", "psk:new", "--key-file", bench.psk), {"done": (1,)}),
                        (("credential", "remove", "psk:node-7", "--yes"), {"done": (1,)}),
                        (("enrolee", "add", NODE, "--credential", "psk:spare", "--mas", "mas.example.com", "--target",
