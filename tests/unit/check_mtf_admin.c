@@ -478,8 +478,11 @@ START_TEST(test_conf_through_a_relay)
 	struct mtf_conf conf;
 	struct m2m_err err = { 0 };
 
-	ck_assert_msg(load(GOOD MAS "peer \"dra.example.com\" { roles = { relay } }\n", &conf, &err) == M2M_OK, "%s",
-		      err.text);
+	ck_assert_int_eq(load(GOOD MAS "peer \"dra.example.com\" { roles = { relay } }\n", &conf, &err), M2M_ECONF);
+	ck_assert_msg(load(GOOD MAS "peer \"dra.example.com\" { roles = { relay } }\n"
+				    "peer \"mas.example.com\" { roles = { mas } }\n",
+			   &conf, &err) == M2M_OK,
+		      "%s", err.text);
 	mtf_conf_free(&conf);
 }
 END_TEST
