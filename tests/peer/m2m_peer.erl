@@ -31,9 +31,10 @@ main([Mas, Port, Mtf, MtfPort, Realm, Pki, Domain, Sp, Target]) ->
     m2m_dia:connect(cse, Env#env.cse, Realm, Pki, Mas, P, [{sak, m2m_sak, ?SAK}, {rkm, m2m_rkm, ?RKM}]),
     m2m_dia:connect(packed, host(Env, packed), Realm, Pki, Mas, P, [{rkm, m2m_rkm, ?RKM}]),
     [m2m_dia:connect(N, host(Env, N), Realm, Pki, Mtf, list_to_integer(MtfPort), [{rp, m2m_rp, ?RP}]) || N <- [csf, few, slow]],
+    m2m_dia:connect(mas, host(Env, mas), Realm, Pki, Mtf, list_to_integer(MtfPort), [{rkm, m2m_rkm, ?RKM}]),
     Failed = m2m_dia:run(tests(), Env),
     [io:format("codes ~s~s~n", [Host, [[" ", integer_to_list(C)] || C <- m2m_dia:seen(Host)]]) || Host <- [Mas, Mtf]],
-    [diameter:stop_service(S) || S <- [mtf, cse, packed, csf, few, slow]],
+    [diameter:stop_service(S) || S <- [mtf, cse, packed, csf, few, slow, mas]],
     halt(min(Failed, 1)).
 
 host(#env{domain = D}, Name) -> "erl-" ++ atom_to_list(Name) ++ "." ++ D.
@@ -57,6 +58,8 @@ tests() ->
      {ask_wrong_usage, fun ask_wrong_usage/1}, {ask_old_sequence, fun ask_old_sequence/1}, {ask_bad_name, fun ask_bad_name/1},
      {revoke, fun revoke/1}, {revoke_256_that_are_not_there, fun revoke_unknown/1}, {revoke_257, fun revoke_257/1},
      {revoke_for_no_such_reason, fun revoke_bad_reason/1}, {revoke_bad_name, fun revoke_bad_name/1}, {revoke_by_a_cse, fun revoke_by_cse/1},
+     {fetch_all, fun fetch_all/1}, {fetch_mixed, fun fetch_mixed/1}, {fetch_unknown, fun fetch_unknown/1},
+     {fetch_made_up_cursor, fun fetch_cursor/1}, {fetch_names_and_cursor, fun fetch_both/1}, {fetch_33, fun fetch_33/1},
      {enrol, fun enrol/1}, {enrol_without_instruction, fun enrol_stranger/1}, {enrol_for_no_mas, fun enrol_lost/1},
      {round_garbage, fun round_garbage/1}, {round_of_no_handshake, fun round_unknown/1}, {round_0, fun round_0/1},
      {round_giant, fun round_giant/1}, {rounds_without_end, fun rounds_without_end/1}, {round_twice, fun round_twice/1},
@@ -504,6 +507,61 @@ association(#env{mas = Mas, target = Target}, K, Sequence) ->
 
 hex(B) -> string:lowercase(binary:encode_hex(B)).
 now_us() -> erlang:system_time(microsecond) + erlang:unique_integer([positive]).
+
+%% --- a MAS fetches its root keys: erl-mas has 40 at the MTF -------------------------------------------------------------------
+
+fetch_all(Env) ->
+    A = success(kfr(Env, #{})),
+    32 = length(maps:get('M2M-Key', A)),
+    [Cursor] = maps:get('Page-Cursor', A),
+    B = success(kfr(Env, #{'Page-Cursor' => [Cursor]})),
+    [] = maps:get('Page-Cursor', B, []),
+    Keys = maps:get('M2M-Key', A) ++ maps:get('M2M-Key', B),
+    40 = length(Keys),
+    Names = [maps:get('Key-Name', K) || K <- Keys],
+    Names = lists:usort(Names),
+    [is_root_key(Env, K) || K <- Keys].
+
+is_root_key(Env, K) ->
+    [Rel, Host] = string:split(maps:get('Key-Name', K), "@"),
+    true = iolist_to_binary(Host) =:= list_to_binary(host(Env, mas)),
+    ?ROOT_KEY = maps:get('Security-Usage-Id', K),
+    [<<_:32/binary>>] = maps:get('Keying-Material', K),
+    [_] = maps:get('Key-ExpiryTime', K),
+    [<<"//", _/binary>>] = [iolist_to_binary(E) || E <- maps:get('Enrolee-Id', K)],
+    [_ | _] = maps:get('Association-Target-Id', K),
+    [Ke] = maps:get('Enrolment-Key-Name', K),
+    true = iolist_to_binary(Ke) =:= iolist_to_binary([Rel, "@", Env#env.mtf_server]).
+
+fetch_mixed(Env) ->
+    [K | _] = maps:get('M2M-Key', success(kfr(Env, #{}))),
+    Unknown = unknown_name(Env),
+    A = kfr(Env, #{'Key-Name' => [maps:get('Key-Name', K), Unknown]}),
+    [2002] = codes(A),
+    [K2] = maps:get('M2M-Key', A),
+    true = maps:get('Keying-Material', K) =:= maps:get('Keying-Material', K2),
+    [Status] = maps:get('Key-Status', A),
+    [5501] = codes(Status),
+    true = maps:get('Key-Name', Status) =:= Unknown.
+
+fetch_unknown(Env) ->
+    refused(5501, kfr(Env, #{'Key-Name' => [unknown_name(Env)]})).
+
+fetch_cursor(Env) ->
+    [refused(5004, 1114, kfr(Env, #{'Page-Cursor' => [C]})) || C <- [<<0>>, crypto:strong_rand_bytes(113), binary:copy(<<255>>, 255)]].
+
+fetch_both(Env) ->
+    refused(5007, 1114, kfr(Env, #{'Key-Name' => [unknown_name(Env)], 'Page-Cursor' => [<<"x">>]})).
+
+fetch_33(Env) ->
+    Last = #diameter_avp{code = 586, is_mandatory = true, data = unknown_name(Env)},
+    refused(5009, 586, kfr(Env, #{'Key-Name' => [unknown_name(Env) || _ <- lists:seq(1, 32)], 'AVP' => [Last]})).
+
+unknown_name(Env) -> iolist_to_binary([hex(crypto:strong_rand_bytes(16)), "@", host(Env, mas)]).
+
+kfr(Env, More) ->
+    m2m_dia:call(mas, Env#env.mtf_server, rkm, ?RKM, 'KFR', head(Env, host(Env, mas)),
+                 maps:merge(#{'Destination-Host' => Env#env.mtf_server}, More)).
 
 %% --- requests -----------------------------------------------------------------------------------------------------------------------
 
