@@ -43,3 +43,10 @@ tests_fuzz_fuzz_assoc_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fuzz_fuzz_assoc_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_assoc_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_assoc_LDADD = mas/libmas.la
+
+FUZZ_TARGETS += tests/fuzz/fuzz_fetch_state
+tests_fuzz_fuzz_fetch_state_SOURCES = tests/fuzz/fuzz_fetch_state.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_fetch_state_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_fuzz_fuzz_fetch_state_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_fetch_state_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_fetch_state_LDADD = mas/libmas.la
