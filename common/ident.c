@@ -167,6 +167,11 @@ struct m2m_span m2m_sp_of(struct m2m_span id)
 	return sp;
 }
 
+struct m2m_span m2m_stakeholder_of(struct m2m_span named, struct m2m_span enrolee)
+{
+	return named.p ? named : m2m_sp_of(enrolee);
+}
+
 /* The part behind "//" SP-FQDN "/" of an absolute identifier (TS-0001 7.2). */
 static enum m2m_rc absolute(const char *what, struct m2m_span text, struct m2m_span *tail, struct m2m_err *err)
 {

@@ -40,6 +40,8 @@ enum m2m_rc m2m_app_id_check(struct m2m_span text, struct m2m_err *err);
 enum m2m_rc m2m_enrolee_id_check(struct m2m_span text, struct m2m_err *err);
 /* The SP-FQDN part of a checked CSE-ID or AE-ID, borrowed from it. */
 struct m2m_span m2m_sp_of(struct m2m_span id);
+/* The M2M Administrating Stakeholder of an enrolee: `named`, or where that is absent its service provider; borrowed. */
+struct m2m_span m2m_stakeholder_of(struct m2m_span named, struct m2m_span enrolee);
 
 /* KeID (host = MTF-ID) or KmID (host = MAS-ID): 32 hex "@" FQDN (TS-0003 10.3.4, 10.6). */
 struct m2m_key_name {

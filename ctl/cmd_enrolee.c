@@ -5,17 +5,12 @@
 #include "ctl/ctl.h"
 
 static const struct ctl_column enrolee_columns[] = {
-	{ "ENROLEE", "enroleeId", false, false },
-	{ "CREDENTIALS", "credentials", false, false },
-	{ "MAS", "masIds", false, false },
-	{ "TARGETS", "associationTargets", false, false },
-	{ "APP-IDS", "appIds", false, false },
-	{ "KEY-LIFE", "keyLife", false, true },
-	{ "EXPIRES", "expires", true, true },
-	{ "CREATED", "created", true, true },
-	{ "ENROLLED", "enrolled", true, false },
-	{ "KEID", "keId", false, true },
-	{ NULL, NULL, false, false },
+	{ "ENROLEE", "enroleeId", false, false }, { "CREDENTIALS", "credentials", false, false },
+	{ "MAS", "masIds", false, false },	  { "TARGETS", "associationTargets", false, false },
+	{ "APP-IDS", "appIds", false, false },	  { "STAKEHOLDER", "administratingStakeholderId", false, true },
+	{ "KEY-LIFE", "keyLife", false, true },	  { "EXPIRES", "expires", true, true },
+	{ "CREATED", "created", true, true },	  { "ENROLLED", "enrolled", true, false },
+	{ "KEID", "keId", false, true },	  { NULL, NULL, false, false },
 };
 
 static const struct ctl_column enrolment_columns[] = {
@@ -34,9 +29,13 @@ static const struct ctl_column enrolment_columns[] = {
 
 static bool enrolee_row(void *arg, const struct mtf_enrolee_info *info)
 {
-	json_t *row = json_object();
+	json_t *row = NULL;
 
+	if (!ctl_list_wants(arg, info->enrolee))
+		return true;
+	row = json_object();
 	ctl_put_span(row, "enroleeId", info->enrolee);
+	ctl_put_span(row, "administratingStakeholderId", m2m_stakeholder_of(info->stakeholder, info->enrolee));
 	ctl_put_list(row, "credentials", &info->credentials);
 	ctl_put_list(row, "appIds", &info->app_ids);
 	ctl_put_list(row, "masIds", &info->mas_ids);
@@ -51,8 +50,11 @@ static bool enrolee_row(void *arg, const struct mtf_enrolee_info *info)
 
 static bool enrolment_row(void *arg, const struct mtf_enrolment_info *info)
 {
-	json_t *row = json_object();
+	json_t *row = NULL;
 
+	if (!ctl_list_wants(arg, info->enrolee))
+		return true;
+	row = json_object();
 	ctl_put_span(row, "keId", m2m_id_span(&info->ke_id));
 	ctl_put_span(row, "enroleeId", info->enrolee);
 	ctl_put_span(row, "credential", info->credential);
@@ -121,6 +123,8 @@ static enum m2m_rc instruction_read(const struct ctl_args *args, struct mtf_enro
 			return m2m_fail(err, M2M_EINVAL, "enrolee add: at least one %s is needed",
 					ctl_options[needed[i]].name);
 	info->enrolee = m2m_span_str(args->operand);
+	if (ctl_value(args, CTL_STAKEHOLDER))
+		info->stakeholder = m2m_span_str(ctl_value(args, CTL_STAKEHOLDER));
 	info->credentials = list_of(args, CTL_CREDENTIAL);
 	info->app_ids = list_of(args, CTL_APP_ID);
 	info->mas_ids = list_of(args, CTL_FOR_MAS);

@@ -5,18 +5,28 @@
 #include "ctl/ctl.h"
 
 static const struct ctl_column columns[] = {
-	{ "KMID", "kmId", false, false },	  { "STATE", "state", false, false },
-	{ "ENROLEE", "enroleeId", false, false }, { "TARGETS", "associationTargets", false, false },
-	{ "APP-IDS", "appIds", false, true },	  { "KEID", "keId", false, true },
-	{ "MTF", "mtfId", false, false },	  { "CREATED", "created", true, false },
-	{ "EXPIRES", "expires", true, false },	  { "ENDED", "ended", true, true },
-	{ "REASON", "reason", false, false },	  { NULL, NULL, false, false },
+	{ "KMID", "kmId", false, false },
+	{ "STATE", "state", false, false },
+	{ "ENROLEE", "enroleeId", false, false },
+	{ "TARGETS", "associationTargets", false, false },
+	{ "APP-IDS", "appIds", false, true },
+	{ "KEID", "keId", false, true },
+	{ "MTF", "mtfId", false, false },
+	{ "CREATED", "created", true, false },
+	{ "EXPIRES", "expires", true, false },
+	{ "ENDED", "ended", true, true },
+	{ "REASON", "reason", false, false },
+	{ "STAKEHOLDER", "administratingStakeholderId", false, true },
+	{ NULL, NULL, false, false },
 };
 
 static bool key_row(void *arg, const struct mas_key_info *info)
 {
-	json_t *row = json_object();
+	json_t *row = NULL;
 
+	if (!ctl_list_wants(arg, info->enrolee))
+		return true;
+	row = json_object();
 	ctl_put_span(row, "kmId", m2m_id_span(&info->km_id));
 	ctl_put_span(row, "state", m2m_span_str(mas_key_state_text(info->state)));
 	ctl_put_span(row, "enroleeId", info->enrolee);
@@ -28,6 +38,7 @@ static bool key_row(void *arg, const struct mas_key_info *info)
 	ctl_put_time(row, "expires", info->expiry);
 	ctl_put_time(row, "ended", info->ended);
 	ctl_put_span(row, "reason", m2m_span_str(ctl_reason_text(info->reason)));
+	ctl_put_span(row, "administratingStakeholderId", info->stakeholder);
 	return ctl_list_row((struct ctl_list *)arg, row);
 }
 

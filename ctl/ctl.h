@@ -52,6 +52,7 @@ enum ctl_opt {
 	CTL_FRONT,
 	CTL_FROM_MTF,
 	CTL_STATUS,
+	CTL_STAKEHOLDER,
 	CTL_OPTIONS
 };
 #define CTL_BIT(opt) (UINT64_C(1) << (opt))
@@ -120,6 +121,7 @@ struct ctl_list {
 	const struct ctl_column *columns;
 	FILE *spool;
 	bool json, show;
+	struct m2m_id provider; /* --provider; n == 0: all */
 	size_t width[CTL_COLUMNS_MAX];
 	size_t rows;
 	enum m2m_rc rc; /* of the first row that failed */
@@ -131,6 +133,8 @@ typedef enum m2m_rc ctl_walk(const struct ctl_args *args, struct ctl_list *l, st
 /* A whole listing (show: of one record). What a walk listed before it failed is printed too. */
 enum m2m_rc ctl_listing(const struct ctl_args *args, const struct ctl_column *columns, bool show, ctl_walk *walk,
 			struct m2m_err *err);
+/* Is what is of this enrolee to be listed? */
+bool ctl_list_wants(const struct ctl_list *l, struct m2m_span enrolee);
 /* row is taken. False when the listing cannot go on. */
 bool ctl_list_row(struct ctl_list *l, json_t *row);
 

@@ -11,13 +11,22 @@
 static enum m2m_rc list_begin(struct ctl_list *l, const struct ctl_args *args, const struct ctl_column *columns,
 			      bool show, struct m2m_err *err)
 {
+	const char *provider = ctl_value(args, CTL_PROVIDER);
+
 	*l = (struct ctl_list){ .columns = columns, .json = args->opt[CTL_JSON].n > 0, .show = show };
+	if (provider && m2m_fqdn_parse(m2m_span_str(provider), &l->provider, err) != M2M_OK)
+		return m2m_err_prefix(err, "--provider");
 	for (size_t i = 0; columns[i].title; i++)
 		l->width[i] = strlen(columns[i].title);
 	l->spool = tmpfile();
 	if (!l->spool)
 		return m2m_fail_errno(err, "a temporary file for the listing");
 	return M2M_OK;
+}
+
+bool ctl_list_wants(const struct ctl_list *l, struct m2m_span enrolee)
+{
+	return l->provider.n == 0 || m2m_fqdn_equal(m2m_sp_of(enrolee), m2m_id_span(&l->provider));
 }
 
 /* Characters, not octets (UTF-8). */

@@ -64,7 +64,13 @@ const struct m2m_conf_item m2m_peer_conf_items[] = {
 	  .offset = offsetof(struct m2m_peer, service_providers),
 	  .check = m2m_conf_is_fqdn,
 	  .help = "Role mtf: the service providers (FQDNs) whose enrolees it may provision. None: it may provision "
-		  "nobody." },
+		  "nobody. Role csf: those whose nodes may enrol through it. None: all." },
+	{ .name = "stakeholders",
+	  .type = M2M_CONF_LIST,
+	  .offset = offsetof(struct m2m_peer, stakeholders),
+	  .check = m2m_conf_is_fqdn,
+	  .help = "Role mtf: the M2M Administrating Stakeholders (FQDNs) that it may push root keys for. Default: its "
+		  "service-providers." },
 	{ .name = "package-signer",
 	  .type = M2M_CONF_LIST,
 	  .offset = offsetof(struct m2m_peer, package_signers),
@@ -123,13 +129,28 @@ const struct m2m_peer *m2m_peer_find(const struct m2m_conf_sections *peers, stru
 	return NULL;
 }
 
-bool m2m_peer_serves(const struct m2m_peer *peer, struct m2m_span sp)
+static bool has_fqdn(const struct m2m_conf_strings *list, struct m2m_span fqdn)
 {
-	for (size_t i = 0; i < peer->service_providers.n; i++) {
-		if (m2m_fqdn_equal(m2m_span_str(peer->service_providers.v[i]), sp))
+	for (size_t i = 0; i < list->n; i++) {
+		if (m2m_fqdn_equal(m2m_span_str(list->v[i]), fqdn))
 			return true;
 	}
 	return false;
+}
+
+bool m2m_peer_serves(const struct m2m_peer *peer, struct m2m_span sp)
+{
+	return has_fqdn(&peer->service_providers, sp);
+}
+
+bool m2m_peer_relays(const struct m2m_peer *peer, struct m2m_span sp)
+{
+	return peer->service_providers.n == 0 || m2m_peer_serves(peer, sp);
+}
+
+bool m2m_peer_administers(const struct m2m_peer *peer, struct m2m_span stakeholder)
+{
+	return has_fqdn(peer->stakeholders.n > 0 ? &peer->stakeholders : &peer->service_providers, stakeholder);
 }
 
 bool m2m_peer_is_target(const struct m2m_peer *peer, struct m2m_span target)

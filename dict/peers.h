@@ -21,7 +21,10 @@ struct m2m_peer {
 	unsigned roles;
 	char *realm;				   /* its Origin-Realm; NULL: any */
 	struct m2m_conf_strings pins;		   /* "sha256:" and hex; none: any key that its CA certified */
-	struct m2m_conf_strings service_providers; /* role mtf: SP-FQDNs whose enrolees it may provision */
+	struct m2m_conf_strings service_providers; /* role mtf: SP-FQDNs whose enrolees it may provision; role csf:
+						    * whose enrolments it may relay, none: all */
+	struct m2m_conf_strings stakeholders;	   /* role mtf: Administrating-Stakeholder-Ids that it may name; none:
+						    * service_providers */
 	struct m2m_conf_strings
 		package_signers;	 /* role mtf: PEM files, the certificates its key packages are signed with */
 	bool require_package;		 /* role mtf: no root key of its comes in clear */
@@ -39,6 +42,10 @@ const struct m2m_peer *m2m_peer_find(const struct m2m_conf_sections *peers, stru
 /* Is the service provider / the target among the peer's? */
 bool m2m_peer_serves(const struct m2m_peer *peer, struct m2m_span sp);
 bool m2m_peer_is_target(const struct m2m_peer *peer, struct m2m_span target);
+/* May it relay enrolments of that service provider's nodes? */
+bool m2m_peer_relays(const struct m2m_peer *peer, struct m2m_span sp);
+/* May it name that M2M Administrating Stakeholder, an FQDN? */
+bool m2m_peer_administers(const struct m2m_peer *peer, struct m2m_span stakeholder);
 
 #define M2M_PIN_LEN 32
 /* May its key have that SHA-256 of the SubjectPublicKeyInfo? True where the peer has no pins. */

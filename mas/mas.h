@@ -176,6 +176,7 @@ struct mas_key_info {
 	struct m2m_id km_id;
 	enum mas_key_state state;	     /* now */
 	struct m2m_span enrolee, ke_id, mtf; /* mtf: Origin-Host of who pushed it */
+	struct m2m_span stakeholder;	     /* M2M Administrating Stakeholder */
 	struct m2m_list app_ids, targets;
 	int64_t created, expiry;
 	int64_t ended;	 /* when it was superseded or revoked; 0: it was not */

@@ -328,6 +328,20 @@ static uint32_t check_origin(const struct m2m_peer *peer, const struct m2m_key_a
 	return DIAMETER_SUCCESS;
 }
 
+/* On whose behalf? Without a name: that of the enrolee's service provider. */
+static uint32_t check_stakeholder(const struct m2m_peer *peer, const struct m2m_key_avp *key, struct mas_reason *why)
+{
+	struct m2m_id name = { 0 };
+
+	if (m2m_fqdn_parse(m2m_stakeholder_of(key->stakeholder, key->enrolee), &name, NULL) != M2M_OK)
+		return about(why, M2M_AVP_ADMINISTRATING_STAKEHOLDER_ID, "Administrating-Stakeholder-Id is malformed",
+			     DIAMETER_INVALID_AVP_VALUE);
+	if (!m2m_peer_administers(peer, m2m_id_span(&name)))
+		return because(why, "Administrating-Stakeholder-Id is not one of this MTF's",
+			       DIAMETER_AUTHORIZATION_REJECTED);
+	return DIAMETER_SUCCESS;
+}
+
 /* What the key is for, and for how long. */
 static uint32_t check_policy(const struct mas *mas, const struct m2m_key_avp *key, int64_t now, struct mas_reason *why)
 {
@@ -338,9 +352,6 @@ static uint32_t check_policy(const struct mas *mas, const struct m2m_key_avp *ke
 			     DIAMETER_INVALID_AVP_VALUE);
 	if (!all_good(&key->app_ids, m2m_app_id_check, &why->failed.value))
 		return about(why, M2M_AVP_APP_ID, "App-Id is malformed", DIAMETER_INVALID_AVP_VALUE);
-	if (key->stakeholder.p && m2m_fqdn_parse(key->stakeholder, &(struct m2m_id){ 0 }, NULL) != M2M_OK)
-		return about(why, M2M_AVP_ADMINISTRATING_STAKEHOLDER_ID, "Administrating-Stakeholder-Id is malformed",
-			     DIAMETER_INVALID_AVP_VALUE);
 	if (!key->has_expiry)
 		return about(why, M2M_AVP_KEY_EXPIRY_TIME, "no Key-ExpiryTime", DIAMETER_MISSING_AVP);
 	if (key->expiry <= now)
@@ -362,6 +373,8 @@ uint32_t mas_key_check(struct mas *mas, const struct mas_arrival *from, const st
 		result = check_key(mas, key, &name, why);
 	if (result == DIAMETER_SUCCESS)
 		result = check_origin(from->peer, key, &name, why);
+	if (result == DIAMETER_SUCCESS)
+		result = check_stakeholder(from->peer, key, why);
 	if (result == DIAMETER_SUCCESS)
 		result = check_policy(mas, key, from->now, why);
 	if (result != DIAMETER_SUCCESS)

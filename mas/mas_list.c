@@ -59,6 +59,7 @@ static enum m2m_rc show(struct mas *mas, const uint8_t rel[M2M_REL_LEN], struct 
 	info.enrolee = rk.enrolee;
 	info.ke_id = m2m_id_span(&ke_id);
 	info.mtf = rk.mtf;
+	info.stakeholder = m2m_stakeholder_of(rk.stakeholder, rk.enrolee);
 	info.app_ids = rk.app_ids;
 	info.targets = rk.targets;
 	info.created = rk.created;

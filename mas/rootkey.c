@@ -151,7 +151,9 @@ bool rootkey_same(const struct rootkey *a, const struct rootkey *b)
 	bool same = m2m_key_equal(&a->km, &b->km);
 
 	return same && a->expiry == b->expiry && m2m_span_equal(a->mtf, b->mtf) &&
-	       m2m_span_equal(a->enrolee, b->enrolee) && m2m_span_equal(a->stakeholder, b->stakeholder) &&
+	       m2m_span_equal(a->enrolee, b->enrolee) &&
+	       m2m_fqdn_equal(m2m_stakeholder_of(a->stakeholder, a->enrolee),
+			      m2m_stakeholder_of(b->stakeholder, b->enrolee)) &&
 	       list_equal(&a->app_ids, &b->app_ids) && list_equal(&a->targets, &b->targets);
 }
 

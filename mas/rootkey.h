@@ -21,7 +21,7 @@ struct rootkey {
 	int64_t grace_end;	     /* superseded: from when on it is refused; else 0 */
 	struct m2m_span mtf;	     /* who pushed it, lower case; KeID is made from it and the key's name */
 	struct m2m_span enrolee;     /* Enrolee-Id */
-	struct m2m_span stakeholder; /* Administrating-Stakeholder-Id; absent: none */
+	struct m2m_span stakeholder; /* Administrating-Stakeholder-Id; absent: none was named */
 	struct m2m_list app_ids, targets;
 	struct m2m_key km; /* zeros once revoked: the record holds no key then */
 };

@@ -171,6 +171,18 @@ static enum m2m_rc export_keys(struct mtf *mtf, struct enrolment *en, struct m2m
 
 /* --- the steps ------------------------------------------------------------ */
 
+/* A CSF may be one of some service providers alone: what it carries for another's node is refused like a node that
+ * nobody knows, after the same work. */
+static enum m2m_rc check_carrier(const struct handshake *h, struct m2m_err *err)
+{
+	struct m2m_span sp = m2m_sp_of(m2m_id_span(&h->en->enrolee));
+
+	if (m2m_peer_relays(h->peer, sp))
+		return M2M_OK;
+	return m2m_fail(err, M2M_EDENIED, "%.*s is not one of that peer's service-providers", (int)sp.n,
+			(const char *)sp.p);
+}
+
 static void on_done(struct mtf *mtf, struct handshake *h)
 {
 	struct m2m_err why = { 0 };
@@ -180,6 +192,8 @@ static void on_done(struct mtf *mtf, struct handshake *h)
 		rc = identify(mtf, h->en, &why);
 	if (rc == M2M_OK)
 		rc = instruct(mtf, h->en, &why);
+	if (rc == M2M_OK)
+		rc = check_carrier(h, &why);
 	if (rc != M2M_OK)
 		refuse_by_rc(mtf, h, rc, &why);
 	else if (!knows_every_mas(mtf, h->en, &why))

@@ -18,10 +18,10 @@ void enrolment_free(struct handshake *h);
  * while the MTF closes, the next start does it. */
 void enrolment_take_back(struct mtf *mtf, struct handshake *h);
 
-/* What a root key is to its MAS: an M2M-Key of a KPR and of a KFA. The spans that are left out here, App-IDs and
- * targets, are the caller's to fill. Everything is borrowed. */
+/* What a root key is to its MAS: an M2M-Key of a KPR and of a KFA. stakeholder: may be absent, as in an instruction.
+ * The spans that are left out here, App-IDs and targets, are the caller's to fill. Everything is borrowed. */
 void enrolment_key_fill(struct m2m_key_avp *key, const struct m2m_id *km_id, const struct m2m_id *ke_id,
-			const struct m2m_key *km, int64_t expiry, struct m2m_span enrolee);
+			const struct m2m_key *km, int64_t expiry, struct m2m_span enrolee, struct m2m_span stakeholder);
 
 /* Note in the audit log how h ended. */
 void enrolment_audit_end(struct mtf *mtf, const struct handshake *h, uint32_t result);

@@ -58,7 +58,7 @@ static void pushed(void *arg, uint32_t code)
 }
 
 void enrolment_key_fill(struct m2m_key_avp *key, const struct m2m_id *km_id, const struct m2m_id *ke_id,
-			const struct m2m_key *km, int64_t expiry, struct m2m_span enrolee)
+			const struct m2m_key *km, int64_t expiry, struct m2m_span enrolee, struct m2m_span stakeholder)
 {
 	key->name = m2m_id_span(km_id);
 	key->usage = M2M_SUID_ROOT_KEY;
@@ -68,6 +68,7 @@ void enrolment_key_fill(struct m2m_key_avp *key, const struct m2m_id *km_id, con
 	key->expiry = expiry;
 	key->enrolee = enrolee;
 	key->enrolment_key_name = m2m_id_span(ke_id);
+	key->stakeholder = m2m_stakeholder_of(stakeholder, enrolee);
 }
 
 static void fill_kpr(struct mtf *mtf, const struct enrolment *en, size_t i, const struct m2m_key *km,
@@ -78,7 +79,8 @@ static void fill_kpr(struct mtf *mtf, const struct enrolment *en, size_t i, cons
 	kpr->head.dest_host = en->in.mas_ids.v[i];
 	kpr->head.dest_realm = m2m_span_str(mtf_conf_mas(mtf->conf, en->in.mas_ids.v[i])->realm);
 	kpr->n = 1;
-	enrolment_key_fill(key, &en->km_id[i], &en->ke_id, km, en->expiry, m2m_id_span(&en->enrolee));
+	enrolment_key_fill(key, &en->km_id[i], &en->ke_id, km, en->expiry, m2m_id_span(&en->enrolee),
+			   en->in.stakeholder);
 	key->app_ids = en->in.app_ids;
 	key->targets = en->in.targets;
 }

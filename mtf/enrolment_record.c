@@ -37,6 +37,7 @@ static enum m2m_rc write_enrolment(struct mtf *mtf, const struct enrolment *en, 
 		.app_ids = en->in.app_ids,
 		.mas_ids = en->in.mas_ids,
 		.targets = en->in.targets,
+		.stakeholder = en->in.stakeholder,
 	};
 	struct m2m_secret plain = { 0 };
 	struct m2m_span there = { 0 }, rel = m2m_span(en->rel, sizeof(en->rel));

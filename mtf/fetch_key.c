@@ -146,7 +146,7 @@ void mtf_fetch_forget(struct mtf_given *g)
 
 static void key_fill(struct m2m_key_avp *key, const struct mtf_given *g)
 {
-	enrolment_key_fill(key, &g->km_id, &g->ke_id, &g->km, g->rec.expiry, g->rec.enrolee);
+	enrolment_key_fill(key, &g->km_id, &g->ke_id, &g->km, g->rec.expiry, g->rec.enrolee, g->rec.stakeholder);
 	key->app_ids = g->rec.app_ids;
 	key->targets = g->rec.targets;
 	if (g->package.n > 0) {

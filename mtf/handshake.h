@@ -42,6 +42,7 @@ struct handshake {
 	TAILQ_ENTRY(handshake) order;
 	struct handshake *chain;
 	struct m2m_id origin;
+	const struct m2m_peer *peer; /* of that name, borrowed */
 	struct m2m_secret session;
 	int64_t until; /* s: live: its end if no round comes; kept: until then */
 

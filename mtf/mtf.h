@@ -109,7 +109,8 @@ enum m2m_rc mtf_audit_state(struct mtf *mtf, struct m2m_secret *out, struct m2m_
 /* Called exactly once a round, from any thread; answer: borrowed until return. */
 typedef void mtf_answered(void *arg, const struct m2m_rpa *answer);
 
-/* One round of an enrolment. req, peer: borrowed until done. Returns at once: TLS is worked by the workers. */
+/* One round of an enrolment. req: borrowed until done; peer, the CSF: until mtf_close. Returns at once: TLS is worked
+ * by the workers. */
 void mtf_provision(struct mtf *mtf, const struct m2m_peer *peer, const struct m2m_rpr *req, mtf_answered *done,
 		   void *arg);
 
@@ -159,8 +160,10 @@ enum m2m_rc mtf_credential_show(struct mtf *mtf, struct m2m_span name, mtf_crede
 struct mtf_enrolee_info {
 	struct m2m_span enrolee;
 	struct m2m_list credentials, app_ids, mas_ids, targets;
-	int64_t key_life; /* s; 0: the configuration's root-key-life */
-	int64_t expiry;	  /* of the enrolment; no root key outlives it; 0: none */
+	struct m2m_span
+		stakeholder; /* M2M Administrating Stakeholder, an FQDN; absent: the enrolee's service provider */
+	int64_t key_life;    /* s; 0: the configuration's root-key-life */
+	int64_t expiry;	     /* of the enrolment; no root key outlives it; 0: none */
 	int64_t created;
 	struct m2m_span ke_id; /* of the latest enrolment; absent: not enrolled yet. Output only */
 	int64_t enrolled;      /* when. Output only */

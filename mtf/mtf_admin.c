@@ -176,7 +176,7 @@ struct enrolee_job {
 	struct mtf *mtf;
 	struct m2m_span enrolee;
 	struct mtf_instruction in; /* lists: normalised, in names */
-	struct m2m_id credentials[M2M_LIST_MAX], mas_ids[M2M_LIST_MAX];
+	struct m2m_id credentials[M2M_LIST_MAX], mas_ids[M2M_LIST_MAX], stakeholder;
 };
 
 static enum m2m_rc check_each(const struct m2m_list *l, enum m2m_rc (*check)(struct m2m_span, struct m2m_err *),
@@ -309,7 +309,14 @@ enum m2m_rc mtf_enrolee_add(struct mtf *mtf, const struct mtf_enrolee_info *info
 					    .key_life = info->key_life,
 					    .app_ids = info->app_ids,
 					    .targets = info->targets };
-	rc = take_credentials(&info->credentials, job, err);
+	if (info->stakeholder.p) {
+		rc = m2m_fqdn_parse(info->stakeholder, &job->stakeholder, err);
+		if (rc != M2M_OK)
+			m2m_err_prefix(err, "Administrating-Stakeholder-Id");
+		job->in.stakeholder = m2m_id_span(&job->stakeholder);
+	}
+	if (rc == M2M_OK)
+		rc = take_credentials(&info->credentials, job, err);
 	if (rc == M2M_OK)
 		rc = take_mas_ids(&info->mas_ids, job, err);
 	if (rc == M2M_OK)
@@ -363,6 +370,7 @@ static bool tell_enrolee(void *arg, struct m2m_span enrolee, struct m2m_span pla
 	info.app_ids = in.app_ids;
 	info.mas_ids = in.mas_ids;
 	info.targets = in.targets;
+	info.stakeholder = in.stakeholder;
 	info.key_life = in.key_life;
 	info.expiry = in.expiry;
 	info.created = in.created;

@@ -358,6 +358,7 @@ static struct decision first(struct mtf *mtf, const struct m2m_peer *peer, const
 		return say(DIAMETER_INVALID_AVP_VALUE, "Session-Id is empty or too long");
 	if (rc != M2M_OK)
 		return say(M2M_PROVISIONING_BUSY, "too many enrolments at once");
+	h->peer = peer;
 	d = begin_work(mtf, h, req, done, arg);
 	return d.go ? d : drop(mtf, h, d.result, d.text);
 }

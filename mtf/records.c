@@ -100,10 +100,19 @@ enum m2m_rc mtf_credential_decode(struct m2m_span plain, struct mtf_credential *
 	return malformed("credential", err);
 }
 
+/* Empty: absent. Version 1 had none. */
+static struct m2m_span read_stakeholder(struct m2m_rd *rd, uint8_t version)
+{
+	struct m2m_span s = version == 1 ? m2m_span(NULL, 0) : m2m_rd_lv16(rd);
+
+	return s.n > 0 ? s : m2m_span(NULL, 0);
+}
+
 enum m2m_rc mtf_instruction_encode(const struct mtf_instruction *in, struct m2m_secret *out, struct m2m_err *err)
 {
-	struct m2m_wr wr = begin_write(out);
+	struct m2m_wr wr = m2m_wr(out);
 
+	m2m_wr_u8(&wr, MTF_INSTRUCTION_VERSION);
 	write_time(&wr, in->created);
 	write_time(&wr, in->expiry);
 	write_time(&wr, in->key_life);
@@ -111,16 +120,18 @@ enum m2m_rc mtf_instruction_encode(const struct mtf_instruction *in, struct m2m_
 	m2m_wr_list(&wr, &in->app_ids);
 	m2m_wr_list(&wr, &in->mas_ids);
 	m2m_wr_list(&wr, &in->targets);
+	m2m_wr_lv16(&wr, in->stakeholder);
 	return end_write(&wr, "instruction", err);
 }
 
 enum m2m_rc mtf_instruction_decode(struct m2m_span plain, struct mtf_instruction *out, struct m2m_err *err)
 {
 	struct m2m_rd rd = { 0 };
+	uint8_t version = 0;
 	enum m2m_rc rc = M2M_OK;
 
 	memset(out, 0, sizeof(*out));
-	rc = begin_read(plain, "instruction", &rd, err);
+	rc = begin_read_of(plain, "instruction", MTF_INSTRUCTION_VERSION, &version, &rd, err);
 	if (rc != M2M_OK)
 		return rc;
 	out->created = read_time(&rd);
@@ -130,6 +141,7 @@ enum m2m_rc mtf_instruction_decode(struct m2m_span plain, struct mtf_instruction
 	m2m_rd_list(&rd, &out->app_ids);
 	m2m_rd_list(&rd, &out->mas_ids);
 	m2m_rd_list(&rd, &out->targets);
+	out->stakeholder = read_stakeholder(&rd, version);
 	if (m2m_rd_done(&rd))
 		return M2M_OK;
 	memset(out, 0, sizeof(*out));
@@ -193,6 +205,7 @@ enum m2m_rc mtf_enrolment_encode(const struct mtf_enrolment *in, struct m2m_secr
 	m2m_wr_list(&wr, &in->app_ids);
 	m2m_wr_list(&wr, &in->mas_ids);
 	m2m_wr_list(&wr, &in->targets);
+	m2m_wr_lv16(&wr, in->stakeholder);
 	return end_write(&wr, "enrolment", err);
 }
 
@@ -226,6 +239,7 @@ enum m2m_rc mtf_enrolment_decode(struct m2m_span plain, struct mtf_enrolment *ou
 	m2m_rd_list(&rd, &out->app_ids);
 	m2m_rd_list(&rd, &out->mas_ids);
 	m2m_rd_list(&rd, &out->targets);
+	out->stakeholder = read_stakeholder(&rd, version);
 	if (m2m_rd_done(&rd) && state_fits(out))
 		return M2M_OK;
 	m2m_key_wipe(&out->ke);

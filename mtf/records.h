@@ -11,8 +11,9 @@
 #include "mtf/mtf.h"
 
 #define MTF_RECORD_VERSION 1
-#define MTF_ENROLMENT_VERSION 2 /* of table enrolment's; 1 had no state: it is read as active */
-#define MTF_PSK_MIN 16		/* octets of a pre-provisioned key */
+#define MTF_INSTRUCTION_VERSION 2 /* of table enrolee's; 1 had no stakeholder: it is read as absent */
+#define MTF_ENROLMENT_VERSION 2	  /* of table enrolment's; 1 had no state, read as active, and no stakeholder */
+#define MTF_PSK_MIN 16		  /* octets of a pre-provisioned key */
 #define MTF_PSK_MAX 64
 
 /* Table credential; the record's key is the credential's name. */
@@ -30,6 +31,7 @@ struct mtf_instruction {
 	int64_t expiry;	  /* 0: none */
 	int64_t key_life; /* s; 0: the configuration's */
 	struct m2m_list credentials, app_ids, mas_ids, targets;
+	struct m2m_span stakeholder; /* M2M Administrating Stakeholder; absent: the service provider */
 };
 enum m2m_rc mtf_instruction_encode(const struct mtf_instruction *in, struct m2m_secret *out, struct m2m_err *err);
 enum m2m_rc mtf_instruction_decode(struct m2m_span plain, struct mtf_instruction *out, struct m2m_err *err);
@@ -47,6 +49,7 @@ struct mtf_enrolment {
 	struct m2m_key ke; /* secret: m2m_key_wipe on every path */
 	struct m2m_span mtf_id, enrolee, credential;
 	struct m2m_list app_ids, mas_ids, targets;
+	struct m2m_span stakeholder; /* as in the instruction of then */
 };
 enum m2m_rc mtf_enrolment_encode(const struct mtf_enrolment *in, struct m2m_secret *out, struct m2m_err *err);
 enum m2m_rc mtf_enrolment_decode(struct m2m_span plain, struct mtf_enrolment *out, struct m2m_err *err);

@@ -70,6 +70,13 @@ tests_unit_check_mtf_upgrade_LDADD = $(MTF_RIG_LIBS)
 EXTRA_DIST += tests/data/mtf-schema-1/README tests/data/mtf-schema-1/data.mdb tests/data/mtf-schema-1/epoch tests/data/mtf-schema-1/keyring \
 	tests/data/mtf-schema-1/public-test.kek
 
+check_PROGRAMS += tests/unit/check_mtf_tenants
+TESTS += tests/unit/check_mtf_tenants
+tests_unit_check_mtf_tenants_SOURCES = tests/unit/check_mtf_tenants.c $(MTF_RIG)
+tests_unit_check_mtf_tenants_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_tenants_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_tenants_LDADD = $(MTF_RIG_LIBS)
+
 check_PROGRAMS += tests/unit/check_mtf_fetch
 TESTS += tests/unit/check_mtf_fetch
 tests_unit_check_mtf_fetch_SOURCES = tests/unit/check_mtf_fetch.c tests/unit/mtf_kfr.c tests/unit/mtf_kfr.h $(MTF_RIG)
@@ -90,6 +97,7 @@ tests_unit_check_mtf_package_SOURCES = tests/unit/check_mtf_package.c tests/unit
 tests_unit_check_mtf_package_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_mtf_package_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
 tests_unit_check_mtf_package_LDADD = $(MTF_RIG_LIBS)
+
 check_PROGRAMS += tests/unit/check_mtf_held
 TESTS += tests/unit/check_mtf_held
 tests_unit_check_mtf_held_SOURCES = tests/unit/check_mtf_held.c $(MTF_RIG)

@@ -503,7 +503,11 @@ class Enrolee(Case):
         self.assertRegex(created, r"^\d{8}T\d{6}$")
         self.assertEqual(row, {"enroleeId": enrolee, "credentials": ["psk:node-1", "dns:node-1.example.com"], "appIds": ["Nmetering"],
                                "masIds": [MAS_ID, "mas2.example.com"], "associationTargets": [TARGET, f"//{SP}/in-cse-2"],
-                               "keyLife": 365 * 86400, "expires": "20371124T000000", "enrolled": None, "keId": None})
+                               "keyLife": 365 * 86400, "expires": "20371124T000000", "enrolled": None, "keId": None,
+                               "administratingStakeholderId": SP})
+        self.assertEqual(self.rows("enrolee", "list", "--provider", SP.upper(), "--mtf", self.mtf), [{**row, "created": created}])
+        self.assertEqual(self.rows("enrolee", "list", "--provider", "other.example.com", "--mtf", self.mtf), [])
+        self.bad(USAGE, "--provider: FQDN", "enrolee", "list", "--provider", "no fqdn", "--mtf", self.mtf)
         self.assertEqual(self.rows("enrolee", "show", enrolee, "--mtf", self.mtf), [{**row, "created": created}])
         text = self.good("enrolee", "show", enrolee, "--mtf", self.mtf)
         self.assertIn("EXPIRES      2037-11-24T00:00:00Z\n", text)
@@ -511,6 +515,12 @@ class Enrolee(Case):
         cred, = self.rows("credential", "show", "psk:node-1", "--mtf", self.mtf)
         self.assertEqual(cred["enroleeId"], enrolee)
         self.assertEqual(self.rows("enrolment", "list", "--mtf", self.mtf), [])
+
+    def test_stakeholder(self):
+        self.bad(USAGE, "Administrating-Stakeholder-Id: FQDN", *self.instruct(), "--stakeholder", "no fqdn")
+        self.good(*self.instruct(), "--stakeholder", "Owner.example.com")
+        row, = self.rows("enrolee", "list", "--mtf", self.mtf)
+        self.assertEqual(row["administratingStakeholderId"], "owner.example.com")
 
     def test_refusals(self):
         good = self.instruct()
@@ -581,10 +591,13 @@ class Key(Case):
             self.assertEqual(r["appIds"], ["Nseed"])
             self.assertEqual(r["keId"], r["kmId"].split("@")[0] + "@" + MTF_ID)
             self.assertEqual(r["mtfId"], MTF_ID)
+            self.assertEqual(r["administratingStakeholderId"], SP)
             self.assertRegex(r["expires"], r"^\d{8}T\d{6}$")
             self.assertEqual((r["ended"], r["reason"]), (None, None))
         self.assertEqual(self.rows("key", "show", names[0], "--mas", self.mas), [r for r in rows if r["kmId"] == names[0]])
-        self.assertIn(f"KMID     {names[0]}\nSTATE    active\n", self.good("key", "show", names[0], "--mas", self.mas))
+        self.assertIn(f"KMID         {names[0]}\nSTATE        active\n", self.good("key", "show", names[0], "--mas", self.mas))
+        self.assertEqual(self.rows("key", "list", "--provider", SP, "--mas", self.mas), rows)
+        self.assertEqual(self.rows("key", "list", "--provider", "other.example.com", "--mas", self.mas), [])
         self.assertEqual(len(self.good("key", "list", "--mas", self.mas).splitlines()), 4)
 
     def test_beside_a_daemon(self):

@@ -167,16 +167,45 @@ static void (*const others[])(struct m2m_key_avp *) = { o_material,  o_enrolee, 
 							o_no_app_id, o_target,	o_more_targets, o_stakeholder };
 #define OTHERS (int)(sizeof(others) / sizeof(others[0]))
 
+static char *stakeholders[] = { (char *)(uintptr_t) "sp.example.com", (char *)(uintptr_t) "Owner.example.com" };
+
 START_TEST(test_push_again_other_content)
 {
 	struct m2m_kpr *req = good_kpr(1);
 
+	w.mtf.stakeholders = (struct m2m_conf_strings){ 2, stakeholders };
 	ck_assert_uint_eq(push_keys(&w.mtf, req)->head.result, DIAMETER_SUCCESS);
 	others[_i](&req->key[0]);
 	ck_assert_uint_eq(push_keys(&w.mtf, req)->head.result, M2M_KEY_CONFLICT);
 	/* what was there is there */
 	ck_assert_uint_eq(push_one(0, NULL), DIAMETER_SUCCESS);
 	ck_assert_uint_eq(w.errors, 0);
+}
+END_TEST
+
+/* An MTF names the stakeholders that its section lists, and if it lists none, its service providers. A name that is
+ * left out is that of the enrolee's service provider. */
+START_TEST(test_push_stakeholder)
+{
+	struct m2m_kpr *req = good_kpr(1);
+	struct m2m_key_avp *key = &req->key[0];
+	struct mas_key_info info;
+
+	key->stakeholder = m2m_span_str("owner.example.com");
+	ck_assert_uint_eq(push_keys(&w.mtf, req)->head.result, DIAMETER_AUTHORIZATION_REJECTED);
+	ck_assert_int_eq(state_of(0, NULL), 0);
+	key->stakeholder = m2m_span_str("SP.example.com");
+	ck_assert_uint_eq(push_keys(&w.mtf, req)->head.result, DIAMETER_SUCCESS);
+	key->stakeholder = m2m_span(NULL, 0); /* the same */
+	ck_assert_uint_eq(push_keys(&w.mtf, req)->head.result, DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(0, &info), MAS_KEY_ACTIVE);
+	req = good_kpr(2);
+	w.mtf.stakeholders = (struct m2m_conf_strings){ 1, stakeholders + 1 };
+	ck_assert_uint_eq(push_keys(&w.mtf, req)->head.result, DIAMETER_AUTHORIZATION_REJECTED);
+	req->key[0].stakeholder = req->key[1].stakeholder = m2m_span_str("owner.example.com");
+	ck_assert_uint_eq(push_keys(&w.mtf, req)->head.result,
+			  DIAMETER_LIMITED_SUCCESS); /* the first exists otherwise */
+	ck_assert_int_eq(state_of(1, NULL), MAS_KEY_ACTIVE);
 }
 END_TEST
 
@@ -476,6 +505,7 @@ Suite *push_suite(void)
 	tcase_add_test(tc, test_push_is_durable);
 	tcase_add_test(tc, test_push_again_same);
 	tcase_add_loop_test(tc, test_push_again_other_content, 0, OTHERS);
+	tcase_add_test(tc, test_push_stakeholder);
 	tcase_add_test(tc, test_push_by_another_mtf);
 	tcase_add_test(tc, test_push_after_revocation);
 	tcase_add_test(tc, test_push_2045);

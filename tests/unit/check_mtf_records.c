@@ -68,7 +68,8 @@ static struct mtf_instruction an_instruction(void)
 					 .credentials = list(2),
 					 .app_ids = list(0),
 					 .mas_ids = list(1),
-					 .targets = list(3) };
+					 .targets = list(3),
+					 .stakeholder = m2m_span_str("owner.example.com") };
 }
 
 static struct mtf_enrolment an_enrolment(void)
@@ -83,7 +84,8 @@ static struct mtf_enrolment an_enrolment(void)
 				    .credential = m2m_span_str("psk:7"),
 				    .app_ids = list(1),
 				    .mas_ids = list(2),
-				    .targets = list(1) };
+				    .targets = list(1),
+				    .stakeholder = m2m_span_str("owner.example.com") };
 
 	memset(en.ke.b, 0x5a, sizeof(en.ke.b));
 	return en;
@@ -281,6 +283,17 @@ START_TEST(test_instruction_round_trip)
 	same_list(&out.app_ids, &in.app_ids);
 	same_list(&out.mas_ids, &in.mas_ids);
 	same_list(&out.targets, &in.targets);
+	ck_assert(m2m_span_equal(out.stakeholder, in.stakeholder));
+	m2m_secret_reset(&s);
+	in.stakeholder = m2m_span(NULL, 0);
+	ck_assert_int_eq(mtf_instruction_encode(&in, &s, NULL), M2M_OK);
+	ck_assert_int_eq(mtf_instruction_decode(m2m_secret_span(&s), &out, NULL), M2M_OK);
+	ck_assert_ptr_null(out.stakeholder.p);
+	s.p[0] = 1; /* version 1 ended before it */
+	ck_assert_int_eq(mtf_instruction_decode(m2m_span(s.p, s.n - 2), &out, NULL), M2M_OK);
+	same_list(&out.targets, &in.targets);
+	ck_assert_ptr_null(out.stakeholder.p);
+	ck_assert_int_eq(mtf_instruction_decode(m2m_secret_span(&s), &out, NULL), M2M_ECORRUPT);
 	m2m_secret_wipe(&s);
 }
 END_TEST
@@ -317,20 +330,24 @@ START_TEST(test_enrolment_round_trip)
 	same_list(&out.app_ids, &in.app_ids);
 	same_list(&out.mas_ids, &in.mas_ids);
 	same_list(&out.targets, &in.targets);
+	ck_assert(m2m_span_equal(out.stakeholder, in.stakeholder));
 	m2m_secret_wipe(&s);
 }
 END_TEST
 
-/* What version 1 wrote had no state: what is between the version and `created` was not there. */
+/* What version 1 wrote had no state: what is between the version and `created` was not there. Nor was the stakeholder,
+ * at its end. */
 START_TEST(test_enrolment_of_version_1)
 {
+	const size_t behind = 2 + an_enrolment().stakeholder.n;
 	struct m2m_secret s = { 0 };
 	struct mtf_enrolment out, in = an_enrolment();
 
 	encode_sample(3, &s);
 	memmove(s.p + 1, s.p + 11, s.n - 11);
 	s.p[0] = 1;
-	ck_assert_int_eq(mtf_enrolment_decode(m2m_span(s.p, s.n - 10), &out, NULL), M2M_OK);
+	ck_assert_int_eq(mtf_enrolment_decode(m2m_span(s.p, s.n - 10 - behind), &out, NULL), M2M_OK);
+	ck_assert_ptr_null(out.stakeholder.p);
 	ck_assert(out.state == MTF_ENROLMENT_ACTIVE && out.reason == 0 && out.ended == 0);
 	ck_assert_int_eq(out.created, in.created);
 	ck_assert(m2m_key_equal(&out.ke, &in.ke));

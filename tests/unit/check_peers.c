@@ -76,6 +76,34 @@ START_TEST(test_sections)
 }
 END_TEST
 
+START_TEST(test_service_providers)
+{
+	const struct m2m_peer *p;
+
+	ck_assert_msg(load("peer \"m.example.com\" { roles = { mtf } service-providers = { \"a.example.com\" } }\n"
+			   "peer \"n.example.com\" { roles = { mtf } service-providers = { \"a.example.com\" }\n"
+			   "  stakeholders = { \"Owner.example.com\", \"b.example.com\" } }\n"
+			   "peer \"c.example.com\" { roles = { csf } }\n") == M2M_OK,
+		      "%s", err.text);
+	p = find("m.example.com");
+	ck_assert(m2m_peer_administers(p, m2m_span_str("A.example.com")));
+	ck_assert(!m2m_peer_administers(p, m2m_span_str("owner.example.com")));
+	ck_assert(m2m_peer_relays(p, m2m_span_str("a.example.com")));
+	ck_assert(!m2m_peer_relays(p, m2m_span_str("b.example.com")));
+	ck_assert(!m2m_peer_relays(p, m2m_span(NULL, 0)));
+	p = find("n.example.com");
+	ck_assert(m2m_peer_administers(p, m2m_span_str("owner.Example.com")));
+	ck_assert(!m2m_peer_administers(p, m2m_span_str("a.example.com")));
+	ck_assert(!m2m_peer_administers(p, m2m_span(NULL, 0)));
+	p = find("c.example.com");
+	ck_assert(m2m_peer_relays(p, m2m_span_str("whatever.example.com")));
+	ck_assert(!m2m_peer_administers(p, m2m_span_str("a.example.com")));
+	m2m_conf_free(items, &conf);
+	ck_assert_int_eq(load("peer \"m.example.com\" { roles = { mtf } stakeholders = { \"not an fqdn\" } }\n"),
+			 M2M_ECONF);
+}
+END_TEST
+
 START_TEST(test_unknown_hosts)
 {
 	ck_assert_int_eq(load("peer \"a.example.com\" { roles = { \"mas\", \"relay\" } }\n"), M2M_OK);
@@ -166,6 +194,7 @@ int main(void)
 		return EXIT_FAILURE;
 	close(fd);
 	tcase_add_test(tc, test_sections);
+	tcase_add_test(tc, test_service_providers);
 	tcase_add_test(tc, test_unknown_hosts);
 	tcase_add_test(tc, test_pins_and_realm);
 	tcase_add_loop_test(tc, test_refused, 0, (int)(sizeof(bad) / sizeof(bad[0])));

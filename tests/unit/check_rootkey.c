@@ -295,6 +295,8 @@ START_TEST(test_same_sees_each_difference)
 	ck_assert(!rootkey_same(&a, &b));
 	b = a, b.stakeholder = m2m_span_str("x");
 	ck_assert(!rootkey_same(&a, &b));
+	b = a, b.stakeholder = m2m_sp_of(a.enrolee); /* which none says too */
+	ck_assert(rootkey_same(&a, &b));
 	b = a, b.app_ids.n--;
 	ck_assert(!rootkey_same(&a, &b));
 	b = a, b.app_ids.v[0] = b.app_ids.v[1];

@@ -81,6 +81,7 @@ static void note(struct fake_mas *mas, const struct m2m_kpr *req)
 	mas->usage = k->usage;
 	keep(mas->name, sizeof(mas->name), k->name);
 	keep(mas->enrolee, sizeof(mas->enrolee), k->enrolee);
+	keep(mas->stakeholder, sizeof(mas->stakeholder), k->stakeholder);
 	keep(mas->ke_id, sizeof(mas->ke_id), k->enrolment_key_name);
 	keep(mas->realm, sizeof(mas->realm), req->head.dest_realm);
 	keep(mas->target, sizeof(mas->target), k->targets.n > 0 ? k->targets.v[0] : m2m_span(NULL, 0));
@@ -365,6 +366,8 @@ void rig_enrolee(struct rig *r, const char *enrolee, const char *credential, siz
 	struct mtf_enrolee_info info = { .enrolee = m2m_span_str(enrolee), .key_life = life, .expiry = expiry };
 	struct m2m_err err = { 0 };
 
+	if (r->stakeholder)
+		info.stakeholder = m2m_span_str(r->stakeholder);
 	info.credentials = (struct m2m_list){ 1, { m2m_span_str(credential) } };
 	info.targets = (struct m2m_list){ 1, { m2m_span_str(RIG_CSE) } };
 	info.app_ids = (struct m2m_list){ 1, { m2m_span_str("Nmeter") } };

@@ -24,7 +24,7 @@ struct fake_mas {
 	unsigned pushes;
 	unsigned revocations, holds; /* owed to it, and held for it: rig_owed */
 	/* of the last push */
-	char name[256], enrolee[256], ke_id[256], realm[64], target[256], app_id[256];
+	char name[256], enrolee[256], ke_id[256], realm[64], target[256], app_id[256], stakeholder[256];
 	uint8_t material[32];
 	size_t material_n, package_n;
 	uint8_t package[8192];
@@ -40,6 +40,7 @@ struct rig {
 	char dir[64], store[80], kek[80], cert[80], key[80], anchors[80];
 	struct mtf_conf conf;
 	struct mtf_mas mas_conf[2];
+	const char *stakeholder; /* that rig_enrolee's instructions name; NULL: none */
 	struct m2m_peer csf, csf2;
 	struct fake_mas mas[2];
 	struct m2m_env env;
