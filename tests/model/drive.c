@@ -46,7 +46,7 @@ static char *str(const char *s)
 
 static void set_up_peers(void)
 {
-	static char *sps[M_MTFS][2], *cses[M_CSES][M_TARGETS];
+	static char *sps[M_MTFS][2], *behalf[M_MTFS][3], *cses[M_CSES][M_TARGETS];
 
 	for (unsigned i = 0; i < M_MTFS; i++) {
 		struct m2m_peer *p = &d.peer[i];
@@ -55,7 +55,11 @@ static void set_up_peers(void)
 					.roles = M2M_ROLE_MTF,
 					.service_providers = { 0, sps[i] } };
 		for (unsigned k = 0; k < 2 && m_sps_of_mtf[i][k]; k++)
-			sps[i][p->service_providers.n++] = str(m_sps_of_mtf[i][k]);
+			behalf[i][k] = sps[i][p->service_providers.n++] = str(m_sps_of_mtf[i][k]);
+		if (!m_mtf_administers[i])
+			continue;
+		p->stakeholders = (struct m2m_conf_strings){ p->service_providers.n + 1, behalf[i] };
+		behalf[i][p->service_providers.n] = str(M_STAKEHOLDER);
 	}
 	for (unsigned i = 0; i < M_CSES; i++) {
 		struct m2m_peer *p = &d.peer[M_MTFS + i];
@@ -302,7 +306,7 @@ static void fill_key(struct m2m_key_avp *k, struct texts *t, const struct d_kpr 
 				   .has_expiry = true,
 				   .expiry = p->expiry,
 				   .enrolee = m2m_span_str(m_enrolee[p->enrolee]),
-				   .stakeholder = m2m_span_str(p->stakeholder ? "stakeholder.example.org" : NULL) };
+				   .stakeholder = m2m_span_str(p->stakeholder ? M_STAKEHOLDER : NULL) };
 	for (unsigned i = 0; i < p->apps.n; i++)
 		k->app_ids.v[k->app_ids.n++] = m2m_span_str(m_app[p->apps.v[i]]);
 	for (unsigned i = 0; i < p->targets.n; i++)

@@ -116,10 +116,10 @@ const char *m_spoil_text(enum m_spoil s)
 						    "KeID of another host",
 						    "KeID of another key",
 						    "bad KeID",
+						    "bad stakeholder",
 						    "no target",
 						    "bad target",
 						    "bad App-ID",
-						    "bad stakeholder",
 						    "no expiry" };
 
 	return text[s];
@@ -171,6 +171,10 @@ static uint32_t refused(const struct m_root *m, unsigned mtf, const struct m_pus
 	if (p->spoil != M_GOOD && p->spoil <= M_NO_KEID)
 		return spoil_code(p->spoil);
 	if (!serves(mtf, p->enrolee))
+		return M_NO_RIGHT;
+	if (p->spoil != M_GOOD && p->spoil <= M_BAD_STAKEHOLDER)
+		return spoil_code(p->spoil);
+	if (p->stakeholder && !m_mtf_administers[mtf])
 		return M_NO_RIGHT;
 	if (p->spoil != M_GOOD)
 		return spoil_code(p->spoil);

@@ -48,8 +48,10 @@ extern const char *const m_enrolee[M_ENROLEES],
 	*const m_mtf[M_MTFS], *const m_target[M_TARGETS], *const m_cse[M_CSES], *const m_app[M_APPS];
 extern const char *const m_sp_of_enrolee[M_ENROLEES];
 extern const char *const m_sps_of_mtf[M_MTFS][2]; /* NULL: no more */
-extern const unsigned m_targets_of_cse[M_CSES];	  /* bits */
-extern const bool m_cse_configured[M_CSES];	  /* whether the MAS has it in its configuration */
+#define M_STAKEHOLDER "stakeholder.example.org"
+extern const bool m_mtf_administers[M_MTFS];	/* may it name that stakeholder? Its service providers it may */
+extern const unsigned m_targets_of_cse[M_CSES]; /* bits */
+extern const bool m_cse_configured[M_CSES];	/* whether the MAS has it in its configuration */
 
 /* --- root keys ------------------------------------------------------------- */
 
@@ -107,10 +109,10 @@ enum m_spoil {
 	M_KEID_OF_OTHER_HOST,
 	M_KEID_OF_OTHER_KEY,
 	M_KEID_BAD,
+	M_BAD_STAKEHOLDER,
 	M_NO_TARGET,
 	M_BAD_TARGET,
 	M_BAD_APP,
-	M_BAD_STAKEHOLDER,
 	M_NO_EXPIRY,
 	M_SPOILS
 };

@@ -26,6 +26,7 @@ const char *const m_sp_of_enrolee[M_ENROLEES] = {
 };
 const char *const m_mtf[M_MTFS] = { "mtf.example.com", "mtf-2.example.com", "mtf-3.example.net" };
 const char *const m_sps_of_mtf[M_MTFS][2] = { { SP, NULL }, { SP, SP_B }, { SP_B, NULL } };
+const bool m_mtf_administers[M_MTFS] = { true, true, false };
 const char *const m_target[M_TARGETS] = { "//" SP "/in-cse", "//" SP "/in-cse-2", "//" SP_B "/in-cse",
 					  "//" SP_B "/nobody" };
 const char *const m_cse[M_CSES] = { "csf.example.com", "csf-2.example.com", "csf-3.example.net", "csf-4.example.net" };
