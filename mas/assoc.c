@@ -271,15 +271,17 @@ static enum m2m_rc pair_get(struct shard *sh, struct m2m_span key, struct pair *
 }
 
 enum m2m_rc assoc_use(struct assoc *as, const struct m2m_ki *ki, struct m2m_span target, int64_t now, int64_t life,
-		      int64_t *rest, struct m2m_err *err)
+		      int64_t *rest, struct m2m_ki *left, struct m2m_err *err)
 {
 	struct shard *sh = shard_of(as, ki->rel);
 	uint8_t key[PAIR_KEY_MAX];
 	struct pair *p = NULL;
+	struct assoc_ki lowest = { .end = 0 };
 	bool changed = false;
 	enum m2m_rc rc = M2M_OK;
 
 	*rest = 0;
+	*left = (struct m2m_ki){ .sequence = 0 };
 	if (target.n > M2M_ID_MAX)
 		return m2m_fail(err, M2M_EINVAL, "association target longer than %d octets", M2M_ID_MAX);
 	memcpy(key, ki->rel, M2M_REL_LEN);
@@ -287,12 +289,17 @@ enum m2m_rc assoc_use(struct assoc *as, const struct m2m_ki *ki, struct m2m_span
 	pthread_mutex_lock(&sh->lock);
 	rc = pair_get(sh, m2m_span(key, M2M_REL_LEN + target.n), &p, err);
 	if (rc == M2M_OK) {
-		rc = assoc_state_use(&p->state, ki->sequence, ki->random, now, life, rest, &changed);
+		rc = assoc_state_use(&p->state, ki->sequence, ki->random, now, life, rest, &changed, &lowest);
 		p->dirty = p->dirty || changed;
 		if (p->dirty)
 			write_begin(p);
 	}
 	pthread_mutex_unlock(&sh->lock);
+	if (lowest.end != 0) {
+		*left = *ki;
+		left->sequence = lowest.sequence;
+		memcpy(left->random, lowest.random, sizeof(left->random));
+	}
 	if (rc == M2M_EEXPIRED)
 		return m2m_fail(err, rc, "association key identifier: its time or its sequence number has passed");
 	return rc;

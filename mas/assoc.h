@@ -35,11 +35,12 @@ enum m2m_rc assoc_flush(struct assoc *as, struct m2m_err *err);
 void assoc_close(struct assoc *as);
 
 /* A request for `ki` from `target` at `now` (s), to live `life` s (at least 1) if it is new. The root key must be known
- * to allow it. rest: out, seconds left. M2M_EEXPIRED by the sequence rule | M2M_EFULL no room for another pair, see
+ * to allow it. rest: out, seconds left. left: out, the KI that had to make room for it while it was alive;
+ * mas.n 0: none had to. M2M_EEXPIRED by the sequence rule | M2M_EFULL no room for another pair, see
  * above | M2M_ECORRUPT, M2M_EVERSION the stored state does not read | M2M_EINVAL target longer than M2M_ID_MAX |
  * M2M_ENOMEM, M2M_EIO. Thread-safe; holds the mutex of one shard for the time of a look-up. */
 enum m2m_rc assoc_use(struct assoc *as, const struct m2m_ki *ki, struct m2m_span target, int64_t now, int64_t life,
-		      int64_t *rest, struct m2m_err *err);
+		      int64_t *rest, struct m2m_ki *left, struct m2m_err *err);
 
 /* Forget a root key that nobody may use any more, towards these targets. Waits for the store: not on a dispatch thread.
  * M2M_EBUSY: a write of it is under way, try later. Errors: the store's. */

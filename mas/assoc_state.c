@@ -19,8 +19,8 @@ static unsigned find(const struct assoc_state *st, uint64_t sequence)
 }
 
 /* Put `new` at place i. If the list is full the lowest of the then 17 leaves and its sequence becomes the floor; that
- * may be the new one itself. Returns whether the new one stayed. */
-static bool enter(struct assoc_state *st, unsigned i, const struct assoc_ki *new)
+ * may be the new one itself. left: out, another one that did. Returns whether the new one stayed. */
+static bool enter(struct assoc_state *st, unsigned i, const struct assoc_ki *new, struct assoc_ki *left)
 {
 	if (st->n < ASSOC_KIS) {
 		memmove(&st->ki[i + 1], &st->ki[i], (st->n - i) * sizeof(st->ki[0]));
@@ -32,18 +32,20 @@ static bool enter(struct assoc_state *st, unsigned i, const struct assoc_ki *new
 	st->floor = i == 0 ? new->sequence : st->ki[0].sequence;
 	if (i == 0)
 		return false;
+	*left = st->ki[0];
 	memmove(&st->ki[0], &st->ki[1], (i - 1) * sizeof(st->ki[0]));
 	st->ki[i - 1] = *new;
 	return true;
 }
 
 enum m2m_rc assoc_state_use(struct assoc_state *st, uint64_t sequence, const uint8_t random[8], int64_t now,
-			    int64_t life, int64_t *rest, bool *changed)
+			    int64_t life, int64_t *rest, bool *changed, struct assoc_ki *left)
 {
 	unsigned i = find(st, sequence);
 	struct assoc_ki new = { .sequence = sequence, .start = now, .end = now + life };
 	const struct assoc_ki *old = &st->ki[i];
 
+	*left = (struct assoc_ki){ .end = 0 };
 	*changed = false;
 	*rest = 0;
 	if (st->floored && sequence <= st->floor)
@@ -58,8 +60,10 @@ enum m2m_rc assoc_state_use(struct assoc_state *st, uint64_t sequence, const uin
 	}
 	memcpy(new.random, random, sizeof(new.random));
 	*changed = true;
-	if (!enter(st, i, &new))
+	if (!enter(st, i, &new, left))
 		return M2M_EEXPIRED;
+	if (now >= left->end)
+		left->end = 0; /* it was over by itself */
 	*rest = life;
 	return M2M_OK;
 }

@@ -26,9 +26,10 @@ struct assoc_state {
 
 /* One request for a KI at `now` (s), to live `life` seconds (at least 1) if it is new.
  * rest: out, on M2M_OK: seconds left, 1..life. changed: out, whether st is another one now (also when it is refused).
+ * left: out, the KI that had to make room while it was alive; end 0: none had to.
  * M2M_EEXPIRED: its lifetime is over, its sequence has passed, or was used with other random octets. */
 enum m2m_rc assoc_state_use(struct assoc_state *st, uint64_t sequence, const uint8_t random[8], int64_t now,
-			    int64_t life, int64_t *rest, bool *changed);
+			    int64_t life, int64_t *rest, bool *changed, struct assoc_ki *left);
 
 /* Append the octets to out. M2M_ENOMEM. */
 enum m2m_rc assoc_state_encode(const struct assoc_state *st, struct m2m_secret *out, struct m2m_err *err);

@@ -9,6 +9,8 @@
 
 #include "dict/messages.h"
 
+#include <stdlib.h>
+
 /* --- who is told ---------------------------------------------------------- */
 
 static bool is_holder(const struct m2m_peer *peer, const struct m2m_list *targets)
@@ -18,6 +20,13 @@ static bool is_holder(const struct m2m_peer *peer, const struct m2m_list *target
 			return true;
 	}
 	return false;
+}
+
+static bool has_enough(const struct mas *mas, struct store_txn *t, struct m2m_span peer, uint32_t backlog)
+{
+	uint32_t n = 0;
+
+	return backlog > 0 && outbox_backlog(&mas->outbox, t, peer, &n, NULL) == M2M_OK && n >= backlog;
 }
 
 void mas_tell_holders(const struct mas *mas, struct store_txn *t, struct m2m_span name, const struct m2m_list *targets,
@@ -38,6 +47,8 @@ void mas_tell_holders(const struct mas *mas, struct store_txn *t, struct m2m_spa
 			continue;
 		m2m_fqdn_parse(m2m_span_str(peers[i].host), &host, NULL); /* the configuration took it as an FQDN */
 		d.peer = m2m_id_span(&host);
+		if (has_enough(mas, t, d.peer, notice->backlog))
+			continue;
 		if (outbox_put(&mas->outbox, t, &d, false, NULL, &err) != M2M_OK)
 			m2m_log(mas->env, M2M_ERROR, "%s is not told of the end of %.*s: %s", host.s, (int)name.n,
 				(const char *)name.p, err.text);
@@ -51,6 +62,51 @@ static void tell(const struct mas *mas, struct store_txn *t, const uint8_t rel[M
 
 	m2m_key_name_format(rel, mas->id.s, &name);
 	mas_tell_holders(mas, t, m2m_id_span(&name), &rk->targets, notice);
+}
+
+struct left {
+	struct mas *mas;
+	struct m2m_id name, target;
+	int64_t now;
+};
+
+static enum m2m_rc left_apply(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	const struct left *l = arg;
+	const struct m2m_list targets = { 1, { m2m_id_span(&l->target) } };
+	const struct mas_notice notice = { M2M_EVENT_REVOKED, 0, l->now, MAS_LEFT_BACKLOG };
+
+	(void)err;
+	mas_tell_holders(l->mas, t, m2m_id_span(&l->name), &targets, &notice);
+	return M2M_OK;
+}
+
+static void left_done(void *arg, enum m2m_rc rc, const struct m2m_err *err)
+{
+	struct left *l = arg;
+
+	if (rc != M2M_OK && !store_has_told(rc))
+		m2m_log_often(&l->mas->log_limit, l->mas->env, M2M_ERROR, NULL,
+			      "nobody is told that a newer association key has ended %s: %s", l->name.s, err->text);
+	free(l);
+}
+
+void mas_tell_left(struct mas *mas, const struct m2m_ki *ki, struct m2m_span target, int64_t now)
+{
+	struct left *l = calloc(1, sizeof(*l));
+	struct m2m_err err = { 0 };
+	enum m2m_rc rc;
+
+	if (!l)
+		return;
+	l->mas = mas;
+	l->now = now;
+	m2m_ki_format(ki, &l->name);
+	memcpy(l->target.s, target.p, target.n); /* assoc_use took it */
+	l->target.n = target.n;
+	rc = store_submit(mas->keys, STORE_GROWS, left_apply, left_done, l, &err);
+	if (rc != M2M_OK)
+		left_done(l, rc, &err);
 }
 
 /* --- the index of enrolees ------------------------------------------------ */
@@ -114,7 +170,7 @@ static enum m2m_rc put(const struct mas *mas, struct store_txn *t, const uint8_t
 static enum m2m_rc supersede(const struct mas *mas, struct store_txn *t, const uint8_t old[M2M_REL_LEN],
 			     struct m2m_span enrolee, int64_t now, bool *writing, struct m2m_err *err)
 {
-	const struct mas_notice notice = { M2M_EVENT_SUPERSEDED, M2M_REASON_SUPERSEDED, now };
+	const struct mas_notice notice = { M2M_EVENT_SUPERSEDED, M2M_REASON_SUPERSEDED, now, 0 };
 	struct m2m_secret plain = { 0 };
 	struct rootkey rk = { 0 };
 	uint64_t generation = 0;
@@ -176,7 +232,7 @@ static bool is_former(const struct rootkey *rk, const struct mas_revocation *why
 static enum m2m_rc former_look(const struct mas *mas, struct store_txn *t, struct mas_line *line, size_t at,
 			       struct m2m_span enrolee, const struct mas_revocation *why, bool *on, struct m2m_err *err)
 {
-	const struct mas_notice notice = { M2M_EVENT_RESYNC, 0, why->now };
+	const struct mas_notice notice = { M2M_EVENT_RESYNC, 0, why->now, 0 };
 	struct m2m_secret plain = { 0 };
 	struct rootkey rk = { 0 };
 	uint64_t generation = 0;
@@ -222,7 +278,7 @@ static void take_back(const struct mas *mas, struct store_txn *t, const uint8_t 
 enum m2m_rc mas_revoke_rootkey(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
 			       const struct mas_revocation *why, bool *revoked, bool *writing, struct m2m_err *err)
 {
-	const struct mas_notice notice = { M2M_EVENT_REVOKED, why->reason, why->now };
+	const struct mas_notice notice = { M2M_EVENT_REVOKED, why->reason, why->now, 0 };
 	struct m2m_secret plain = { 0 };
 	struct rootkey rk = { 0 };
 	uint64_t generation = 0;

@@ -95,9 +95,16 @@ enum m2m_rc mas_meta_put(const struct mas *mas, struct store_txn *t, struct m2m_
 struct mas_notice {
 	uint32_t event, reason; /* Key-Event, Revocation-Reason (0: none) */
 	int64_t now;
+	uint32_t backlog; /* not to whom as much is owed already; 0: whatever is */
 };
 void mas_tell_holders(const struct mas *mas, struct store_txn *t, struct m2m_span name, const struct m2m_list *targets,
 		      const struct mas_notice *notice);
+
+/* The same about a KI that had to make room while it was alive (protocol, section 5.3), in a job of its own that nobody
+ * waits for. A peer that does not take what it is owed, or a store without room, is not told: the association then ends
+ * by itself, with its lifetime. */
+#define MAS_LEFT_BACKLOG 1000
+void mas_tell_left(struct mas *mas, const struct m2m_ki *ki, struct m2m_span target, int64_t now);
 
 /* A record of table enrolee: its newest root key, then those that it followed, newest first; not all of them need be
  * there any more. */

@@ -93,14 +93,18 @@ static enum m2m_rc admit(struct mas *mas, const struct slot *s, struct m2m_span 
 			 struct m2m_err *err)
 {
 	int64_t rest = rootkey_rest(&s->rk, now);
+	struct m2m_ki left = { .sequence = 0 };
 	enum m2m_rc rc = rootkey_usable(&s->rk, now);
 
 	if (rc != M2M_OK)
 		return m2m_fail(err, rc, "root key is over");
 	if (!mas->assoc)
 		return m2m_fail(err, M2M_EIO, "association state was not opened");
-	return assoc_use(mas->assoc, &s->ki, target, now,
-			 rest < mas->conf->association_life ? rest : mas->conf->association_life, life, err);
+	rc = assoc_use(mas->assoc, &s->ki, target, now,
+		       rest < mas->conf->association_life ? rest : mas->conf->association_life, life, &left, err);
+	if (left.mas.n > 0)
+		mas_tell_left(mas, &left, target, now);
+	return rc;
 }
 
 static enum m2m_rc answer_slot(struct mas *mas, struct slot *s, struct m2m_span target, int64_t now,

@@ -50,3 +50,9 @@ tests_fuzz_fuzz_fetch_state_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fuzz_fuzz_fetch_state_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_fetch_state_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_fetch_state_LDADD = mas/libmas.la
+
+check_PROGRAMS += tests/unit/check_assoc_state
+TESTS += tests/unit/check_assoc_state
+tests_unit_check_assoc_state_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_assoc_state_CFLAGS = $(TEST_CFLAGS)
+tests_unit_check_assoc_state_LDADD = mas/libmas.la $(CHECK_LIBS)

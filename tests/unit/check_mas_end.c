@@ -141,6 +141,90 @@ START_TEST(test_superseded)
 }
 END_TEST
 
+/* --- making room ---------------------------------------------------------- */
+
+static unsigned ki_owed(const char *host)
+{
+	unsigned n = 0;
+
+	for (const char *at = all_owed(); (at = strstr(at, host)); at += strlen(host))
+		n++;
+	return n;
+}
+
+static enum m2m_rc nothing(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	(void)arg;
+	(void)t;
+	(void)err;
+	return M2M_OK;
+}
+
+/* What nobody waits for is over. */
+static void settled(void)
+{
+	ck_assert_int_eq(store_run(w.mas->keys, STORE_KEEPS, nothing, NULL, NULL), M2M_OK);
+}
+
+/* The 17th association pushes out the first; whoever is the target is told, with the KI. */
+START_TEST(test_association_that_makes_room)
+{
+	ck_assert_uint_eq(push_one(1, NULL), DIAMETER_SUCCESS);
+	for (unsigned i = 1; i <= 16; i++)
+		ck_assert_uint_eq(ask(ki_of(1, i, 1), NULL), DIAMETER_SUCCESS);
+	settled();
+	ck_assert_str_eq(all_owed(), "");
+	ck_assert_uint_eq(ask(ki_of(1, 17, 1), NULL), DIAMETER_SUCCESS);
+	settled();
+	ck_assert_str_eq(all_owed(), "csf-3:1/0:01 csf:1/0:01 ");
+	ck_assert_uint_eq(ask(ki_of(1, 17, 1), NULL), DIAMETER_SUCCESS); /* again: nobody has to leave */
+	ck_assert_uint_eq(ask(ki_of(1, 1, 1), NULL), M2M_KEY_EXPIRED);
+	settled();
+	ck_assert_str_eq(all_owed(), "csf-3:1/0:01 csf:1/0:01 ");
+}
+END_TEST
+
+START_TEST(test_association_that_was_over)
+{
+	ck_assert_uint_eq(push_one(1, NULL), DIAMETER_SUCCESS);
+	for (unsigned i = 1; i <= 16; i++)
+		ck_assert_uint_eq(ask(ki_of(1, i, 1), NULL), DIAMETER_SUCCESS);
+	w.now += w.conf.association_life;
+	ck_assert_uint_eq(ask(ki_of(1, 17, 1), NULL), DIAMETER_SUCCESS);
+	settled();
+	ck_assert_uint_eq(ki_owed("csf"), 0);
+}
+END_TEST
+
+static bool count_debt(void *arg, const struct outbox_info *info)
+{
+	(void)info;
+	++*(unsigned *)arg;
+	return true;
+}
+
+/* A CSE that asks for ever new associations and takes no notification does not fill the store. */
+START_TEST(test_many_that_make_room)
+{
+	unsigned n = 0;
+
+	ck_assert_uint_eq(push_one(1, NULL), DIAMETER_SUCCESS);
+	for (unsigned i = 1; i <= MAS_LEFT_BACKLOG + 200; i++) {
+		ck_assert_uint_eq(ask(ki_of(1, i, 1), NULL), DIAMETER_SUCCESS);
+		if (i % 100 == 0)
+			settled();
+	}
+	settled();
+	ck_assert_int_eq(outbox_list(mas_outbox(w.mas), count_debt, &n, NULL), M2M_OK);
+	ck_assert_uint_eq(n, 2 * MAS_LEFT_BACKLOG);
+	/* a revoked root key is told all the same */
+	ck_assert_uint_eq(revoke_for(&w.mtf, 1, M2M_REASON_COMPROMISE), DIAMETER_SUCCESS);
+	n = 0;
+	ck_assert_int_eq(outbox_list(mas_outbox(w.mas), count_debt, &n, NULL), M2M_OK);
+	ck_assert_uint_eq(n, 2 * MAS_LEFT_BACKLOG + 2);
+}
+END_TEST
+
 /* --- taking back ---------------------------------------------------------- */
 
 static void enrolled(unsigned n)
@@ -251,6 +335,10 @@ Suite *end_suite(void)
 	tcase_add_test(tc, test_holder_of_two_targets);
 	tcase_add_test(tc, test_nobody_is_told_of_what_did_not_end);
 	tcase_add_test(tc, test_superseded);
+	tcase_set_timeout(tc, 120);
+	tcase_add_test(tc, test_association_that_makes_room);
+	tcase_add_test(tc, test_association_that_was_over);
+	tcase_add_test(tc, test_many_that_make_room);
 	tcase_add_test(tc, test_taken_back);
 	tcase_add_test(tc, test_holders_of_what_serves_on);
 	tcase_add_loop_test(tc, test_taken_back_in_a_row, 0, 5);
