@@ -19,7 +19,7 @@
 #include "dict/messages.h"
 #include "store/outbox.h"
 
-#define OUTBOX_TIMEOUT_S 10
+#define OUTBOX_TIMEOUT_S 5
 
 struct outbox;
 
