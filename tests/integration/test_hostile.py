@@ -206,7 +206,12 @@ class Hostile(HostileCase):
         m, rel = self.link("mtf2"), os.urandom(16)
         for push in (1, 0, 1, 0, 1):
             m.send(self.kpr(m, self.key(m, rel)) if push else self.krr(m, [f"{rel.hex()}@{lablib.MAS}"]))
-        self.assertEqual(sorted(m.receive().result for _ in range(5)), [2001, 2001, 2001, 5504, 5504])
+        # The host's threads may take what comes at once in any order. What was answered counts from then on.
+        results = [m.receive().result for _ in range(5)]
+        self.assertLessEqual(set(results), {2001, 5504})
+        self.assertGreaterEqual(results.count(2001), 3)
+        self.assertEqual(m.ask(self.krr(m, [f"{rel.hex()}@{lablib.MAS}"])).result, 2001)
+        self.assertEqual(m.ask(self.kpr(m, self.key(m, rel))).result, 5504)
 
     def test_resent_requests(self):
         """Same Origin-Host and End-to-End-Id, with the T flag and without, one by one and at once: same answer, no second effect."""

@@ -124,8 +124,11 @@ class Scan(LabCase):
             self.note_key(f"{name}/psk", self.secrets[-1])
             self.instruct(name, f"psk:{name}", "--mas", GONE_MAS)
             self.assertIn('"try-later"', self.stock_enrol(name))
-        states = [k["state"] for k in self.listing("key", "mas")]
-        self.assertEqual((states.count("revoked"), states.count("superseded")), (3, NODES))
+
+        def taken_back():
+            states = [k["state"] for k in self.listing("key", "mas")]
+            return (states.count("revoked"), states.count("superseded")) == (3, NODES)
+        lablib.wait_for("the MAS to have three keys that were taken back, and those of the first enrolments superseded", taken_back)
 
     def look(self, d):
         """Scan and judge; the places of keys that travelled."""

@@ -155,7 +155,7 @@ START_TEST(test_no_answer_and_a_late_one)
 	fake.mode = 0;
 	owe(A, 1, 2);
 	steps();
-	advance_ms(9999);
+	advance_ms(OUTBOX_TIMEOUT_S * 1000 - 1);
 	ck_assert_uint_eq(fake.n, 1);
 	ck_assert_uint_eq(listed().tries, 0);
 	advance_ms(2);
