@@ -422,7 +422,7 @@ static unsigned side_step(struct mas_fetch *f, struct fetch_side *s)
 	return s->not_before > f->now ? (unsigned)(s->not_before - f->now) : 0;
 }
 
-/* A store that is new and empty asks by itself, once. */
+/* A store that is new and empty asks by itself, once, where the operator wants that. */
 static void begin_by_itself(struct mas_fetch *f)
 {
 	struct m2m_err err = { 0 };
@@ -431,7 +431,7 @@ static void begin_by_itself(struct mas_fetch *f)
 	enum m2m_rc rc = M2M_OK;
 
 	f->began_by_itself = true;
-	if (!f->mas->conf->auto_fetch)
+	if (!f->mas->conf->fetch_when_empty)
 		return;
 	rc = store_view_begin(f->mas->keys, &v, &err);
 	if (rc == M2M_OK)

@@ -28,7 +28,8 @@ struct mas_conf {
 	int64_t supersede_grace;	    /* s, how long an older root key of an enrolee stays usable */
 	int64_t expiring_notice;	    /* s, how long before its end holders of a root key are told; 0: never */
 	int64_t keep_expired;		    /* s, how long after its end a root key can still be looked at */
-	bool auto_fetch;		    /* by itself, when the store is new or was restored */
+	bool auto_fetch;		    /* by itself, when the store was restored */
+	bool fetch_when_empty;		    /* likewise, when it is new */
 	char *package_certificate, *package_private_key; /* to open protected key packages with; NULL: none open */
 	char *crl;					 /* revocation list of peers' CA; NULL: none */
 	struct m2m_conf_sections peers;			 /* struct m2m_peer */

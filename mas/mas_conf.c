@@ -132,8 +132,13 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  .type = M2M_CONF_BOOL,
 	  AT(auto_fetch),
 	  .def = "yes",
-	  .help = "Ask the MTFs for all root keys of this MAS (KFR) when the store is new and empty, or was restored "
-		  "from a backup. m2mctl fetch does so at any time." },
+	  .help = "Ask the MTFs for all root keys of this MAS (KFR) when the store was restored from a backup. m2mctl "
+		  "fetch does so at any time." },
+	{ .name = "fetch-when-empty",
+	  .type = M2M_CONF_BOOL,
+	  AT(fetch_when_empty),
+	  .def = "no",
+	  .help = "Ask them also at the first start of a new, empty store." },
 	{ .name = "crl",
 	  .type = M2M_CONF_STRING,
 	  AT(crl),

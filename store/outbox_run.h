@@ -10,7 +10,7 @@
  * An answer of 2001 removes what was sent; of 2002 and 5012, what its Key-Status do not name as failed. A failed one
  * stays and is tried again, unless its code says that the peer has no use for it (5501, 5502, 5503: it does not have
  * the key, or knows that it is over; 5004: it cannot read the name): then it is dropped, and logged. What was not
- * answered in ten seconds is sent again: peers bear that (doc/protocol.md).
+ * answered in five seconds is sent again: peers bear that (doc/protocol.md).
  *
  * All functions are thread-safe. */
 #ifndef STORE_OUTBOX_RUN_H

@@ -45,6 +45,8 @@ class Bench:
         for d in (self.lab.mas, self.lab.mtf):
             with open(d.conf) as f:
                 text = f.read().replace("map-size = 64M", f"map-size = {max(64, n * ROOM >> 20)}M\naudit-syslog = no")
+                if d is self.lab.mas:
+                    text += "fetch-when-empty = yes\n"
             with open(d.conf, "w") as f:
                 f.write(text.replace("roles = { mas }", "roles = { mas }\n\tkfr-per-second = 0"))
         self.lab.own()

@@ -40,6 +40,9 @@ class FetchCase(LabCase):
     def lose_store(self):
         self.lab.mas.stop()
         shutil.rmtree(self.lab.mas.path("store"))
+        with open(self.lab.mas.conf, "r+") as f:
+            if "fetch-when-empty" not in f.read():
+                f.write("fetch-when-empty = yes\n")
         self.lab.ctl("init", "--mas", self.lab.mas.conf, "--no-recovery")
 
     def wait_serves(self, name, keys=None):

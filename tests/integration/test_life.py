@@ -2,6 +2,7 @@
 """The life of keys, with real servers: revoked by the operator at either server, expired on the second and deleted, renewed in time,
 superseded, and an enrolment whose answer is lost."""
 import calendar
+import json
 import os
 import socket
 import subprocess
@@ -229,7 +230,20 @@ class Life(LabCase):
 
     # --- expired -------------------------------------------------------------------------------------------------------------
 
+    def subscribe(self):
+        """A subscriber of the resolver's; its lines."""
+        s = socket.socket(socket.AF_UNIX)
+        self.addCleanup(s.close)
+        s.settimeout(20)
+        s.connect(self.lab.resolver)
+        s.sendall(b'{"subscribe":"events"}\n')
+        lines = s.makefile()
+        self.addCleanup(lines.close)
+        self.assertEqual(json.loads(lines.readline()), {"status": "subscribed"})
+        return lines
+
     def test_expired_on_the_second_and_deleted(self):
+        events = self.subscribe()
         keys = self.node("short", "--key-life", "15s")
         key = keys["keys"][0]
         expires = calendar.timegm(time.strptime(key["expires"], "%Y%m%dT%H%M%S"))
@@ -247,7 +261,8 @@ class Life(LabCase):
         self.assertIn("expired", p.stderr)
         lablib.wait_for("the key to be deleted", lambda: self.state(key["kmId"]) is None, 60)
         self.lab.mas.wait_log(r"deleted \d+ root keys that had expired before", 30)
-        lablib.wait_for("its holder to be told before", lambda: self.lab.csf.logged(r"expiring"), 10)
+        told = next(e for e in map(json.loads, events) if e["key"] == key["kmId"])
+        self.assertEqual(told["event"], "expiring", "its holder is told before")
         self.lab.ctl("check", "--mas", self.lab.mas.conf)
         self.assertEqual(len([e for e in self.listing("enrolment", "mtf") if e["enroleeId"].endswith("/short")]), 1, "the latest stays")
 

@@ -34,7 +34,7 @@ END_TEST
 START_TEST(test_by_itself_once)
 {
 	live(0, 3);
-	w.conf.auto_fetch = true;
+	w.conf.fetch_when_empty = true;
 	reopen();
 	ck_assert_int_eq(run_all(), MAS_FETCH_DONE);
 	ck_assert_uint_eq(info.count.entered, 3);
@@ -54,7 +54,7 @@ START_TEST(test_not_by_itself)
 		ck_assert_uint_eq(mtf.asks, 0);
 		if (i == 0) { /* with keys in it, a store is not new */
 			here(7);
-			w.conf.auto_fetch = true;
+			w.conf.fetch_when_empty = true;
 			reopen();
 		}
 	}
