@@ -192,6 +192,11 @@ static enum m2m_rc revoke_all(const struct ctl_server *s, struct revoke *r, stru
 			rc = look(s, r, err);
 	}
 	ctl_progress_end();
+	if (rc == M2M_OK && r->n > 0)
+		rc = m2m_fail(err, M2M_EBUSY,
+			      "%zu more came meanwhile and are not revoked: run it again, or stop the nodes from "
+			      "enrolling first (enrolee remove)",
+			      r->n);
 	return rc;
 }
 

@@ -52,10 +52,24 @@ static enum m2m_rc add(struct ctl_picks *p, const char *text, const char *where,
 	return M2M_OK;
 }
 
+/* Where a comment or the line's end begins: a # in the middle of a word is none, and no name has one. */
+static size_t end_of(const char *text)
+{
+	size_t n = strcspn(text, "\n");
+
+	if (n > 0 && text[n - 1] == '\r')
+		n--;
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '#' && (i == 0 || text[i - 1] == ' ' || text[i - 1] == '\t'))
+			return i;
+	}
+	return n;
+}
+
 /* One line without its newline; empty ones and comments are none. */
 static enum m2m_rc add_line(struct ctl_picks *p, char *text, const char *where, unsigned line, struct m2m_err *err)
 {
-	size_t n = strcspn(text, "#\r\n");
+	size_t n = end_of(text);
 
 	while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'))
 		n--;
@@ -191,6 +205,9 @@ enum m2m_rc ctl_picks_read(const struct ctl_args *args, const char *host, struct
 	}
 	if (rc == M2M_OK && provider && (rc = m2m_fqdn_parse(m2m_span_str(provider), &out->provider, err)) != M2M_OK)
 		m2m_err_prefix(err, "--provider");
+	if (rc == M2M_OK && provider && (out->n > 0 || file))
+		rc = m2m_fail(err, M2M_EINVAL,
+			      "--provider is all of a provider's keys: name nothing else beside it, or not it");
 	if (rc == M2M_OK && file)
 		rc = read_file(out, file, err);
 	if (rc == M2M_OK && out->n == 0 && out->provider.n == 0)

@@ -29,13 +29,14 @@ static bool batch_take(void *arg, struct m2m_span key, struct m2m_span val)
 	return ++b->n < b->max && !b->bad;
 }
 
-static enum m2m_rc batch_read(const struct outbox_at *at, struct m2m_span host, struct batch *b, struct m2m_err *err)
+static enum m2m_rc batch_read(const struct outbox_at *at, struct m2m_span host, uint64_t from_seq, struct batch *b,
+			      struct m2m_err *err)
 {
 	struct outbox_key prefix, from;
 	struct store_view *v = NULL;
 	enum m2m_rc rc = store_view_begin(at->st, &v, err);
 
-	if (rc == M2M_OK && outbox_key_peer(&prefix, host) && outbox_key_entry(&from, host, OUTBOX_DUE, 0))
+	if (rc == M2M_OK && outbox_key_peer(&prefix, host) && outbox_key_entry(&from, host, OUTBOX_DUE, from_seq))
 		rc = store_scan(v, at->table, outbox_key_span(&prefix), outbox_key_span(&from), batch_take, b, err);
 	store_view_end(v);
 	return rc == M2M_OK && b->bad ? m2m_fail(err, M2M_ENOMEM, "outbox: out of memory") : rc;
@@ -87,12 +88,12 @@ static enum m2m_rc flight_fill(const struct outbox_at *at, struct m2m_log_limit 
 	return f->n > 0 ? M2M_OK : rc;
 }
 
-enum m2m_rc flight_make(const struct outbox_at *at, struct m2m_log_limit *limit, struct m2m_span host, size_t max,
-			struct flight **out, struct m2m_err *err)
+enum m2m_rc flight_make(const struct outbox_at *at, struct m2m_log_limit *limit, struct m2m_span host,
+			uint64_t from_seq, size_t max, struct flight **out, struct m2m_err *err)
 {
 	struct batch b = { .max = max };
 	struct flight *f = NULL;
-	enum m2m_rc rc = batch_read(at, host, &b, err);
+	enum m2m_rc rc = batch_read(at, host, from_seq, &b, err);
 
 	if (rc == M2M_OK && b.n > 0) {
 		f = calloc(1, sizeof(*f) + b.n * sizeof(f->sent[0]));
@@ -156,11 +157,13 @@ void flight_judge(struct flight *f, const struct m2m_status_answer *a)
 		judge_each(f, &(const struct m2m_status_answer){ .n = 0 }, code);
 	} else {
 		f->apart = code >= 5000 && f->n > 1;
+		f->refused = f->n == 1 && code != M2M_RATE_LIMITED;
 		snprintf(text, sizeof(text), "answered with %" PRIu32 " %s", code, m2m_result_name(code));
 		flight_fail(f, text);
 		return;
 	}
 	f->answered = true;
+	f->refused = true; /* if any stays */
 	for (size_t i = 0; i < f->n; i++) {
 		if (f->sent[i].fate == STAYS)
 			snprintf(f->failure, sizeof(f->failure), "answered with %" PRIu32 " for %.150s",

@@ -21,6 +21,7 @@ struct flight {
 	uint64_t id;
 	int64_t deadline; /* us, of the sender's ticks */
 	bool answered;
+	bool refused;			      /* out: the peer has seen these keys, and will not have some */
 	bool apart;			      /* out: the peer did not like it as a whole: one by one then */
 	char failure[OUTBOX_FAILURE_MAX + 1]; /* empty: none */
 	enum outbox_command command;
@@ -29,10 +30,10 @@ struct flight {
 	struct sent sent[];
 };
 
-/* What is due to a peer, from the beginning, as far as it is of one kind, max at most. out: NULL: nothing is; free().
- * An entry that does not open is logged and passed over. */
-enum m2m_rc flight_make(const struct outbox_at *at, struct m2m_log_limit *limit, struct m2m_span host, size_t max,
-			struct flight **out, struct m2m_err *err);
+/* What is due to a peer, from that sequence on, as far as it is of one kind, max at most. out: NULL: nothing is;
+ * free(). An entry that does not open is logged and passed over. */
+enum m2m_rc flight_make(const struct outbox_at *at, struct m2m_log_limit *limit, struct m2m_span host,
+			uint64_t from_seq, size_t max, struct flight **out, struct m2m_err *err);
 
 /* It was answered; it was not, or could not be sent. */
 void flight_judge(struct flight *f, const struct m2m_status_answer *a);

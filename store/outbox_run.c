@@ -29,6 +29,9 @@ struct peer {
 	bool up;	       /* its connection came up: under lock */
 	int64_t next;	       /* not before */
 	int64_t backoff;
+	/* What a peer refuses holds up nothing behind it: 0, or the sequence to go on from until it is asked again. */
+	uint64_t behind;
+	int64_t again; /* when */
 };
 
 struct outbox {
@@ -131,6 +134,21 @@ static void tell(struct outbox *ob, const struct peer *p)
 			      "outbox: %s was sent %zu and did not take all: %s", p->host.s, f->n, f->failure);
 }
 
+/* Where the next message begins. goes_on: the peer has seen this one. */
+static void go_on_from(struct peer *p, const struct flight *f, bool goes_on, int64_t now)
+{
+	if (!goes_on) {
+		p->behind = 0;
+		return;
+	}
+	if (f->failure[0]) {
+		p->again = p->behind > 0 && p->again < p->next ? p->again : p->next;
+		p->next = now;
+	}
+	if (f->failure[0] || p->behind > 0)
+		p->behind = f->sent[f->n - 1].seq + 1;
+}
+
 /* The message's end. stored: the store has what came of it. */
 static void land(struct outbox *ob, struct peer *p, bool stored, int64_t now)
 {
@@ -140,14 +158,15 @@ static void land(struct outbox *ob, struct peer *p, bool stored, int64_t now)
 	for (size_t i = 0; i < f->n; i++)
 		took = took || f->sent[i].fate != STAYS;
 	tell(ob, p);
-	if (stored && took)
+	if (stored && took && p->behind == 0)
 		p->backoff = 0;
 	if (f->apart)
 		p->alone = f->n;
-	else if (p->alone > 0 && took)
+	else if (p->alone > 0 && (took || f->refused))
 		p->alone--;
 	if (!stored || f->failure[0])
 		wait_longer(ob, p, now);
+	go_on_from(p, f, stored && (f->refused || !f->failure[0]), now);
 	p->dirty = true;
 	pthread_mutex_lock(&ob->lock);
 	p->flight = NULL;
@@ -293,6 +312,10 @@ static bool is_due(struct outbox *ob, struct peer *p, int64_t now)
 	busy = p->flight != NULL;
 	p->up = p->up && busy;
 	pthread_mutex_unlock(&ob->lock);
+	if (!busy && p->behind > 0 && (up || now >= p->again)) {
+		p->behind = 0;
+		p->dirty = true;
+	}
 	if (up && !busy) {
 		p->backoff = 0;
 		p->next = now;
@@ -309,7 +332,8 @@ static bool serve(struct outbox *ob, struct peer *p, int64_t now)
 
 	if (!is_due(ob, p, now))
 		return false;
-	rc = flight_make(&ob->at, &ob->log_limit, m2m_id_span(&p->host), p->alone > 0 ? 1 : M2M_NAMES_MAX, &f, &err);
+	rc = flight_make(&ob->at, &ob->log_limit, m2m_id_span(&p->host), p->behind, p->alone > 0 ? 1 : M2M_NAMES_MAX,
+			 &f, &err);
 	if (rc != M2M_OK) {
 		if (!store_has_told(rc) && rc != M2M_ESEALED)
 			m2m_log_often(&ob->log_limit, ob->at.env, M2M_ERROR, NULL, "outbox: %s", err.text);

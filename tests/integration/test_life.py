@@ -164,12 +164,13 @@ class Life(LabCase):
         nodes = {n: self.node(n) for n in ("list-1", "list-2", "list-3")}
         km_id = nodes["list-1"]["keys"][0]["kmId"]
         good = f"# stolen\n{km_id}\n\n//{lablib.SP}/list-2  # by its name\n"
-        path = self.write("list", good + "neither\n" + "00" * 16 + "@other.example.com\n")
+        path = self.write("list", good + "neither\n" + "00" * 16 + f"@other.example.com\n//{lablib.SP}/list-3#7\n")
         p = self.revoke("mas", "--file", path, "--yes", check=False)
         self.assertEqual(p.returncode, 2)
         self.assertIn(f"{path}:5: neither", p.stderr)
         self.assertIn(f"{path}:6: ", p.stderr)
-        self.assertIn("2 bad lines; nothing was changed", p.stderr)
+        self.assertIn(f"{path}:7: ", p.stderr)  # in the middle of a word it is no comment: another node's name would be left
+        self.assertIn("3 bad lines; nothing was changed", p.stderr)
         self.assertTrue(all(self.serves(k) for k in nodes.values()))
         path = self.write("list", good + f"//{lablib.SP}/nobody\n" + "00" * 16 + f"@{lablib.MAS}\n")
         p = self.revoke("mas", "--file", path, "--yes", check=False)
@@ -177,7 +178,7 @@ class Life(LabCase):
         self.assertIn(f"{path}:5: //{lablib.SP}/nobody: has no key", p.stderr)
         self.assertIn(f"{path}:6: {'00' * 16}@{lablib.MAS}: there is no such key", p.stderr)
         self.assertEqual([self.refused(nodes[n]) for n in ("list-1", "list-2", "list-3")], ["revoked", "revoked", None])
-        for args in ((), ("--provider", "not an fqdn"), ("--enrolee", "node"), (km_id, "--reason", "6"), (km_id, "--reason", "why")):
+        for args in ((), ("--provider", "not an fqdn"), (km_id, "--provider", lablib.SP), ("--file", path, "--provider", lablib.SP), ("--enrolee", "node"), (km_id, "--reason", "6"), (km_id, "--reason", "why")):
             self.assertEqual(self.revoke("mas", *args, "--yes", check=False).returncode, 2, args)
 
     # --- revoked at the MTF ------------------------------------------------------------------------------------------------

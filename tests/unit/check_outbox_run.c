@@ -281,6 +281,43 @@ START_TEST(test_one_that_cannot_be_read)
 }
 END_TEST
 
+/* A key that a peer cannot take, for now or ever, holds up nothing behind it, and is asked for again. */
+START_TEST(test_refused_holds_up_nobody)
+{
+	fake.mode = 0;
+	owe_of(A, 1, 5, 1, 1, false);
+	owe_of(A, 1, 2, 2, 2, false);
+	steps();
+	reply(fake.got[0].id, 4181);
+	steps();
+	ck_assert_uint_eq(fake.n, 2); /* at once */
+	ck_assert_str_eq(fake.got[1].text, A " 2/1/2 k2 k3");
+	reply(fake.got[1].id, 2001);
+	steps();
+	ck_assert_uint_eq(listed().n, 1);
+	ck_assert_uint_eq(fake.n, 2);
+	owe_of(A, 1, 2, 4, 1, false); /* owed while the first waits */
+	steps();
+	ck_assert_uint_eq(fake.n, 3);
+	ck_assert_str_eq(fake.got[2].text, A " 2/1/2 k4");
+	reply(fake.got[2].id, 2001);
+	steps();
+	advance_ms(1300);
+	ck_assert_uint_eq(fake.n, 4);
+	ck_assert_str_eq(fake.got[3].text, A " 2/1/5 k1");
+	reply(fake.got[3].id, 5012);
+	steps();
+	ck_assert_uint_eq(fake.n, 4);
+	advance_ms(1300);
+	ck_assert_uint_eq(fake.n, 4); /* it waits longer each time */
+	advance_ms(1300);
+	ck_assert_uint_eq(fake.n, 5);
+	reply(fake.got[4].id, 2001);
+	steps();
+	ck_assert_uint_eq(listed().n, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("outbox: sending");
@@ -301,6 +338,7 @@ int main(void)
 	tcase_add_test(tc, test_clock_goes_back);
 	LOOP(tc, test_answers, answers);
 	tcase_add_test(tc, test_one_that_cannot_be_read);
+	tcase_add_test(tc, test_refused_holds_up_nobody);
 	suite_add_tcase(s, tc);
 	return check_run(s);
 }
