@@ -52,7 +52,8 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 	[CTL_STAKEHOLDER] = { "--stakeholder", "FQDN", false,
 			      "the M2M Administrating Stakeholder of its root keys (else its service provider)" },
 	[CTL_REASON] = { "--reason", "REASON", false,
-			 "unspecified (without it), compromise, superseded, decommissioned, policy; or 1 to 5" },
+			 "unspecified (without it; a MAS keeps it as policy), compromise, superseded, decommissioned, "
+			 "policy; or 1 to 5" },
 	[CTL_REVOKE] = { "--revoke", NULL, true, "revoke all that it was given first" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 };

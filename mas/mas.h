@@ -204,8 +204,9 @@ struct mas_revoked {
 /* After each transaction. Returns false to stop: M2M_EBUSY, what was done stays. */
 typedef bool mas_progress(void *arg, uint64_t done, uint64_t total);
 /* Revoke root keys, by the RelativeKeIDs of their names, as a KRR of the MTF that pushed each would: beside a running
- * server, which then serves them no more. It writes them to its audit log when it next looks (mas_tend). progress: may
- * be NULL. M2M_EINVAL reason is not one of 1 to 5; errors of the store: what was done before stays. */
+ * server, which then serves them no more. Reason 1 is kept as 5: 1 is the word of an MTF that takes a key back. It
+ * writes them to its audit log when it next looks (mas_tend). progress: may be NULL. M2M_EINVAL reason is not one of 1
+ * to 5; errors of the store: what was done before stays. */
 enum m2m_rc mas_keys_revoke(struct mas *mas, const uint8_t (*rel)[M2M_REL_LEN], size_t n, uint32_t reason,
 			    struct mas_revoked *out, mas_progress *progress, void *arg, struct m2m_err *err);
 

@@ -3,9 +3,9 @@
  * that calls mas_tend; beside whoever uses the store, in jobs of at most 256 records.
  *
  * What is deleted is decided by a limit: what expired before it goes. It follows the clock less keep-expired, but never
- * faster than 60 seconds in a second, and is kept in the store. So a clock that is ahead for hours deletes nothing
- * that had not long expired: keep-expired is the head start that it would have to make up for. A tombstone may go
- * because a push of an expired key is refused. */
+ * faster than 60 seconds in a second, and is kept in the store. So a clock that is ahead deletes nothing that
+ * lives for a sixtieth of keep-expired (30 days: 12 hours): that is the head start that it has to make up for. After
+ * that it does. A tombstone may go because a push of an expired key is refused. */
 #include "config.h"
 
 #include "mas/mas_int.h"

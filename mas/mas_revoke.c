@@ -88,7 +88,11 @@ enum m2m_rc mas_keys_revoke(struct mas *mas, const uint8_t (*rel)[M2M_REL_LEN], 
 	while (rc == M2M_OK && at < n) {
 		j->rel = rel + at;
 		j->n = n - at < MAS_REVOKE_BATCH ? n - at : MAS_REVOKE_BATCH;
-		j->why = (struct mas_revocation){ .reason = reason, .now = m2m_now(mas->env) };
+		/* Not for 1: a key that was revoked for that is passed over when the one after it is taken back. */
+		j->why = (struct mas_revocation){
+			.reason = reason == M2M_REASON_UNSPECIFIED ? M2M_REASON_POLICY : reason,
+			.now = m2m_now(mas->env),
+		};
 		rc = run_job(j, out, err);
 		at += j->n;
 		if (rc == M2M_OK && progress && !progress(arg, at, n) && at < n)

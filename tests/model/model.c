@@ -287,6 +287,8 @@ bool m_revoke_one(struct m_root *m, unsigned mtf, const uint8_t rel[M_REL], uint
 
 	if (!k || k->state == M_S_REVOKED || (mtf != M_OPERATOR && k->mtf != mtf))
 		return false;
+	if (mtf == M_OPERATOR && reason == M_UNSPECIFIED) /* 1 is the word of an MTF that takes back */
+		reason = M_POLICY;
 	k->state = M_S_REVOKED;
 	k->reason = reason;
 	k->ended = now;

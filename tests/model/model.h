@@ -38,7 +38,7 @@ enum {
 	M_TARGET_UNKNOWN = 5508
 };
 enum { M_EV_REVOKED = 1, M_EV_SUPERSEDED = 2, M_EV_RESYNC = 4 };
-enum { M_UNSPECIFIED = 1, M_SUPERSEDED_BY = 3 };
+enum { M_UNSPECIFIED = 1, M_SUPERSEDED_BY = 3, M_POLICY = 5 };
 
 /* --- the world (world.c): who and what there is --------------------------- */
 

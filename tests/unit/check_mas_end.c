@@ -281,6 +281,18 @@ START_TEST(test_taken_back_in_a_row)
 }
 END_TEST
 
+static void revoked_by_operator(unsigned i)
+{
+	uint8_t rel[1][M2M_REL_LEN];
+	struct mas_revoked r;
+
+	memset(rel[0], (int)i, M2M_REL_LEN);
+	ck_assert_int_eq(mas_keys_revoke(w.mas, (const uint8_t(*)[M2M_REL_LEN])rel, 1, M2M_REASON_UNSPECIFIED, &r, NULL,
+					 NULL, NULL),
+			 M2M_OK);
+	ck_assert_uint_eq(r.revoked, 1);
+}
+
 /* What was revoked for cause, or is over, does not come back; nor by who only wants the newest revoked. */
 START_TEST(test_not_taken_back)
 {
@@ -300,13 +312,17 @@ START_TEST(test_not_taken_back)
 		w.now += w.conf.supersede_grace;
 		ck_assert_uint_eq(revoke_for(&w.mtf, 3, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
 		break;
+	case 4: /* the operator revoked the one before it, and gave no reason */
+		revoked_by_operator(2);
+		ck_assert_uint_eq(revoke_for(&w.mtf, 3, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+		break;
 	default: /* another MTF asks */
 		ck_assert_uint_eq(revoke_for(&w.mtf2, 3, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
 		break;
 	}
 	ck_assert_int_ne(state_of(1, NULL), MAS_KEY_ACTIVE);
 	ck_assert_int_ne(state_of(2, NULL), MAS_KEY_ACTIVE);
-	if (_i == 1 || _i == 4)
+	if (_i == 1 || _i == 5)
 		ck_assert_int_eq(state_of(3, NULL), MAS_KEY_ACTIVE);
 	w.now = NOW; /* for the last look: what is owed was owed then */
 }
@@ -342,7 +358,7 @@ Suite *end_suite(void)
 	tcase_add_test(tc, test_taken_back);
 	tcase_add_test(tc, test_holders_of_what_serves_on);
 	tcase_add_loop_test(tc, test_taken_back_in_a_row, 0, 5);
-	tcase_add_loop_test(tc, test_not_taken_back, 0, 5);
+	tcase_add_loop_test(tc, test_not_taken_back, 0, 6);
 	tcase_add_test(tc, test_long_row);
 	suite_add_tcase(s, tc);
 	return s;
