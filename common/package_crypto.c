@@ -98,26 +98,37 @@ bool pkg_unwrap(const struct m2m_key *kek, const uint8_t wrapped[PKG_WRAPPED_LEN
 	return ok;
 }
 
-bool pkg_encrypt(const struct m2m_key *key, const uint8_t nonce[PKG_NONCE_LEN], struct m2m_span in, uint8_t *out,
-		 uint8_t tag[PKG_TAG_LEN])
+/* Additional data: the attributes as the SET that they are (RFC 5083 2.2). */
+static bool add_attributes(EVP_CIPHER_CTX *ctx, struct m2m_span attributes)
+{
+	static const uint8_t set = M2M_DER_SET;
+	int n = 0;
+
+	return attributes.n == 0 || (EVP_CipherUpdate(ctx, NULL, &n, &set, 1) == 1 &&
+				     EVP_CipherUpdate(ctx, NULL, &n, attributes.p + 1, (int)attributes.n - 1) == 1);
+}
+
+bool pkg_encrypt(const struct m2m_key *key, const uint8_t nonce[PKG_NONCE_LEN], struct m2m_span attributes,
+		 struct m2m_span in, uint8_t *out, uint8_t tag[PKG_TAG_LEN])
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n = 0, rest = 0;
 	bool ok = ctx && EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key->b, nonce) == 1 &&
-		  EVP_EncryptUpdate(ctx, out, &n, in.p, (int)in.n) == 1 && (size_t)n == in.n &&
-		  EVP_EncryptFinal_ex(ctx, out + n, &rest) == 1 && rest == 0 &&
+		  add_attributes(ctx, attributes) && EVP_EncryptUpdate(ctx, out, &n, in.p, (int)in.n) == 1 &&
+		  (size_t)n == in.n && EVP_EncryptFinal_ex(ctx, out + n, &rest) == 1 && rest == 0 &&
 		  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, PKG_TAG_LEN, tag) == 1;
 
 	EVP_CIPHER_CTX_free(ctx);
 	return ok;
 }
 
-bool pkg_decrypt(const struct m2m_key *key, const uint8_t nonce[PKG_NONCE_LEN], struct m2m_span in, uint8_t *out,
-		 const uint8_t tag[PKG_TAG_LEN])
+bool pkg_decrypt(const struct m2m_key *key, const uint8_t nonce[PKG_NONCE_LEN], struct m2m_span attributes,
+		 struct m2m_span in, uint8_t *out, const uint8_t tag[PKG_TAG_LEN])
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n = 0, rest = 0;
 	bool ok = ctx && EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key->b, nonce) == 1 &&
+		  add_attributes(ctx, attributes) &&
 		  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, PKG_TAG_LEN, (void *)(uintptr_t)tag) == 1 &&
 		  EVP_DecryptUpdate(ctx, out, &n, in.p, (int)in.n) == 1 && (size_t)n == in.n &&
 		  EVP_DecryptFinal_ex(ctx, out + n, &rest) == 1 && rest == 0;

@@ -47,10 +47,11 @@ bool pkg_agree(EVP_PKEY *ours, EVP_PKEY *theirs, struct m2m_span ukm, struct m2m
 /* RFC 3394, in: M2M_KEY_LEN or (unwrapping) PKG_WRAPPED_LEN octets. False: it does not unwrap. */
 bool pkg_wrap(const struct m2m_key *kek, const struct m2m_key *key, uint8_t out[PKG_WRAPPED_LEN]);
 bool pkg_unwrap(const struct m2m_key *kek, const uint8_t wrapped[PKG_WRAPPED_LEN], struct m2m_key *key);
-/* AES-256-GCM without additional data; n octets from in to out. False: libcrypto refuses, or the tag is not right. */
-bool pkg_encrypt(const struct m2m_key *key, const uint8_t nonce[PKG_NONCE_LEN], struct m2m_span in, uint8_t *out,
-		 uint8_t tag[PKG_TAG_LEN]);
-bool pkg_decrypt(const struct m2m_key *key, const uint8_t nonce[PKG_NONCE_LEN], struct m2m_span in, uint8_t *out,
-		 const uint8_t tag[PKG_TAG_LEN]);
+/* AES-256-GCM; in.n octets from in to out. attributes: authenticated attributes, whole, under whichever tag; absent: no
+ * additional data. False: libcrypto refuses, or the tag is not right. */
+bool pkg_encrypt(const struct m2m_key *key, const uint8_t nonce[PKG_NONCE_LEN], struct m2m_span attributes,
+		 struct m2m_span in, uint8_t *out, uint8_t tag[PKG_TAG_LEN]);
+bool pkg_decrypt(const struct m2m_key *key, const uint8_t nonce[PKG_NONCE_LEN], struct m2m_span attributes,
+		 struct m2m_span in, uint8_t *out, const uint8_t tag[PKG_TAG_LEN]);
 
 #endif

@@ -15,11 +15,55 @@ static enum m2m_rc refuse(struct m2m_err *err, const char *why)
 	return m2m_fail(err, M2M_ECRYPTO, "key package: %s", why);
 }
 
+/* --- attributes (RFC 5652 5.3, RFC 5083 2.1) ------------------------------- */
+
+/* What stands there of the two that count; the values whole. */
+struct attributes {
+	unsigned types, digests;
+	struct m2m_span type, digest;
+};
+
+/* Attribute with one value. */
+static struct m2m_span attribute(struct m2m_rd *attr, uint8_t tag)
+{
+	struct m2m_rd values = m2m_der_enter(attr, M2M_DER_SET);
+	struct m2m_span value = m2m_der_whole(&values, tag);
+
+	m2m_der_leave(attr, &values);
+	return value;
+}
+
+/* The SET, under the tag that is in its place. */
+static bool read_attributes(struct m2m_span set, uint8_t tag, struct attributes *a)
+{
+	static const uint8_t type_id[] = { PKG_OID_CONTENT_TYPE }, digest_id[] = { PKG_OID_DIGEST };
+	struct m2m_rd whole = m2m_rd(set), all = m2m_der_enter(&whole, tag);
+
+	*a = (struct attributes){ .types = 0 };
+	while (all.left > 0 && !all.bad) {
+		struct m2m_rd attr = m2m_der_enter(&all, M2M_DER_SEQUENCE);
+		struct m2m_span id = m2m_der_whole(&attr, 0x06);
+
+		if (m2m_span_equal(id, m2m_span(type_id, sizeof(type_id)))) {
+			a->types++;
+			a->type = attribute(&attr, 0x06);
+		} else if (m2m_span_equal(id, m2m_span(digest_id, sizeof(digest_id)))) {
+			a->digests++;
+			a->digest = attribute(&attr, M2M_DER_OCTETS);
+		} else {
+			(void)m2m_der_take(&attr, M2M_DER_SET);
+		}
+		m2m_der_leave(&all, &attr);
+	}
+	return m2m_rd_done(&all);
+}
+
 /* --- AuthEnvelopedData (RFC 5083) ----------------------------------------- */
 
 /* What the outer frame holds; borrowed from the package. */
 struct envelope {
-	struct m2m_span point, ukm, rid, wrapped, nonce, ciphertext, tag;
+	struct m2m_span point, ukm, rid, wrapped, nonce, ciphertext, attributes, tag;
+	bool is_signed; /* the content is of type signedData, and not of type data with a ContentInfo in it */
 };
 
 /* OriginatorIdentifierOrKey: a key, whose curve may be named again (RFC 5753 3.1.1). */
@@ -66,9 +110,14 @@ static void read_recipient(struct m2m_rd *rd, struct envelope *e)
 /* AuthEncryptedContentInfo. */
 static void read_encrypted(struct m2m_rd *rd, struct envelope *e)
 {
+	static const uint8_t signed_data[] = { PKG_OID_SIGNED_DATA };
 	struct m2m_rd info = m2m_der_enter(rd, M2M_DER_SEQUENCE), alg, params;
 
-	PKG_EXPECT(&info, PKG_OID_DATA);
+	e->is_signed = info.left > sizeof(signed_data) && memcmp(info.p, signed_data, sizeof(signed_data)) == 0;
+	if (e->is_signed)
+		m2m_der_expect(&info, signed_data, sizeof(signed_data));
+	else
+		PKG_EXPECT(&info, PKG_OID_DATA);
 	alg = m2m_der_enter(&info, M2M_DER_SEQUENCE);
 	PKG_EXPECT(&alg, PKG_OID_AES256_GCM);
 	params = m2m_der_enter(&alg, M2M_DER_SEQUENCE);
@@ -80,7 +129,22 @@ static void read_encrypted(struct m2m_rd *rd, struct envelope *e)
 	m2m_der_leave(rd, &info);
 }
 
-/* No originatorInfo, no attributes of either kind: they would be [0], [1], [2], and there is no place for them here. */
+/* Authenticated attributes: what they say of the content's type is true, and where it is not data they say so
+ * (RFC 5083 2.1). */
+static bool attributes_fit(const struct envelope *e)
+{
+	static const uint8_t data[] = { PKG_OID_DATA }, signed_data[] = { PKG_OID_SIGNED_DATA };
+	const struct m2m_span type =
+		e->is_signed ? m2m_span(signed_data, sizeof(signed_data)) : m2m_span(data, sizeof(data));
+	struct attributes a;
+
+	if (!e->attributes.p)
+		return !e->is_signed;
+	return read_attributes(e->attributes, M2M_DER_1, &a) && a.types <= 1 &&
+	       (a.types == 0 ? !e->is_signed : m2m_span_equal(a.type, type));
+}
+
+/* No originatorInfo, no unauthenticated attributes: they would be [0], [2], and there is no place for them here. */
 static bool read_envelope(struct m2m_span package, struct envelope *e)
 {
 	struct m2m_rd rd = m2m_rd(package), info = m2m_der_enter(&rd, M2M_DER_SEQUENCE), outer, body;
@@ -91,13 +155,16 @@ static bool read_envelope(struct m2m_span package, struct envelope *e)
 	PKG_EXPECT(&body, M2M_DER_INTEGER, 1, 0);
 	read_recipient(&body, e);
 	read_encrypted(&body, e);
+	if (m2m_der_is(&body, M2M_DER_1))
+		e->attributes = m2m_der_whole(&body, M2M_DER_1);
 	e->tag = m2m_der_take(&body, M2M_DER_OCTETS);
 	m2m_der_leave(&outer, &body);
 	m2m_der_leave(&info, &outer);
 	m2m_der_leave(&rd, &info);
 	/* The first octet: uncompressed, not the hybrid form that libcrypto would take too (RFC 5480 2.2). */
 	return m2m_rd_done(&rd) && e->point.p[0] == 4 && e->wrapped.n == PKG_WRAPPED_LEN &&
-	       e->nonce.n == PKG_NONCE_LEN && e->tag.n == PKG_TAG_LEN && e->ukm.n <= PKG_UKM_MAX && e->ciphertext.n > 0;
+	       e->nonce.n == PKG_NONCE_LEN && e->tag.n == PKG_TAG_LEN && e->ukm.n <= PKG_UKM_MAX &&
+	       e->ciphertext.n > 0 && attributes_fit(e);
 }
 
 /* By issuer and serial number, or by the key identifier without the date that may stand beside it. */
@@ -141,7 +208,8 @@ static bool content_key(const struct m2m_party *recipient, const struct envelope
 static bool decrypt(const struct m2m_party *recipient, const struct envelope *e, struct m2m_secret *plain)
 {
 	struct m2m_key cek = { 0 };
-	bool ok = content_key(recipient, e, &cek) && pkg_decrypt(&cek, e->nonce.p, e->ciphertext, plain->p, e->tag.p);
+	bool ok = content_key(recipient, e, &cek) &&
+		  pkg_decrypt(&cek, e->nonce.p, e->attributes, e->ciphertext, plain->p, e->tag.p);
 
 	m2m_key_wipe(&cek);
 	return ok;
@@ -150,7 +218,7 @@ static bool decrypt(const struct m2m_party *recipient, const struct envelope *e,
 /* --- SignedData (RFC 5652 5) ---------------------------------------------- */
 
 struct signed_data {
-	struct m2m_span content, certificate, sid, attributes, signature;
+	struct m2m_span content, sid, attributes, signature;
 	uint8_t version, info_version;
 	bool has_attributes;
 };
@@ -189,13 +257,22 @@ static void read_signer(struct m2m_rd *rd, struct signed_data *s)
 	m2m_der_leave(rd, &set);
 }
 
-static bool read_signed(struct m2m_span plain, struct signed_data *s)
+/* Certificates: how many and whose is the sender's affair (RFC 5652 5.1). The signer's is configured, and these are not
+ * looked into. */
+static void read_certificates(struct m2m_rd *rd)
 {
-	struct m2m_rd rd = m2m_rd(plain), info = m2m_der_enter(&rd, M2M_DER_SEQUENCE), outer, body, part, octets;
+	struct m2m_rd all = m2m_der_enter(rd, M2M_DER_0);
 
-	PKG_EXPECT(&info, PKG_OID_SIGNED_DATA);
-	outer = m2m_der_enter(&info, M2M_DER_0);
-	body = m2m_der_enter(&outer, M2M_DER_SEQUENCE);
+	while (all.left > 0 && !all.bad)
+		(void)m2m_der_take(&all, M2M_DER_SEQUENCE);
+	m2m_der_leave(rd, &all);
+}
+
+/* SignedData itself. */
+static bool read_body(struct m2m_rd *rd, struct signed_data *s)
+{
+	struct m2m_rd body = m2m_der_enter(rd, M2M_DER_SEQUENCE), part, octets;
+
 	s->version = read_version(&body);
 	part = m2m_der_enter(&body, M2M_DER_SET);
 	read_sha256(&part);
@@ -207,22 +284,35 @@ static bool read_signed(struct m2m_span plain, struct signed_data *s)
 	m2m_der_leave(&part, &octets);
 	m2m_der_leave(&body, &part);
 	if (m2m_der_is(&body, M2M_DER_0))
-		s->certificate = m2m_der_take(&body, M2M_DER_0);
+		read_certificates(&body);
 	read_signer(&body, s);
-	m2m_der_leave(&outer, &body);
-	m2m_der_leave(&info, &outer);
-	m2m_der_leave(&rd, &info);
-	return m2m_rd_done(&rd) && s->content.n > 0;
+	m2m_der_leave(rd, &body);
+	return s->content.n > 0;
 }
 
-/* Is it this party that the SignerInfo names? The certificate, if one came along, is this one and no other. */
+/* bare: without a ContentInfo around it. */
+static bool read_signed(struct m2m_span plain, bool bare, struct signed_data *s)
+{
+	struct m2m_rd rd = m2m_rd(plain), info, outer;
+	bool good = false;
+
+	if (bare)
+		return read_body(&rd, s) && m2m_rd_done(&rd);
+	info = m2m_der_enter(&rd, M2M_DER_SEQUENCE);
+	PKG_EXPECT(&info, PKG_OID_SIGNED_DATA);
+	outer = m2m_der_enter(&info, M2M_DER_0);
+	good = read_body(&outer, s);
+	m2m_der_leave(&info, &outer);
+	m2m_der_leave(&rd, &info);
+	return good && m2m_rd_done(&rd);
+}
+
+/* Is it this party that the SignerInfo names? */
 static bool is_signer(const struct signed_data *s, const struct m2m_party *party)
 {
 	struct m2m_rd sid = m2m_rd(s->sid);
 	struct m2m_span id;
 
-	if (s->certificate.p && !m2m_span_equal(s->certificate, m2m_secret_span(&party->der)))
-		return false;
 	if (m2m_span_equal(s->sid, m2m_secret_span(&party->serial)))
 		return s->version == 1 && s->info_version == 1;
 	id = m2m_der_take(&sid, M2M_DER_0_PRIMITIVE);
@@ -230,43 +320,19 @@ static bool is_signer(const struct signed_data *s, const struct m2m_party *party
 	       s->info_version == 3;
 }
 
-/* Attribute with one value. */
-static struct m2m_span attribute(struct m2m_rd *attr, uint8_t tag)
-{
-	struct m2m_rd values = m2m_der_enter(attr, M2M_DER_SET);
-	struct m2m_span value = m2m_der_whole(&values, tag);
-
-	m2m_der_leave(attr, &values);
-	return value;
-}
-
 /* Signed attributes: the content's type and digest, once each (RFC 5652 11.1, 11.2), and others, which mean nothing
  * here. */
 static bool attributes_hold(const struct signed_data *s)
 {
-	static const uint8_t type_id[] = { PKG_OID_CONTENT_TYPE }, digest_id[] = { PKG_OID_DIGEST };
 	static const uint8_t data[] = { PKG_OID_DATA };
-	struct m2m_rd whole = m2m_rd(s->attributes), all = m2m_der_enter(&whole, M2M_DER_0);
 	uint8_t want[34] = { M2M_DER_OCTETS, 32 };
-	unsigned types = 0, digests = 0, n = 0;
-	bool good = EVP_Digest(s->content.p, s->content.n, want + 2, &n, EVP_sha256(), NULL) == 1 && n == 32;
+	unsigned n = 0;
+	struct attributes a;
 
-	while (all.left > 0 && !all.bad) {
-		struct m2m_rd attr = m2m_der_enter(&all, M2M_DER_SEQUENCE);
-		struct m2m_span id = m2m_der_whole(&attr, 0x06);
-
-		if (m2m_span_equal(id, m2m_span(type_id, sizeof(type_id)))) {
-			types++;
-			good = good && m2m_span_equal(attribute(&attr, 0x06), m2m_span(data, sizeof(data)));
-		} else if (m2m_span_equal(id, m2m_span(digest_id, sizeof(digest_id)))) {
-			digests++;
-			good = good && m2m_span_equal(attribute(&attr, M2M_DER_OCTETS), m2m_span(want, sizeof(want)));
-		} else {
-			(void)m2m_der_take(&attr, M2M_DER_SET);
-		}
-		m2m_der_leave(&all, &attr);
-	}
-	return good && m2m_rd_done(&all) && types == 1 && digests == 1;
+	return EVP_Digest(s->content.p, s->content.n, want + 2, &n, EVP_sha256(), NULL) == 1 && n == 32 &&
+	       read_attributes(s->attributes, M2M_DER_0, &a) && a.types == 1 && a.digests == 1 &&
+	       m2m_span_equal(a.type, m2m_span(data, sizeof(data))) &&
+	       m2m_span_equal(a.digest, m2m_span(want, sizeof(want)));
 }
 
 /* What was signed: the content, or the attributes as the SET that they are (RFC 5652 5.4). */
@@ -324,7 +390,7 @@ enum m2m_rc m2m_package_open(const struct m2m_party *recipient, struct m2m_party
 		return m2m_fail(err, M2M_ENOMEM, "key package: out of memory");
 	if (!decrypt(recipient, &e, plain))
 		rc = refuse(err, "it does not decrypt");
-	else if (!read_signed(m2m_secret_span(plain), &s))
+	else if (!read_signed(m2m_secret_span(plain), e.is_signed, &s))
 		rc = refuse(err, "no SignedData as it has to be inside");
 	else
 		rc = check_signature(&s, signers, n, now, err);

@@ -122,7 +122,7 @@ static enum m2m_rc put_encrypted(struct m2m_wr *wr, struct fresh *f, struct m2m_
 	m2m_wr_octets(wr, plain.p, plain.n);
 	if (wr->bad)
 		return m2m_fail(err, M2M_ENOMEM, "key package: out of memory");
-	if (!pkg_encrypt(&f->cek, f->nonce, plain, wr->out->p + octets, f->tag))
+	if (!pkg_encrypt(&f->cek, f->nonce, m2m_span(NULL, 0), plain, wr->out->p + octets, f->tag))
 		return m2m_fail_openssl(err, "key package: AES-256-GCM");
 	m2m_der_wrap(wr, octets, M2M_DER_0_PRIMITIVE);
 	m2m_der_wrap(wr, part, M2M_DER_SEQUENCE);

@@ -167,9 +167,10 @@ const struct m2m_word *m2m_avp_words(enum m2m_avp avp, size_t *n)
 		MUST(AUTH_APPLICATION_ID, APPLICATION, NONE), MUST(AUTH_SESSION_STATE, STATELESS, NONE), \
 		MUST(ORIGIN_HOST, OWN_HOST, ANS(origin_host)), MUST(ORIGIN_REALM, OWN_REALM, NONE),      \
 		MAY(RESULT_CODE, RESULT, ANS(result), NONE), MAY(EXPERIMENTAL_RESULT, EXPERIMENTAL, ANS(result), NONE)
-#define TAIL_R                                                                                      \
-	SKIP(FEATURE_VECTOR, 1), SKIP(EVENT_TIMESTAMP, 1), SKIP(ORIGIN_STATE_ID, 1), SKIP(DRMP, 1), \
-		SKIP(VENDOR_SPECIFIC_APPLICATION_ID, 1), SKIP(PROXY_INFO, 0), SKIP(ROUTE_RECORD, 0)
+#define TAIL_R                                                                                                         \
+	SKIP(FEATURE_VECTOR, 1), MAY(EVENT_TIMESTAMP, TIME, REQ(timestamp), REQ(has_timestamp)),                       \
+		SKIP(ORIGIN_STATE_ID, 1), SKIP(DRMP, 1), SKIP(VENDOR_SPECIFIC_APPLICATION_ID, 1), SKIP(PROXY_INFO, 0), \
+		SKIP(ROUTE_RECORD, 0)
 #define TAIL_A                                                                                                      \
 	SKIP(FEATURE_VECTOR, 1), MAY(ERROR_MESSAGE, TEXT, ANS(error_message), NONE), SKIP(ERROR_REPORTING_HOST, 1), \
 		SKIP(FAILED_AVP, 0), SKIP(ORIGIN_STATE_ID, 1), SKIP(VENDOR_SPECIFIC_APPLICATION_ID, 1),             \

@@ -40,6 +40,8 @@ struct m2m_request {
 	struct m2m_span session_id;
 	struct m2m_span origin_host, origin_realm;
 	struct m2m_span dest_host, dest_realm;
+	bool has_timestamp;
+	int64_t timestamp; /* Event-Timestamp */
 	uint32_t end_to_end;
 	bool relayed; /* it came through a configured relay; set when it is served */
 };

@@ -122,6 +122,8 @@ static enum m2m_rc check_content(const struct mas_packages *p, const struct m2m_
 		return rc;
 	if (!m2m_fqdn_equal(in->origin_host, m2m_span_str(mtf->host)))
 		return m2m_fail(err, M2M_EINVAL, "key package: Origin-Host is not the signer's");
+	if (head->has_timestamp && head->timestamp != in->timestamp)
+		return m2m_fail(err, M2M_EINVAL, "key package: Event-Timestamp: not what stands beside the package");
 	if (off > M2M_PACKAGE_SKEW || off < -M2M_PACKAGE_SKEW)
 		return m2m_fail(err, M2M_EINVAL, "key package: its time is %lld s off this clock", (long long)off);
 	if (in->key.material.n != M2M_KEY_LEN || m2m_secret_is_zero(in->key.material.p, M2M_KEY_LEN))

@@ -105,11 +105,14 @@ tests_unit_check_ticker_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_ticker_LDADD = common/libcommon.la $(CHECK_LIBS) $(AX_PTHREAD_LIBS)
 
 EXTRA_DIST += tests/unit/package_fixture.h
-check_PROGRAMS += tests/unit/check_package
-TESTS += tests/unit/check_package
+check_PROGRAMS += tests/unit/check_package tests/unit/check_party
+TESTS += tests/unit/check_package tests/unit/check_party
 tests_unit_check_package_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_package_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_check_package_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS)
+tests_unit_check_party_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_party_CFLAGS = $(TEST_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_check_party_LDADD = common/libcommon.la $(CHECK_LIBS) $(CRYPTO_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_package
 tests_fuzz_fuzz_package_SOURCES = tests/fuzz/fuzz_package.c $(FUZZ_MAIN)

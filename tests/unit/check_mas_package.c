@@ -235,11 +235,22 @@ HEAD(h_enrolee, req->key[0].enrolee = m2m_span_str("//sp.example.com/other"))
 HEAD(h_expiry, req->key[0].expiry++)
 HEAD(h_target, req->key[0].targets.v[0] = m2m_span_str(TARGET2))
 HEAD(h_stakeholder, req->key[0].stakeholder = m2m_span_str("owner.example.com"))
+HEAD(h_time, (req->head.has_timestamp = true, req->head.timestamp = w.now + 1))
 HEAD(h_cut, req->key[0].package.n--)
 HEAD(h_empty, req->key[0].package.n = 0)
 
-static void (*const beside[])(struct m2m_kpr *) = { h_session, h_origin, h_name,	h_usage, h_enrolee,
-						    h_expiry,  h_target, h_stakeholder, h_cut,	 h_empty };
+static void (*const beside[])(struct m2m_kpr *) = { h_session, h_origin,      h_name, h_usage, h_enrolee, h_expiry,
+						    h_target,  h_stakeholder, h_cut,  h_empty, h_time };
+
+START_TEST(test_time_beside_it_is_the_same)
+{
+	struct m2m_kpr *req = packed(1);
+
+	req->head.has_timestamp = true;
+	req->head.timestamp = w.now;
+	ck_assert_uint_eq(push(req), DIAMETER_SUCCESS);
+}
+END_TEST
 
 START_TEST(test_beside_it_is_other)
 {
@@ -460,6 +471,7 @@ Suite *package_suite(void)
 	tcase_add_test(tc, test_some_of_a_message);
 	tcase_add_test(tc, test_timestamp);
 	tcase_add_test(tc, test_replay);
+	tcase_add_test(tc, test_time_beside_it_is_the_same);
 	tcase_add_loop_test(tc, test_beside_it_is_other, 0, sizeof(beside) / sizeof(beside[0]));
 	tcase_add_loop_test(tc, test_inside_is_other, 0, sizeof(inside) / sizeof(inside[0]));
 	tcase_add_test(tc, test_origin_is_the_signers);

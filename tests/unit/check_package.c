@@ -177,9 +177,17 @@ END_TEST
 
 /* Somebody else's program's, opened by us. */
 static const char *const good[] = {
-	SIGN "&&" ENCRYPT,	     SIGN " -noattr &&" ENCRYPT,	  SIGN " -nosmimecap &&" ENCRYPT,
-	SIGN " -nocerts &&" ENCRYPT, SIGN " -noattr -nocerts &&" ENCRYPT, SIGN " -keyid &&" ENCRYPT,
-	SIGN " -cades &&" ENCRYPT,   SIGN " &&" ENCRYPT " -keyid",	  SIGN " -keyid -nocerts &&" ENCRYPT " -keyid",
+	SIGN "&&" ENCRYPT,
+	SIGN " -noattr &&" ENCRYPT,
+	SIGN " -nosmimecap &&" ENCRYPT,
+	SIGN " -nocerts &&" ENCRYPT,
+	SIGN " -noattr -nocerts &&" ENCRYPT,
+	SIGN " -keyid &&" ENCRYPT,
+	SIGN " -certfile other.pem &&" ENCRYPT,
+	SIGN " -nocerts -certfile other.pem &&" ENCRYPT,
+	SIGN " -cades &&" ENCRYPT,
+	SIGN " &&" ENCRYPT " -keyid",
+	SIGN " -keyid -nocerts &&" ENCRYPT " -keyid",
 };
 
 START_TEST(test_openssl_makes_good_ones)
@@ -191,19 +199,27 @@ START_TEST(test_openssl_makes_good_ones)
 }
 END_TEST
 
-/* With ukm (RFC 5753 3.1.1), which neither we nor the command can be asked for; the command opens it too. */
-static void put_with_ukm(struct m2m_wr *wr, struct m2m_span signed_data, size_t ukm_n)
+/* What neither we nor the command can be asked for: ukm (RFC 5753 3.1.1), the content's type, and authenticated
+ * attributes (RFC 5083 2.1; a SET, or absent). */
+struct made {
+	size_t ukm_n;
+	bool is_signed;
+	struct m2m_span attributes;
+};
+
+static void put_made(struct m2m_wr *wr, struct m2m_span signed_data, const struct made *how)
 {
+	size_t ukm_n = how->ukm_n;
 	struct m2m_key cek = { { 1 } }, kek;
 	uint8_t *point = NULL, ukm[PKG_UKM_MAX + 1] = { 7 }, nonce[PKG_NONCE_LEN] = { 3 }, wrapped[PKG_WRAPPED_LEN];
 	uint8_t tag[PKG_TAG_LEN], encrypted[8192];
 	EVP_PKEY *ephemeral = EVP_EC_gen("P-256");
-	struct m2m_span used = m2m_span(ukm, ukm_n < PKG_UKM_MAX ? ukm_n : PKG_UKM_MAX);
+	struct m2m_span used = m2m_span(ukm_n ? ukm : NULL, ukm_n < PKG_UKM_MAX ? ukm_n : PKG_UKM_MAX);
 	size_t body, part, octets;
 
 	ck_assert_uint_eq(EVP_PKEY_get1_encoded_public_key(ephemeral, &point), PKG_POINT_LEN);
 	ck_assert(pkg_agree(ephemeral, public_recipient->key, used, &kek) && pkg_wrap(&kek, &cek, wrapped));
-	ck_assert(pkg_encrypt(&cek, nonce, signed_data, encrypted, tag));
+	ck_assert(pkg_encrypt(&cek, nonce, how->attributes, signed_data, encrypted, tag));
 	PKG_PUT(wr, PKG_OID_ENVELOPED);
 	body = wr->out->n;
 	PKG_PUT(wr, M2M_DER_INTEGER, 1, 0);
@@ -215,8 +231,10 @@ static void put_with_ukm(struct m2m_wr *wr, struct m2m_span signed_data, size_t 
 	m2m_der_wrap(wr, part, M2M_DER_1);
 	m2m_der_wrap(wr, part, M2M_DER_0);
 	part = wr->out->n;
-	m2m_der_put(wr, M2M_DER_OCTETS, m2m_span(ukm, ukm_n));
-	m2m_der_wrap(wr, part, M2M_DER_1);
+	if (ukm_n) {
+		m2m_der_put(wr, M2M_DER_OCTETS, m2m_span(ukm, ukm_n));
+		m2m_der_wrap(wr, part, M2M_DER_1);
+	}
 	PKG_PUT(wr, PKG_ALG_KDF);
 	part = wr->out->n;
 	m2m_wr_octets(wr, public_recipient->serial.p, public_recipient->serial.n);
@@ -226,11 +244,17 @@ static void put_with_ukm(struct m2m_wr *wr, struct m2m_span signed_data, size_t 
 	m2m_der_wrap(wr, octets, M2M_DER_1);
 	m2m_der_wrap(wr, octets, M2M_DER_SET);
 	part = wr->out->n;
-	PKG_PUT(wr, PKG_OID_DATA, M2M_DER_SEQUENCE, 30, PKG_OID_AES256_GCM, M2M_DER_SEQUENCE, 17, M2M_DER_OCTETS, 12);
+	PKG_PUT(wr, PKG_OID_DATA);
+	wr->out->p[wr->out->n - 1] = how->is_signed ? 2 : 1;
+	PKG_PUT(wr, M2M_DER_SEQUENCE, 30, PKG_OID_AES256_GCM, M2M_DER_SEQUENCE, 17, M2M_DER_OCTETS, 12);
 	m2m_wr_octets(wr, nonce, sizeof(nonce));
 	PKG_PUT(wr, M2M_DER_INTEGER, 1, 16);
 	m2m_der_put(wr, M2M_DER_0_PRIMITIVE, m2m_span(encrypted, signed_data.n));
 	m2m_der_wrap(wr, part, M2M_DER_SEQUENCE);
+	part = wr->out->n;
+	m2m_wr_octets(wr, how->attributes.p, how->attributes.n);
+	if (how->attributes.n)
+		wr->out->p[part] = M2M_DER_1;
 	m2m_der_put(wr, M2M_DER_OCTETS, m2m_span(tag, sizeof(tag)));
 	m2m_der_wrap(wr, body, M2M_DER_SEQUENCE);
 	m2m_der_wrap(wr, body, M2M_DER_0);
@@ -252,7 +276,7 @@ START_TEST(test_ukm)
 		bool fits = lengths[i] <= PKG_UKM_MAX;
 		struct m2m_err err = { 0 };
 
-		put_with_ukm(&wr, pkg_read("s.der"), lengths[i]);
+		put_made(&wr, pkg_read("s.der"), &(const struct made){ .ukm_n = lengths[i] });
 		ck_assert(!wr.bad);
 		ck_assert_msg(open_it(m2m_secret_span(&out), &err) == (fits ? M2M_OK : M2M_ECRYPTO), "%zu: %s",
 			      lengths[i], err.text);
@@ -266,6 +290,76 @@ START_TEST(test_ukm)
 }
 END_TEST
 
+/* Content of type signedData is the SignedData itself, and authenticated attributes have to say so (RFC 5083 2.1); of
+ * type data it is a ContentInfo, and they may stand there. */
+#define CONTENT_TYPE(last) \
+	0x30, 0x18, PKG_OID_CONTENT_TYPE, 0x31, 0x0b, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, last
+#define OTHER_ATTRIBUTE 0x30, 0x09, 0x06, 0x02, 0x2a, 0x03, 0x31, 0x03, 0x02, 0x01, 0x05
+
+static const uint8_t says_signed[] = { M2M_DER_SET, 26, CONTENT_TYPE(2) };
+static const uint8_t says_data[] = { M2M_DER_SET, 26, CONTENT_TYPE(1) };
+static const uint8_t says_both[] = { M2M_DER_SET, 52, CONTENT_TYPE(1), CONTENT_TYPE(2) };
+static const uint8_t says_twice[] = { M2M_DER_SET, 52, CONTENT_TYPE(2), CONTENT_TYPE(2) };
+static const uint8_t says_more[] = { M2M_DER_SET, 37, OTHER_ATTRIBUTE, CONTENT_TYPE(2) };
+static const uint8_t says_other[] = { M2M_DER_SET, 11, OTHER_ATTRIBUTE };
+static const uint8_t says_half[] = { M2M_DER_SET, 10, 0x30, 0x09, 0x06, 0x02, 0x2a, 0x03, 0x31, 0x03, 0x02, 0x01 };
+
+static const struct {
+	bool is_signed, bare;
+	struct m2m_span attributes;
+	enum m2m_rc rc;
+} typed[] = {
+	{ true, true, { says_signed, sizeof(says_signed) }, M2M_OK },
+	{ true, true, { says_more, sizeof(says_more) }, M2M_OK },
+	{ false, false, { says_data, sizeof(says_data) }, M2M_OK },
+	{ false, false, { says_other, sizeof(says_other) }, M2M_OK },
+	{ false, false, { NULL, 0 }, M2M_OK },
+	{ true, true, { NULL, 0 }, M2M_ECRYPTO },
+	{ true, true, { says_data, sizeof(says_data) }, M2M_ECRYPTO },
+	{ true, true, { says_other, sizeof(says_other) }, M2M_ECRYPTO },
+	{ true, true, { says_both, sizeof(says_both) }, M2M_ECRYPTO },
+	{ true, true, { says_twice, sizeof(says_twice) }, M2M_ECRYPTO },
+	{ true, true, { says_half, sizeof(says_half) }, M2M_ECRYPTO },
+	{ true, false, { says_signed, sizeof(says_signed) }, M2M_ECRYPTO },
+	{ false, true, { says_data, sizeof(says_data) }, M2M_ECRYPTO },
+	{ false, false, { says_signed, sizeof(says_signed) }, M2M_ECRYPTO },
+	{ false, true, { NULL, 0 }, M2M_ECRYPTO },
+};
+
+/* The SignedData in a ContentInfo. */
+static struct m2m_span bare(struct m2m_span info)
+{
+	struct m2m_rd rd = m2m_rd(info), in = m2m_der_enter(&rd, M2M_DER_SEQUENCE);
+
+	PKG_EXPECT(&in, PKG_OID_SIGNED_DATA);
+	return m2m_der_take(&in, M2M_DER_0);
+}
+
+START_TEST(test_types_and_attributes)
+{
+	struct m2m_secret out = { 0 };
+	struct m2m_wr wr = m2m_wr(&out);
+	struct made how = { .is_signed = typed[_i].is_signed, .attributes = typed[_i].attributes };
+	struct m2m_span inner;
+	uint8_t *at = NULL;
+	struct m2m_err err = { 0 };
+
+	pkg_run(SIGN);
+	inner = pkg_read("s.der");
+	put_made(&wr, typed[_i].bare ? bare(inner) : inner, &how);
+	ck_assert(!wr.bad);
+	ck_assert_msg(open_it(m2m_secret_span(&out), &err) == typed[_i].rc, "%s", err.text);
+	/* they are authenticated: one bit of them, and nothing opens */
+	if (how.attributes.n) {
+		at = memmem(out.p, out.n, how.attributes.p + 1, how.attributes.n - 1);
+		ck_assert_ptr_nonnull(at);
+		at[how.attributes.n - 2] ^= 4;
+		ck_assert_int_eq(open_it(m2m_secret_span(&out), NULL), M2M_ECRYPTO);
+	}
+	m2m_secret_wipe(&out);
+}
+END_TEST
+
 /* --- what does not -------------------------------------------------------- */
 
 static const char *const bad[] = {
@@ -276,7 +370,6 @@ static const char *const bad[] = {
 	SIGN_ANY "-signer mtf.pem -inkey mtf.key -md sha384 &&" ENCRYPT,
 	SIGN_ANY "-signer rsa.pem -inkey rsa.key -md sha256 &&" ENCRYPT,
 	SIGN_ANY "-signer p384.pem -inkey p384.key -md sha256 &&" ENCRYPT,
-	SIGN " -certfile other.pem &&" ENCRYPT,
 	SIGN " -econtent_type 1.2.3.4 &&" ENCRYPT,
 	"openssl cms -sign -binary -md sha256 -signer mtf.pem -inkey mtf.key -in content -outform DER -out s.der "
 	"&&" ENCRYPT,
@@ -442,59 +535,6 @@ START_TEST(test_seal_fails)
 }
 END_TEST
 
-/* --- parties -------------------------------------------------------------- */
-
-static enum m2m_rc load(const char *cert, const char *key, enum m2m_party_use use, const char *text)
-{
-	struct m2m_party *party = NULL;
-	struct m2m_err err = { 0 };
-	enum m2m_rc rc = m2m_party_load(pkg_path(cert), key ? pkg_path(key) : NULL, use, &party, &err);
-
-	if (rc == M2M_OK) {
-		m2m_party_free(party);
-	} else {
-		ck_assert_ptr_null(party);
-		ck_assert_int_eq(err.rc, rc);
-		ck_assert_msg(strstr(err.text, text) != NULL, "%s", err.text);
-	}
-	return rc;
-}
-
-START_TEST(test_party_refuses)
-{
-	pkg_make("rsa", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048", "");
-	pkg_make("p384", "-algorithm EC -pkeyopt ec_paramgen_curve:P-384", "");
-	pkg_make("k1", "-algorithm EC -pkeyopt ec_paramgen_curve:secp256k1", "");
-	pkg_make("ed", "-algorithm ED25519", "");
-	pkg_make("signs", PKG_P256, "-addext keyUsage=critical,digitalSignature");
-	pkg_make("agrees", PKG_P256, "-addext keyUsage=critical,keyAgreement");
-	pkg_run("openssl pkcs8 -topk8 -in mas.key -out locked.key -passout pass:secret; chmod 600 locked.key; cp "
-		"mas.key open.key; "
-		"chmod 644 open.key; ln -s mas.key link.key; : >empty; chmod 600 empty; head -c 20000 /dev/zero >big; "
-		"chmod 600 big");
-	ck_assert_int_eq(load("none.pem", NULL, M2M_PARTY_SIGNS, "none.pem"), M2M_ECONF);
-	ck_assert_int_eq(load("content", NULL, M2M_PARTY_SIGNS, "content"), M2M_ECONF);
-	ck_assert_int_eq(load("mas.key", NULL, M2M_PARTY_SIGNS, "not a certificate"), M2M_ECONF);
-	ck_assert_int_eq(load("rsa.pem", NULL, M2M_PARTY_SIGNS, "P-256"), M2M_ECONF);
-	ck_assert_int_eq(load("p384.pem", NULL, M2M_PARTY_RECEIVES, "P-256"), M2M_ECONF);
-	ck_assert_int_eq(load("k1.pem", NULL, M2M_PARTY_RECEIVES, "P-256"), M2M_ECONF);
-	ck_assert_int_eq(load("ed.pem", NULL, M2M_PARTY_SIGNS, "P-256"), M2M_ECONF);
-	ck_assert_int_eq(load("signs.pem", NULL, M2M_PARTY_SIGNS, ""), M2M_OK);
-	ck_assert_int_eq(load("signs.pem", NULL, M2M_PARTY_RECEIVES, "key usage"), M2M_ECONF);
-	ck_assert_int_eq(load("agrees.pem", NULL, M2M_PARTY_RECEIVES, ""), M2M_OK);
-	ck_assert_int_eq(load("agrees.pem", NULL, M2M_PARTY_SIGNS, "key usage"), M2M_ECONF);
-	ck_assert_int_eq(load("mas.pem", "other.key", M2M_PARTY_RECEIVES, "not the private key"), M2M_ECONF);
-	ck_assert_int_eq(load("mas.pem", "mas.pem", M2M_PARTY_RECEIVES, "mas.pem"), M2M_ECONF);
-	ck_assert_int_eq(load("mas.pem", "locked.key", M2M_PARTY_RECEIVES, "passphrase"), M2M_ECONF);
-	ck_assert_int_eq(load("mas.pem", "open.key", M2M_PARTY_RECEIVES, "open.key"), M2M_EDENIED);
-	ck_assert_int_eq(load("mas.pem", "link.key", M2M_PARTY_RECEIVES, "link.key"), M2M_EDENIED);
-	ck_assert_int_eq(load("mas.pem", "none.key", M2M_PARTY_RECEIVES, "none.key"), M2M_ENOENT);
-	ck_assert_int_eq(load("mas.pem", "empty", M2M_PARTY_RECEIVES, "not a private key"), M2M_ECONF);
-	ck_assert_int_eq(load("mas.pem", "big", M2M_PARTY_RECEIVES, "not a private key"), M2M_ECONF);
-	m2m_party_free(NULL);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("package");
@@ -507,6 +547,7 @@ int main(void)
 	tcase_add_test(tc, test_one_of_several_signers);
 	tcase_add_test(tc, test_openssl_opens_ours);
 	tcase_add_test(tc, test_ukm);
+	tcase_add_loop_test(tc, test_types_and_attributes, 0, sizeof(typed) / sizeof(typed[0]));
 	tcase_add_loop_test(tc, test_openssl_makes_good_ones, 0, sizeof(good) / sizeof(good[0]));
 	tcase_add_loop_test(tc, test_others_do_not_open, 0, sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(tc, test_every_bit);
@@ -515,7 +556,6 @@ int main(void)
 	tcase_add_test(tc, test_point_off_the_curve);
 	tcase_add_test(tc, test_times_of_certificates);
 	tcase_add_test(tc, test_seal_fails);
-	tcase_add_test(tc, test_party_refuses);
 	suite_add_tcase(s, tc);
 	return check_run(s);
 }
