@@ -12,10 +12,16 @@ static void drain(struct m2m_rate *rate, int64_t per_second, int64_t now_us)
 	rate->at_us = now_us;
 	if (past <= 0)
 		return;
-	if (past >= ONE || rate->used <= past * per_second) /* a full bucket drains in a second */
+	if (past > rate->used / per_second)
 		rate->used = 0;
 	else
 		rate->used -= past * per_second;
+}
+
+void m2m_rate_charge(struct m2m_rate *rate, int64_t per_second, uint32_t requests)
+{
+	if (per_second > 0)
+		rate->used += (int64_t)requests * ONE;
 }
 
 enum m2m_rate_verdict m2m_rate_take(struct m2m_rate *rate, int64_t per_second, int64_t now_us)

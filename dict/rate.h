@@ -25,4 +25,7 @@ struct m2m_rate {
  * goes back gives nothing. */
 enum m2m_rate_verdict m2m_rate_take(struct m2m_rate *rate, int64_t per_second, int64_t now_us);
 
+/* What just passed was as much work as so many requests more: those that follow wait for it. */
+void m2m_rate_charge(struct m2m_rate *rate, int64_t per_second, uint32_t requests);
+
 #endif

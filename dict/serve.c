@@ -21,7 +21,8 @@ struct dict_call {
 	struct dict_node *node;
 	enum m2m_cmd cmd;
 	struct msg *request;
-	const struct m2m_peer *peer;
+	const struct m2m_peer *peer;   /* who asks */
+	const struct m2m_peer *source; /* the connection's: a relay, or the same */
 	void *decoded;
 };
 
@@ -210,6 +211,7 @@ static uint32_t check_link(const struct served *s, struct dict_call *call, struc
 	} else {
 		call->peer = dict_link_source(s->node, call->request, link);
 	}
+	call->source = call->peer;
 	if (!call->peer)
 		return deny(why, DIAMETER_AUTHORIZATION_REJECTED,
 			    call->is_own ? "this host's own name has no peer section"
@@ -221,14 +223,35 @@ static uint32_t check_link(const struct served *s, struct dict_call *call, struc
 	return 0;
 }
 
+static struct m2m_rate *rate_of(const struct served *s, const struct m2m_peer *peer)
+{
+	return &s->node->rates[(size_t)(peer - (const struct m2m_peer *)s->node->peers->v) * M2M_CMDS + s->cmd];
+}
+
+/* Opening a protected key package is the work of a request by itself: 32 in one message count as 32. */
+static void charge_packages(const struct served *s, const struct dict_call *call)
+{
+	const struct m2m_kpr *kpr = call->decoded;
+	uint32_t n = 0;
+
+	if (s->cmd != M2M_KPR || call->is_own)
+		return;
+	for (size_t i = 0; i < kpr->n; i++)
+		n += kpr->key[i].package.p != NULL;
+	if (n < 2)
+		return;
+	pthread_mutex_lock(&s->node->rates_lock);
+	m2m_rate_charge(rate_of(s, call->source), call->source->rates[s->cmd], n - 1);
+	pthread_mutex_unlock(&s->node->rates_lock);
+}
+
 /* How fast the connection's peer asks: before anything of the content is looked at, so that what is refused costs
  * little. One line of log when the limit is reached, and one when it is no more. */
 static uint32_t check_rate(const struct served *s, const struct dict_call *call, struct refusal *why)
 {
 	struct dict_node *node = s->node;
-	const struct m2m_peer *peer = call->peer;
-	struct m2m_rate *rate =
-		&node->rates[(size_t)(peer - (const struct m2m_peer *)node->peers->v) * M2M_CMDS + s->cmd];
+	const struct m2m_peer *peer = call->source;
+	struct m2m_rate *rate = rate_of(s, peer);
 	enum m2m_rate_verdict verdict;
 	uint64_t refused;
 
@@ -355,6 +378,7 @@ static void hand_over(const struct served *s, struct dict_call *call)
 		return;
 	}
 	call->is_first = verdict == M2M_AGAIN_NEW;
+	charge_packages(s, call);
 	s->handler(s->arg, call);
 }
 

@@ -2,6 +2,7 @@
 """Root keys in protected key packages: from MTF to MAS directly, and through a stock Diameter relay agent, which passes them and can read none. What policy
 wants protected does not come in clear (5505), and what does not open is refused with one code and one text whatever the reason (5506)."""
 import os
+import time
 import unittest
 
 from case import LabCase, lablib
@@ -41,7 +42,7 @@ class Packages:
 
 class Direct(Packages, LabCase):
     """Without an agent in between: policy alone asks for packages."""
-    RAW = ("mtf2", "mtf3", "mtf4", "mtf5")
+    RAW = ("mtf2", "mtf3", "mtf4", "mtf5", "mtf6", "mtf7")
 
     @classmethod
     def prepare(cls):
@@ -133,6 +134,19 @@ class Direct(Packages, LabCase):
         m = must.ask(good.kpr(must, good.key(must), packages.key(self.lab, must, session), session=session))
         self.assertEqual(m.result, 2002)
         self.assertEqual(len(self.states()), len(before) + 1)
+
+    def test_5_packages_that_are_work(self):
+        """32 packages in a message are the work of 32 requests, and count so against kpr-per-second (500)."""
+        may, other = self.link("mtf6"), self.link("mtf7")
+        n, began = 64, time.monotonic()
+        for _ in range(n):
+            session = f"{may.host};8;{os.urandom(4).hex()}"
+            may.send(good.kpr(may, *[good.key(may, KEYING_MATERIAL=None, PACKAGE=bytes(300)) for _ in range(32)], session=session))
+        results = [may.receive().result for _ in range(n)]
+        self.assertEqual(set(results), {5506, 4183})
+        self.assertLess(32 * results.count(5506), 500 * (2 + time.monotonic() - began))
+        self.assertEqual(self.push(other).result, 2001)  # it is this peer's limit alone
+        lablib.wait_for("the limit to be over", lambda: self.push(may).result == 2001)
 
 
 class Fetched(Packages, FetchCase):

@@ -77,6 +77,26 @@ START_TEST(one_a_second)
 }
 END_TEST
 
+/* One that was the work of 32: the next waits until they are done with, also where that is longer than a second. */
+START_TEST(what_was_more_work_is_charged)
+{
+	ck_assert(take(10));
+	m2m_rate_charge(&rate, 10, 31);
+	ck_assert(!take(10));
+	now += 2 * SECOND;
+	ck_assert(!take(10));
+	now += 3 * SECOND / 10 - 1;
+	ck_assert(!take(10));
+	now += 1;
+	ck_assert(take(10));
+	ck_assert(!take(10));
+	now += SECOND;
+	ck_assert_int_eq(take_many(100, 10), 10);
+	m2m_rate_charge(&rate, 0, 31);
+	ck_assert(take(0));
+}
+END_TEST
+
 START_TEST(a_clock_that_goes_back)
 {
 	ck_assert_int_eq(take_many(10, 10), 10);
@@ -127,6 +147,7 @@ int main(void)
 	tcase_add_test(tc, it_fills_again_at_its_rate);
 	tcase_add_test(tc, refusals_cost_nothing);
 	tcase_add_test(tc, one_a_second);
+	tcase_add_test(tc, what_was_more_work_is_charged);
 	tcase_add_test(tc, a_clock_that_goes_back);
 	tcase_add_test(tc, the_greatest_rate_at_the_greatest_distance);
 	tcase_add_test(tc, changes_are_told_once);
