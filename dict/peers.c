@@ -98,8 +98,8 @@ const struct m2m_conf_item m2m_peer_conf_items[] = {
 	  .min = 0,
 	  .max = 1000000,
 	  .help = "Role cse: the most root keys that it is given association keys under within an hour. The next one "
-		  "blows its fuse: the answer is 5003 to everything, until the operator removes the file "
-		  "barred-PEER from the store's folder. 0: no fuse." },
+		  "blows its fuse: the answer is 5003 to everything, until `m2mctl fuse lift PEER`. 0: no "
+		  "fuse." },
 	{ .name = "max-handshakes",
 	  .type = M2M_CONF_INT,
 	  .offset = offsetof(struct m2m_peer, max_handshakes),

@@ -26,7 +26,7 @@ struct entry {
 
 struct fuse {
 	const struct m2m_env *env;
-	char path[PATH_MAX];
+	char path[PATH_MAX], lifted_path[PATH_MAX];
 	char host[M2M_ID_MAX + 1];
 	size_t limit, mask;
 	uint64_t chance[2]; /* whoever may choose RelativeKeIDs does not know where they go */
@@ -35,6 +35,7 @@ struct fuse {
 	size_t n;
 	struct entry *table, *spare;
 	bool blown, on_disk; /* on_disk: the file was there, so that its absence says something */
+	bool lifted;	     /* and nobody was told yet */
 	int64_t looked;	     /* s */
 };
 
@@ -45,6 +46,19 @@ static bool file_is_there(const char *path)
 	return lstat(path, &st) == 0 || errno != ENOENT; /* what cannot be looked at is not gone */
 }
 
+/* host: an FQDN, in whichever case. */
+static enum m2m_rc path_of(const char *folder, const char *word, const char *host, char out[PATH_MAX],
+			   struct m2m_err *err)
+{
+	struct m2m_id id = { 0 };
+	enum m2m_rc rc = m2m_fqdn_parse(m2m_span_str(host), &id, err);
+	int n = rc == M2M_OK ? snprintf(out, PATH_MAX, "%s/%s-%s", folder, word, id.s) : 0;
+
+	if (rc == M2M_OK && (n < 0 || n >= PATH_MAX))
+		rc = m2m_fail(err, M2M_ECONF, "fuse of peer %s: the path is too long", host);
+	return rc;
+}
+
 enum m2m_rc fuse_new(const char *folder, const char *host, int64_t keys, const struct m2m_env *env, struct fuse **out,
 		     struct m2m_err *err)
 {
@@ -52,7 +66,6 @@ enum m2m_rc fuse_new(const char *folder, const char *host, int64_t keys, const s
 	struct m2m_id id = { 0 };
 	size_t places = 4;
 	enum m2m_rc rc = f ? m2m_fqdn_parse(m2m_span_str(host), &id, err) : m2m_fail(err, M2M_ENOMEM, "fuse: memory");
-	int n;
 
 	if (rc) {
 		free(f);
@@ -67,18 +80,19 @@ enum m2m_rc fuse_new(const char *folder, const char *host, int64_t keys, const s
 	pthread_mutex_init(&f->lock, NULL);
 	f->table = calloc(places, sizeof(*f->table));
 	f->spare = calloc(places, sizeof(*f->spare));
-	n = snprintf(f->path, sizeof(f->path), "%s/barred-%s", folder, f->host);
-	if (!f->table || !f->spare)
+	rc = path_of(folder, "barred", host, f->path, err);
+	if (rc == M2M_OK)
+		rc = path_of(folder, "lifted", host, f->lifted_path, err);
+	if (rc == M2M_OK && (!f->table || !f->spare))
 		rc = m2m_fail(err, M2M_ENOMEM, "fuse of peer %s: out of memory for %zu keys", host, f->limit);
-	else if (n < 0 || (size_t)n >= sizeof(f->path))
-		rc = m2m_fail(err, M2M_ECONF, "fuse of peer %s: the path is too long", host);
-	else if (env->random(env->arg, f->chance, sizeof(f->chance)))
+	if (rc == M2M_OK && env->random(env->arg, f->chance, sizeof(f->chance)))
 		rc = m2m_fail(err, M2M_ECRYPTO, "fuse of peer %s: no randomness", host);
 	if (rc) {
 		fuse_free(f);
 		return rc;
 	}
 	f->blown = f->on_disk = file_is_there(f->path);
+	f->lifted = file_is_there(f->lifted_path);
 	f->looked = m2m_now(env);
 	if (f->blown)
 		m2m_log(env, M2M_ERROR, "peer %s gets no association key: its fuse has blown, see %s", f->host,
@@ -152,7 +166,7 @@ static void blow(struct fuse *f)
 	m2m_log(f->env, M2M_ERROR,
 		"peer %s asked for association keys under more than %zu root keys within an hour: it gets none from "
 		"now on, until %s%s",
-		f->host, f->limit, f->on_disk ? "somebody removes " : "a restart, for want of ", f->path);
+		f->host, f->limit, f->on_disk ? "m2mctl fuse lift removes " : "a restart, for want of ", f->path);
 }
 
 /* Has the operator removed the file? */
@@ -164,6 +178,7 @@ static void look(struct fuse *f, int64_t now)
 	if (file_is_there(f->path))
 		return;
 	f->blown = f->on_disk = false;
+	f->lifted = true;
 	forget_all(f);
 	m2m_log(f->env, M2M_NOTICE, "peer %s gets association keys again: %s was removed", f->host, f->path);
 }
@@ -207,4 +222,65 @@ bool fuse_take(struct fuse *f, const uint8_t rel[M2M_REL_LEN], int64_t now)
 		e->turn = turn;
 	pthread_mutex_unlock(&f->lock);
 	return may;
+}
+
+bool fuse_take_lift(struct fuse *f, int64_t now)
+{
+	bool lifted;
+
+	if (!f)
+		return false;
+	pthread_mutex_lock(&f->lock);
+	if (f->blown)
+		look(f, now);
+	lifted = f->lifted;
+	f->lifted = false;
+	pthread_mutex_unlock(&f->lock);
+	return lifted;
+}
+
+void fuse_lift_told(struct fuse *f, bool written)
+{
+	pthread_mutex_lock(&f->lock);
+	if (written)
+		(void)unlink(f->lifted_path);
+	else
+		f->lifted = true;
+	pthread_mutex_unlock(&f->lock);
+}
+
+const char *fuse_host(const struct fuse *f)
+{
+	return f->host;
+}
+
+/* --- by the operator's tool ------------------------------------------------------------------------------------- */
+
+enum m2m_rc fuse_look(const char *folder, const char *host, int64_t *since, struct m2m_err *err)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	enum m2m_rc rc = path_of(folder, "barred", host, path, err);
+
+	*since = 0;
+	if (rc != M2M_OK)
+		return rc;
+	if (lstat(path, &st) == 0)
+		*since = st.st_mtime;
+	else if (errno != ENOENT)
+		rc = m2m_fail_errno(err, "%s", path);
+	return rc;
+}
+
+enum m2m_rc fuse_lift(const char *folder, const char *host, struct m2m_err *err)
+{
+	char barred[PATH_MAX], lifted[PATH_MAX];
+	enum m2m_rc rc = path_of(folder, "barred", host, barred, err);
+
+	if (rc == M2M_OK)
+		rc = path_of(folder, "lifted", host, lifted, err);
+	if (rc == M2M_OK && rename(barred, lifted) != 0)
+		rc = errno == ENOENT ? m2m_fail(err, M2M_ENOENT, "the fuse of peer %s has not blown", host)
+				     : m2m_fail_errno(err, "%s", barred);
+	return rc;
 }

@@ -33,10 +33,34 @@ static bool audit_notes(struct mas *mas)
 	return rc == M2M_OK;
 }
 
+static void on_lift_written(void *arg, bool written)
+{
+	fuse_lift_told(arg, written);
+}
+
+/* Fuses that the operator has lifted. */
+static void audit_fuses(struct mas *mas)
+{
+	int64_t now = m2m_now(mas->env);
+
+	for (size_t i = 0; mas->audit && mas->fuses && i < mas->conf->peers.n; i++) {
+		struct m2m_audit_record r = { .command = "FUSE",
+					      .suid = M2M_SUID_ASSOCIATION_KEY,
+					      .result = DIAMETER_SUCCESS };
+
+		if (!fuse_take_lift(mas->fuses[i], now))
+			continue;
+		r.peer = fuse_host(mas->fuses[i]);
+		r.name = m2m_span_str(r.peer);
+		m2m_audit_write(mas->audit, &r, 1, M2M_AUDIT_STORED_WAIT_MS, on_lift_written, mas->fuses[i]);
+	}
+}
+
 bool mas_tend(struct mas *mas, int64_t elapsed)
 {
 	bool more = audit_notes(mas);
 
+	audit_fuses(mas);
 	more = mas_expiring_step(mas, elapsed) || more;
 	return mas_prune_step(mas, elapsed) || more;
 }

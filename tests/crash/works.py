@@ -10,8 +10,9 @@ import tempfile
 
 STUCK = 30  # s
 SEEDED = 8
-LISTINGS = {"mas": (["key", "list"], ["kek", "list"]), "mtf": (["credential", "list"], ["enrolee", "list"], ["enrolment", "list"], ["kek", "list"])}
+LISTINGS = {"mas": (["key", "list"], ["kek", "list"], ["fuse", "list"]), "mtf": (["credential", "list"], ["enrolee", "list"], ["enrolment", "list"], ["kek", "list"])}
 NODE = "//sp.example.com/node-new"
+BARRED = "csf.example.com"  # its fuse has blown
 
 
 class Trouble(Exception):
@@ -29,7 +30,8 @@ class Bench:
         self.bases = {}
         common = f'store = "{self.where}/store"\nkek-file = "{self.where}/kek"\nmap-size = 1M\n'
         self._conf("mas", f'mas-id = "mas.example.com"\n{common}'
-                   'peer "mtf.example.com" {\n\troles = { mtf }\n\tservice-providers = { "sp.example.com" }\n}\n')
+                   'peer "mtf.example.com" {\n\troles = { mtf }\n\tservice-providers = { "sp.example.com" }\n}\n'
+                   f'peer "{BARRED}" {{\n\troles = {{ cse }}\n\tcse-ids = {{ "//sp.example.com/barred" }}\n\tfuse-keys = 1\n}}\n')
         self._conf("mtf", f'mtf-id = "mtf.example.com"\n{common}mas "mas.example.com" {{\n\trealm = "example.com"\n}}\n'
                    'mas "mas-2.example.net" {\n\trealm = "example.net"\n}\npeer "mas.example.com" {\n\troles = { mas }\n}\n'
                    'peer "mas-2.example.net" {\n\troles = { mas }\n}\n')
@@ -96,6 +98,8 @@ class Bench:
         if side == "mas":
             self.must(side, "init", "--no-recovery")
             self._seed(SEEDED)
+            with open(os.path.join(self.where, "store", f"barred-{BARRED}"), "wb"):
+                pass
         else:
             self._seed_mtf()
             self.must(side, "credential", "add", "psk:spare", "--key-file", self.psk)
@@ -166,6 +170,7 @@ class Work:
         record = json.loads(line)
         record.pop("created", None)
         record.pop("ended", None)
+        record.pop("since", None)
         return json.dumps(record)
 
     def kept(self):
@@ -234,6 +239,7 @@ def all_works(bench):
                                  (("revoke", "--provider", "sp.example.com", "--yes"), "plain", {})):
             out[f"{side} {' '.join(a for a in args if '/' not in a)}"] = (side, kind, args, more)
     out["mas fetch"] = ("mas", "plain", ("fetch",), {})
+    out["mas fuse lift"] = ("mas", "plain", ("fuse", "lift", BARRED, "--yes"), {"done": (1,)})
     for args, more in ((("credential", "add", "psk:new", "--key-file", bench.psk), {"done": (1,)}),
                        (("credential", "remove", "psk:node-7", "--yes"), {"done": (1,)}),
                        (("enrolee", "add", NODE, "--credential", "psk:spare", "--mas", "mas.example.com", "--target",

@@ -186,6 +186,48 @@ START_TEST(test_operator_mends_it)
 }
 END_TEST
 
+/* By the tool: the one that runs it, or the next one, tells of it once it could be written down. */
+START_TEST(test_lifted)
+{
+	char lifted[96];
+	int64_t since = 1;
+
+	snprintf(lifted, sizeof(lifted), "%s/lifted-csf.example.com", dir);
+	make(1);
+	ck_assert_int_eq(fuse_lift(dir, HOST, &err), M2M_ENOENT);
+	ck_assert_int_eq(fuse_look(dir, HOST, &since, &err), M2M_OK);
+	ck_assert_int_eq(since, 0);
+	ck_assert(take(1) && !take(2));
+	ck_assert_int_eq(fuse_look(dir, HOST, &since, &err), M2M_OK);
+	ck_assert_int_gt(since, 0);
+	ck_assert(!fuse_take_lift(fuse, now));
+	ck_assert_int_eq(fuse_lift(dir, HOST, &err), M2M_OK);
+	now++;
+	ck_assert(fuse_take_lift(fuse, now)); /* nobody need have asked */
+	ck_assert(!fuse_take_lift(fuse, now));
+	ck_assert(!fuse_is_blown(fuse, now));
+	ck_assert_str_eq(fuse_host(fuse), "csf.example.com");
+	fuse_lift_told(fuse, false);
+	ck_assert(fuse_take_lift(fuse, now));
+	ck_assert_int_eq(access(lifted, F_OK), 0);
+	fuse_lift_told(fuse, true);
+	ck_assert_int_ne(access(lifted, F_OK), 0);
+	ck_assert(!fuse_take_lift(fuse, now));
+	/* while no server runs */
+	ck_assert(take(2) && !take(3));
+	ck_assert_int_eq(fuse_lift(dir, HOST, &err), M2M_OK);
+	make(1);
+	ck_assert(!fuse_is_blown(fuse, now));
+	ck_assert(fuse_take_lift(fuse, now));
+	fuse_lift_told(fuse, true);
+	make(1);
+	ck_assert(!fuse_take_lift(fuse, now));
+	ck_assert(!fuse_take_lift(NULL, now));
+	ck_assert_int_eq(fuse_look(dir, "no/host", &since, &err), M2M_EINVAL);
+	ck_assert_int_eq(fuse_lift(dir, "no/host", &err), M2M_EINVAL);
+}
+END_TEST
+
 /* No file can be made: blown all the same, until a restart. */
 START_TEST(test_file_cannot_be_made)
 {
@@ -242,6 +284,7 @@ int main(void)
 	tcase_add_test(tc, test_clock_set);
 	tcase_add_test(tc, test_restart_does_not_mend_it);
 	tcase_add_test(tc, test_operator_mends_it);
+	tcase_add_test(tc, test_lifted);
 	tcase_add_test(tc, test_file_cannot_be_made);
 	tcase_add_test(tc, test_link);
 	tcase_add_test(tc, test_errors);
