@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A revocation list, its file watched. Owns the list; `lock` guards everything in the struct. */
+/* Revocation lists, their file watched. Owns the lists; `lock` guards everything in the struct. */
 #include "config.h"
 
 #include "dict/crl.h"
@@ -10,12 +10,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define LISTS_MAX 16
+#define DEPTH_MAX 8 /* CAs above one another */
+
 /* What tells one state of the file from another; all zero: it is not there. */
 struct look {
 	dev_t dev;
 	ino_t ino;
 	off_t size;
 	struct timespec mtime, ctime;
+};
+
+/* What a file holds: one list of each CA. */
+struct lists {
+	gnutls_x509_crl_t *v; /* GnuTLS's memory */
+	unsigned n;
 };
 
 struct m2m_crl {
@@ -26,10 +35,18 @@ struct m2m_crl {
 	pthread_mutex_t lock;
 	int64_t looked; /* s */
 	struct look look;
-	gnutls_x509_crl_t list;
-	int64_t next_update; /* s, of the list */
+	struct lists lists;
+	int64_t next_update; /* s, the first of theirs */
 	bool told;	     /* that it has passed */
 };
+
+static void lists_free(struct lists *lists)
+{
+	for (unsigned i = 0; i < lists->n; i++)
+		gnutls_x509_crl_deinit(lists->v[i]);
+	gnutls_free(lists->v);
+	*lists = (struct lists){ NULL, 0 };
+}
 
 static bool look_at(const char *path, struct look *out)
 {
@@ -66,32 +83,79 @@ static enum m2m_rc check_list(const struct m2m_crl *crl, gnutls_x509_crl_t list,
 	if (status & GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE)
 		return m2m_fail(err, M2M_ECONF, "%s: its thisUpdate is yet to come", crl->path);
 	if (status != 0)
-		return m2m_fail(err, M2M_ECONF, "%s: is not signed by the CA of peers (TLS_CA)", crl->path);
+		return m2m_fail(err, M2M_ECONF, "%s: is not signed by a CA of peers (TLS_CA)", crl->path);
 	return M2M_OK;
 }
 
-static enum m2m_rc import(const char *path, const gnutls_datum_t *data, gnutls_x509_crl_t *out, struct m2m_err *err)
+static enum m2m_rc import(const char *path, const gnutls_datum_t *data, struct lists *out, struct m2m_err *err)
 {
-	gnutls_x509_crl_t *lists = NULL;
-	unsigned n = 0;
-	int e = gnutls_x509_crl_list_import2(&lists, &n, data, GNUTLS_X509_FMT_PEM, 0);
+	int e = gnutls_x509_crl_list_import2(&out->v, &out->n, data, GNUTLS_X509_FMT_PEM, 0);
 
-	if (e < 0)
+	if (e < 0) {
+		*out = (struct lists){ NULL, 0 };
 		return m2m_fail(err, e == GNUTLS_E_MEMORY_ERROR ? M2M_ENOMEM : M2M_ECONF,
 				"%s: is no revocation list in PEM: %s", path, gnutls_strerror(e));
-	if (n == 1)
-		*out = lists[0];
-	for (unsigned i = 0; n != 1 && i < n; i++)
-		gnutls_x509_crl_deinit(lists[i]);
-	gnutls_free(lists);
-	return n == 1 ? M2M_OK : m2m_fail(err, M2M_ECONF, "%s: holds %u revocation lists, not one", path, n);
+	}
+	if (out->n == 0 || out->n > LISTS_MAX)
+		return m2m_fail(err, M2M_ECONF, "%s: holds %u revocation lists, not 1 to %d", path, out->n, LISTS_MAX);
+	return M2M_OK;
 }
 
-/* Read the file as it is now, and put its list in force if it is good. look: what is on record as read, in any case. */
+static bool same_ca(gnutls_x509_crl_t a, gnutls_x509_crl_t b)
+{
+	gnutls_datum_t x = { NULL, 0 }, y = { NULL, 0 };
+
+	return gnutls_x509_crl_get_raw_issuer_dn(a, &x) == 0 && gnutls_x509_crl_get_raw_issuer_dn(b, &y) == 0 &&
+	       x.size == y.size && memcmp(x.data, y.data, x.size) == 0;
+}
+
+static gnutls_x509_crl_t list_like(const struct lists *lists, unsigned n, gnutls_x509_crl_t list)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (same_ca(lists->v[i], list))
+			return lists->v[i];
+	return NULL;
+}
+
+/* Each good, one of each CA, and none that takes back what is known. */
+static enum m2m_rc check_lists(const struct m2m_crl *crl, const struct lists *lists, struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+
+	for (unsigned i = 0; rc == M2M_OK && i < lists->n; i++) {
+		rc = check_list(crl, lists->v[i], err);
+		if (rc == M2M_OK && list_like(lists, i, lists->v[i]))
+			rc = m2m_fail(err, M2M_ECONF, "%s: holds two revocation lists of one CA", crl->path);
+	}
+	for (unsigned i = 0; rc == M2M_OK && i < crl->lists.n; i++) {
+		gnutls_x509_crl_t was = crl->lists.v[i], is = list_like(lists, lists->n, was);
+
+		if (!is)
+			rc = m2m_fail(err, M2M_ECONF, "%s: the list of one of its CAs is missing", crl->path);
+		else if (gnutls_x509_crl_get_this_update(is) < gnutls_x509_crl_get_this_update(was))
+			rc = m2m_fail(err, M2M_ECONF, "%s: is older than the list in force", crl->path);
+	}
+	return rc;
+}
+
+static int64_t first_end(const struct lists *lists)
+{
+	int64_t first = INT64_MAX;
+
+	for (unsigned i = 0; i < lists->n; i++) {
+		int64_t next = gnutls_x509_crl_get_next_update(lists->v[i]);
+
+		first = next < first ? next : first;
+	}
+	return first;
+}
+
+/* Read the file as it is now, and put its lists in force if they are good. look: what is on record as read, in any
+ * case. */
 static enum m2m_rc load(struct m2m_crl *crl, const struct look *look, struct m2m_err *err)
 {
 	gnutls_datum_t data = { NULL, 0 };
-	gnutls_x509_crl_t list = NULL;
+	struct lists lists = { NULL, 0 };
 	enum m2m_rc rc = M2M_OK;
 
 	crl->look = *look;
@@ -99,21 +163,17 @@ static enum m2m_rc load(struct m2m_crl *crl, const struct look *look, struct m2m
 		return m2m_fail(err, M2M_ECONF, "%s: is larger than %u octets", crl->path, M2M_CRL_SIZE_MAX);
 	if (look->ino == 0 || gnutls_load_file(crl->path, &data) < 0)
 		return m2m_fail(err, M2M_ECONF, "%s: cannot be read", crl->path);
-	rc = import(crl->path, &data, &list, err);
+	rc = import(crl->path, &data, &lists, err);
 	gnutls_free(data.data);
 	if (!rc)
-		rc = check_list(crl, list, err);
-	if (!rc && crl->list && gnutls_x509_crl_get_this_update(list) < gnutls_x509_crl_get_this_update(crl->list))
-		rc = m2m_fail(err, M2M_ECONF, "%s: is older than the list in force", crl->path);
+		rc = check_lists(crl, &lists, err);
 	if (rc) {
-		if (list)
-			gnutls_x509_crl_deinit(list);
+		lists_free(&lists);
 		return rc;
 	}
-	if (crl->list)
-		gnutls_x509_crl_deinit(crl->list);
-	crl->list = list;
-	crl->next_update = gnutls_x509_crl_get_next_update(list);
+	lists_free(&crl->lists);
+	crl->lists = lists;
+	crl->next_update = first_end(&lists);
 	crl->told = false;
 	return M2M_OK;
 }
@@ -143,10 +203,21 @@ void m2m_crl_close(struct m2m_crl *crl)
 {
 	if (!crl)
 		return;
-	if (crl->list)
-		gnutls_x509_crl_deinit(crl->list);
+	lists_free(&crl->lists);
 	pthread_mutex_destroy(&crl->lock);
 	free(crl);
+}
+
+static unsigned revoked_count(const struct lists *lists)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < lists->n; i++) {
+		int in_it = gnutls_x509_crl_get_crt_count(lists->v[i]);
+
+		n += in_it > 0 ? (unsigned)in_it : 0;
+	}
+	return n;
 }
 
 static bool look_again(struct m2m_crl *crl, int64_t now)
@@ -167,8 +238,8 @@ static bool look_again(struct m2m_crl *crl, int64_t now)
 	if (rc)
 		m2m_log(crl->env, M2M_ERROR, "%s; the revocation list that was read before stays in force", err.text);
 	else
-		m2m_log(crl->env, M2M_NOTICE, "%s: read again, %d certificates are revoked", crl->path,
-			gnutls_x509_crl_get_crt_count(crl->list));
+		m2m_log(crl->env, M2M_NOTICE, "%s: read again, %u certificates are revoked", crl->path,
+			revoked_count(&crl->lists));
 	return rc == M2M_OK;
 }
 
@@ -187,12 +258,31 @@ bool m2m_crl_look(struct m2m_crl *crl)
 	return changed;
 }
 
-bool m2m_crl_revokes(struct m2m_crl *crl, gnutls_x509_crt_t crt)
+static bool on_a_list(const struct m2m_crl *crl, gnutls_x509_crt_t crt)
 {
-	bool revoked;
+	return gnutls_x509_crt_check_revocation(crt, crl->lists.v, crl->lists.n) != 0; /* also where it cannot tell */
+}
+
+/* Is a CA above it revoked, of those that are configured? */
+static bool ca_revoked(const struct m2m_crl *crl, gnutls_x509_crt_t crt, unsigned depth)
+{
+	for (unsigned i = 0; depth > 0 && i < crl->ncas; i++) {
+		gnutls_x509_crt_t ca = crl->cas[i];
+
+		if (gnutls_x509_crt_check_issuer(crt, ca) == 1 && !gnutls_x509_crt_equals(crt, ca) &&
+		    (on_a_list(crl, ca) || ca_revoked(crl, ca, depth - 1)))
+			return true;
+	}
+	return false;
+}
+
+bool m2m_crl_revokes(struct m2m_crl *crl, const gnutls_x509_crt_t *chain, unsigned n)
+{
+	bool revoked = false;
 
 	pthread_mutex_lock(&crl->lock);
-	revoked = gnutls_x509_crt_check_revocation(crt, &crl->list, 1) != 0; /* also where it cannot tell */
+	for (unsigned i = 0; i < n && !revoked; i++)
+		revoked = on_a_list(crl, chain[i]) || ca_revoked(crl, chain[i], DEPTH_MAX);
 	pthread_mutex_unlock(&crl->lock);
 	return revoked;
 }

@@ -15,32 +15,50 @@
 struct fd_peer;
 int fd_psm_terminate(struct fd_peer *peer, char *cause);
 
-/* What the peer showed; NULL: nothing that is a certificate. Owned. */
-static gnutls_x509_crt_t shown(const struct peer_info *info)
+static void shown_free(struct shown *shown)
 {
-	gnutls_x509_crt_t crt = NULL;
+	for (unsigned i = 0; i < shown->n; i++)
+		gnutls_x509_crt_deinit(shown->v[i]);
+	shown->n = 0;
+}
 
-	if (!info->runtime.pir_cert_list || info->runtime.pir_cert_list_size == 0 || gnutls_x509_crt_init(&crt) < 0)
-		return NULL;
-	if (gnutls_x509_crt_import(crt, &info->runtime.pir_cert_list[0], GNUTLS_X509_FMT_DER) >= 0)
-		return crt;
-	gnutls_x509_crt_deinit(crt);
-	return NULL;
+/* What the peer showed. Owned. */
+static struct shown shown_by(const struct peer_info *info)
+{
+	int n = info->runtime.pir_cert_list ? (int)info->runtime.pir_cert_list_size : 0;
+	struct shown shown = { .n = 0 };
+
+	if (n > M2M_SHOWN_MAX)
+		return shown;
+	for (int i = 0; i < n; i++) {
+		gnutls_x509_crt_t *to = &shown.v[shown.n];
+		bool made = gnutls_x509_crt_init(to) >= 0;
+
+		if (made && gnutls_x509_crt_import(*to, &info->runtime.pir_cert_list[i], GNUTLS_X509_FMT_DER) >= 0) {
+			shown.n++;
+			continue;
+		}
+		if (made)
+			gnutls_x509_crt_deinit(*to);
+		shown_free(&shown);
+		return shown;
+	}
+	return shown;
 }
 
 /* Why is the certificate not good for the peer? Static text; NULL: it is. section: may be NULL. */
 static const char *objection(struct dict_node *node, const struct m2m_peer *section, const struct peer_info *info,
-			     gnutls_x509_crt_t crt)
+			     const struct shown *shown)
 {
 	if (m2m_fqdn_equal(m2m_span(info->pi_diamid, info->pi_diamidlen), m2m_id_span(&node->host)))
 		return "it has this host's own name";
-	if (!crt)
+	if (shown->n == 0)
 		return "it shows no certificate";
-	if (!m2m_cert_names(crt, m2m_span(info->pi_diamid, info->pi_diamidlen)))
+	if (!m2m_cert_names(shown->v[0], m2m_span(info->pi_diamid, info->pi_diamidlen)))
 		return "its certificate has no such dNSName";
-	if (section && !m2m_cert_is_pinned(crt, section))
+	if (section && !m2m_cert_is_pinned(shown->v[0], section))
 		return "its certificate's key is none of its pins";
-	if (node->crl && m2m_crl_revokes(node->crl, crt))
+	if (node->crl && m2m_crl_revokes(node->crl, shown->v, shown->n))
 		return "its certificate is revoked";
 	return NULL;
 }
@@ -69,7 +87,7 @@ static void refresh(struct dict_node *node)
 	for (size_t i = 0; i < node->peers->n; i++) {
 		struct link *link = &node->links[i];
 
-		if (!link->crt || !link->bound || !m2m_crl_revokes(node->crl, link->crt))
+		if (!link->bound || !m2m_crl_revokes(node->crl, link->shown.v, link->shown.n))
 			continue;
 		link->bound = false;
 		link->why = "its certificate is revoked";
@@ -84,7 +102,7 @@ static int validate(struct peer_info *info, int *auth, int (**after_tls)(struct 
 {
 	struct dict_node *node = dict_node_self();
 	const struct m2m_peer *section = NULL;
-	gnutls_x509_crt_t crt = NULL;
+	struct shown shown = { .n = 0 };
 	const char *why = NULL;
 
 	(void)after_tls;
@@ -93,8 +111,8 @@ static int validate(struct peer_info *info, int *auth, int (**after_tls)(struct 
 		return 0;
 	refresh(node);
 	section = section_of(node, info);
-	crt = shown(info);
-	why = objection(node, section, info, crt);
+	shown = shown_by(info);
+	why = objection(node, section, info, &shown);
 	if (!why && section && info->runtime.pir_realm &&
 	    !realm_is_good(section, m2m_span(info->runtime.pir_realm, info->runtime.pir_realmlen)))
 		why = "its realm is not the one that is configured";
@@ -107,8 +125,7 @@ static int validate(struct peer_info *info, int *auth, int (**after_tls)(struct 
 		info->config.pic_flags.exp = PI_EXP_NONE;
 		*auth = 1;
 	}
-	if (crt)
-		gnutls_x509_crt_deinit(crt);
+	shown_free(&shown);
 	dict_node_unref(node);
 	return 0;
 }
@@ -127,28 +144,40 @@ static unsigned apps_of(struct peer_info *info)
 	return apps;
 }
 
-/* The certificate of a link, and what is to be said of it. Takes crt over; the lock is held for writing. */
-static void link_judge(struct dict_node *node, struct link *link, const struct m2m_peer *section,
-		       const struct peer_info *info, gnutls_x509_crt_t crt)
+/* When the first of them ends, s. */
+static int64_t first_end(const struct shown *shown)
 {
-	if (link->crt)
-		gnutls_x509_crt_deinit(link->crt);
-	link->crt = crt;
-	link->why = objection(node, section, info, crt);
-	link->expires = crt ? gnutls_x509_crt_get_expiration_time(crt) : 0;
+	int64_t first = shown->n > 0 ? INT64_MAX : 0;
+
+	for (unsigned i = 0; i < shown->n; i++) {
+		int64_t end = gnutls_x509_crt_get_expiration_time(shown->v[i]);
+
+		first = end < first ? end : first;
+	}
+	return first;
+}
+
+/* The certificates of a link, and what is to be said of them. Takes shown over; the lock is held for writing. */
+static void link_judge(struct dict_node *node, struct link *link, const struct m2m_peer *section,
+		       const struct peer_info *info, const struct shown *shown)
+{
+	shown_free(&link->shown);
+	link->shown = *shown;
+	link->why = objection(node, section, info, shown);
+	link->expires = first_end(shown);
 }
 
 /* The answer to our own CER: the host still shows the certificate of the peer that we dialled, and no longer in
  * connected(). */
 static void answered_cer(struct dict_node *node, const struct m2m_peer *section, const struct peer_info *info)
 {
-	gnutls_x509_crt_t crt = shown(info);
+	const struct shown shown = shown_by(info);
 	struct link *link = link_of(node, section);
 
 	pthread_rwlock_wrlock(&node->links_lock);
 	link->bound = false;
 	link->dialled = link->answered = true;
-	link_judge(node, link, section, info, crt);
+	link_judge(node, link, section, info, &shown);
 	pthread_rwlock_unlock(&node->links_lock);
 }
 
@@ -170,13 +199,13 @@ void dict_node_on_up(struct dict_node *node, void (*fn)(void *arg, const char *h
 
 static void connected(struct dict_node *node, const struct m2m_peer *section, struct peer_info *info)
 {
-	gnutls_x509_crt_t crt = shown(info);
+	const struct shown shown = shown_by(info);
 	struct link *link = link_of(node, section);
 	const char *why;
 
 	pthread_rwlock_wrlock(&node->links_lock);
-	if (crt || !link->answered) {
-		link_judge(node, link, section, info, crt);
+	if (shown.n > 0 || !link->answered) {
+		link_judge(node, link, section, info, &shown);
 		link->dialled = false;
 	}
 	link->answered = link->dropped = false;
@@ -205,7 +234,8 @@ static void drop_revoked(struct dict_node *node, const struct m2m_peer *section,
 	if (!node->crl)
 		return;
 	pthread_rwlock_wrlock(&node->links_lock);
-	drop = !link->bound && link->crt && !link->dialled && !link->dropped && m2m_crl_revokes(node->crl, link->crt);
+	drop = !link->bound && !link->dialled && !link->dropped &&
+	       m2m_crl_revokes(node->crl, link->shown.v, link->shown.n);
 	link->dropped = link->dropped || drop;
 	pthread_rwlock_unlock(&node->links_lock);
 	if (drop)
@@ -253,7 +283,7 @@ bool dict_link_get(struct dict_node *node, const struct m2m_peer *peer, struct l
 	pthread_rwlock_rdlock(&node->links_lock);
 	*out = *link_of(node, peer);
 	pthread_rwlock_unlock(&node->links_lock);
-	out->crt = NULL;
+	out->shown.n = 0;
 	out->bound = out->bound && m2m_now(&dict_env) < out->expires;
 	return out->bound;
 }
@@ -334,10 +364,8 @@ enum m2m_rc dict_node_revocations(struct dict_node *node, const char *path, stru
 
 void dict_links_free(struct dict_node *node)
 {
-	for (size_t i = 0; node->links && i < node->peers->n; i++) {
-		if (node->links[i].crt)
-			gnutls_x509_crt_deinit(node->links[i].crt);
-	}
+	for (size_t i = 0; node->links && i < node->peers->n; i++)
+		shown_free(&node->links[i].shown);
 	free(node->links);
 	m2m_crl_close(node->crl);
 	for (unsigned i = 0; i < node->ncas; i++)

@@ -27,6 +27,14 @@ struct served {
 };
 
 /* What is known of a peer's connection; see links.c. */
+#define M2M_SHOWN_MAX 8 /* more are nothing that can be read */
+
+/* The certificates that a peer showed, its own first; none: nothing that can be read. */
+struct shown {
+	gnutls_x509_crt_t v[M2M_SHOWN_MAX];
+	unsigned n;
+};
+
 struct link {
 	bool bound;	 /* the certificate is good for the peer */
 	bool dialled;	 /* by us */
@@ -34,8 +42,8 @@ struct link {
 	bool dropped;	 /* the host was asked to close it */
 	const char *why; /* it is not bound, static text */
 	int64_t expires; /* s, the certificate */
-	gnutls_x509_crt_t crt; /* NULL: it showed none; links.c's alone */
-	unsigned apps;	       /* bit i: advertised m2m_apps[i] */
+	struct shown shown; /* links.c's alone */
+	unsigned apps;	    /* bit i: advertised m2m_apps[i] */
 	struct m2m_id realm;
 };
 

@@ -59,11 +59,15 @@ tests_glue_check_hooks_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_glue_check_hooks_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
 tests_glue_check_hooks_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS) $(CHECK_LIBS)
 
-check_PROGRAMS += tests/glue/check_cert
-TESTS += tests/glue/check_cert
+EXTRA_DIST += tests/glue/cert_fixture.h
+check_PROGRAMS += tests/glue/check_cert tests/glue/check_crl
+TESTS += tests/glue/check_cert tests/glue/check_crl
 tests_glue_check_cert_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_glue_check_cert_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
 tests_glue_check_cert_LDADD = dict/libdict.la dict/libm2mmsg.la common/libcommon.la $(GNUTLS_LIBS) $(CHECK_LIBS)
+tests_glue_check_crl_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_glue_check_crl_CFLAGS = $(TEST_CFLAGS) $(GNUTLS_CFLAGS)
+tests_glue_check_crl_LDADD = $(tests_glue_check_cert_LDADD)
 
 TESTS += tests/glue/exports.sh tests/glue/dictionary.sh
 EXTRA_DIST += tests/glue/exports.sh tests/glue/dictionary.sh

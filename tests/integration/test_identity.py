@@ -9,7 +9,7 @@ from case import LabCase, lablib
 import rawdia as dia
 
 MAS = lablib.MAS
-CA = "diameter-ca"
+CA, SUB_CA = "diameter-ca", "sub-ca"
 SOON, LONG_AGO, FAR = "20210101000000Z", "20200101000000Z", "20990101000000Z"
 
 
@@ -182,14 +182,25 @@ class Revocation(IdentityCase):
     @classmethod
     def prepare(cls):
         super().prepare()
-        cls.lab.clients = [peer("one"), peer("two"), peer("three")]
+        cls.lab.clients = [peer(name) for name in ("one", "two", "three", "four", "five")]
         make = cls.lab._make_pki
+        text = cls.lab.host_conf_text
+
+        def with_sub_ca(identity, *args):
+            conf = text(identity, *args)
+            return conf + (f'TLS_CA = "{cls.lab.pki.path(SUB_CA + ".pem")}";\n' if identity == MAS else "")
+        cls.lab.host_conf_text = with_sub_ca
 
         def with_list():
             make()
             for name in ("one", "two", "three"):
                 cls.lab.pki.cert(name, CA, f"DNS:{name}.example.com", cn=f"{name}.example.com")
-            cls.lab.pki.crl(cls.LIST, CA, ["three"])
+            cls.lab.pki.ca(SUB_CA, by=CA)
+            for name in ("four", "five"):  # they show their CA's certificate too
+                cls.lab.pki.cert(name, SUB_CA, f"DNS:{name}.example.com", cn=f"{name}.example.com")
+                with open(cls.lab.pki.path(SUB_CA + ".pem")) as ca, open(cls.lab.pki.path(name + ".pem"), "a") as f:
+                    f.write(ca.read())
+            cls.revoke(["three"])
         cls.lab._make_pki = with_list
         conf = cls.lab._mas_conf
 
@@ -201,6 +212,31 @@ class Revocation(IdentityCase):
                 f.write(f'crl = "{cls.lab.pki.path(cls.LIST)}"\n' + text)
         cls.lab._mas_conf = with_crl
 
+    @classmethod
+    def revoke(cls, revoked, by_sub=()):
+        """Lists of both CAs."""
+        cls.lab.pki.crl(cls.LIST, CA, revoked, [(SUB_CA, by_sub)])
+
+    def test_revoked_by_ca_or_with_it(self):
+        """A list of each CA: the lower one revokes a peer, the upper one the lower one with all of its peers."""
+        links = {n: self.dial(n, f"{n}.example.com") for n in ("four", "five")}
+        for link in links.values():
+            self.assertEqual(link.cea.result, 2001)
+            self.assertEqual(link.settle(lambda link=link: self.skr(link)).result, 5501)
+        self.revoke(["three"], ["four"])
+        self.lab.own()
+        lablib.wait_for("the lists to be read", lambda: self.refused(links["four"]))
+        self.assert_hung_up(links["four"])
+        self.assertEqual(links["five"].ask(self.skr(links["five"])).result, 5501)
+        self.revoke(["three", SUB_CA], ["four"])
+        self.lab.own()
+        lablib.wait_for("the lists to be read", lambda: self.refused(links["five"]))
+        self.assert_hung_up(links["five"])
+        lablib.wait_for("the peer to be refused", lambda: self.result("five", "five.example.com") == 3010)
+        self.revoke(["three"])
+        self.lab.own()
+        lablib.wait_for("the peer to be let in again", lambda: self.open("five", "five.example.com")).close()
+
     def test_revoked_while_connected(self):
         links = {n: self.dial(n, f"{n}.example.com") for n in ("one", "two")}
         for link in links.values():
@@ -210,7 +246,7 @@ class Revocation(IdentityCase):
             self.assertEqual(self.result("three", "three.example.com"), 3010)
             self.lab.mas.wait_log("peer three.example.com refused: its certificate is revoked")
         with self.subTest("revoked while connected"):
-            self.lab.pki.crl(self.LIST, CA, ["three", "one"])
+            self.revoke(["three", "one"])
             self.lab.own()
             link = links["one"]
             lablib.wait_for("the list to be read", lambda: self.refused(link))
@@ -235,7 +271,7 @@ class Revocation(IdentityCase):
             self.lab.mas.wait_end()
             self.assertTrue(self.lab.mas.logged("mas.fdx does not start: crl: .*is no revocation list in PEM", mark))
         links["two"].close()
-        self.lab.pki.crl(self.LIST, CA, ["three"])
+        self.revoke(["three"])
         self.lab.own()
         self.lab.restart_mas()
         lablib.wait_for("the CSF to reach the MAS", lambda: self.resolve("00" * 16 + "." + "00" * 16 + "@" + MAS)["reason"] == "unknown", 30)

@@ -65,9 +65,11 @@ class Pki:
         self._openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.path(name + ".key"))
         os.chmod(self.path(name + ".key"), 0o600)
 
-    def ca(self, name):
+    def ca(self, name, by=None):
+        """by: the CA above it; None: nobody."""
         self._key(name)
-        self._openssl("req", "-x509", "-new", "-key", self.path(name + ".key"), "-subj", f"/CN={name}", "-days", "30",
+        above = ("-CA", self.path(by + ".pem"), "-CAkey", self.path(by + ".key")) if by else ()
+        self._openssl("req", "-x509", "-new", "-key", self.path(name + ".key"), "-subj", f"/CN={name}", "-days", "30", *above,
                       "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                       "-out", self.path(name + ".pem"))
 
@@ -102,8 +104,15 @@ class Pki:
                               shell=True, check=True, capture_output=True, text=True).stdout
         return "sha256:" + spki.split()[0]
 
-    def crl(self, name, ca, revoked=(), days=30):
-        """A revocation list; put in place whole. revoked: names of certificates."""
+    def crl(self, name, ca, revoked=(), more=()):
+        """Revocation lists of a CA, and of more: pairs like the first; put in place whole. revoked: names of certificates."""
+        with open(self.path(name + ".new"), "wb") as out:
+            for by, names in ((ca, revoked), *more):
+                out.write(self._crl(name, by, names))
+        os.chmod(self.path(name + ".new"), 0o644)
+        os.rename(self.path(name + ".new"), self.path(name))
+
+    def _crl(self, name, ca, revoked):
         base = self.path(name + ".list")
         os.makedirs(base, exist_ok=True)
         conf = os.path.join(base, "conf")
@@ -115,9 +124,9 @@ class Pki:
         by = ("-config", conf, "-cert", self.path(ca + ".pem"), "-keyfile", self.path(ca + ".key"))
         for cert in revoked:
             self._openssl("ca", *by, "-revoke", self.path(cert + ".pem"))
-        self._openssl("ca", *by, "-gencrl", "-crldays", str(days), "-out", self.path(name + ".new"))
-        os.chmod(self.path(name + ".new"), 0o644)
-        os.rename(self.path(name + ".new"), self.path(name))
+        self._openssl("ca", *by, "-gencrl", "-crldays", "30", "-out", os.path.join(base, "crl"))
+        with open(os.path.join(base, "crl"), "rb") as f:
+            return f.read()
 
 
 class Daemon:
