@@ -253,6 +253,7 @@ static enum m2m_rc key_take(struct job *j, struct store_txn *t, size_t i, struct
 	const struct fetch_checked *c = &j->take->checked[i];
 	struct m2m_secret plain = { 0 };
 	struct rootkey rk = c->rk, there = { 0 };
+	bool ahead = false;
 	enum m2m_rc rc = M2M_OK;
 
 	j->st.count.listed++;
@@ -261,12 +262,17 @@ static enum m2m_rc key_take(struct job *j, struct store_txn *t, size_t i, struct
 		return M2M_OK;
 	}
 	rc = mas_rootkey_txn(j->take->mas, t, c->rel, &plain, &there, NULL, err);
-	if (rc == M2M_ENOENT)
-		rc = key_new(j, t, c->rel, &rk, err);
-	else if (rc == M2M_OK && there.state != ROOTKEY_ACTIVE)
+	if (rc == M2M_ENOENT) {
+		/* Its revocation may have come while the page was under way. */
+		rc = mas_ahead_has(j->take->mas, t, m2m_id_span(j->take->host), c->rel, j->take->now, &ahead, err);
+		j->st.count.ended += rc == M2M_OK && ahead;
+		if (rc == M2M_OK && !ahead)
+			rc = key_new(j, t, c->rel, &rk, err);
+	} else if (rc == M2M_OK && there.state != ROOTKEY_ACTIVE) {
 		j->st.count.ended++;
-	else if (rc == M2M_OK && !rootkey_same(&rk, &there))
+	} else if (rc == M2M_OK && !rootkey_same(&rk, &there)) {
 		refused(j, key, &other);
+	}
 	if (is_damage(rc)) {
 		refused(j, key, &damage);
 		rc = M2M_OK;

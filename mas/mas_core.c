@@ -27,6 +27,7 @@ struct item {
 	bool enter;	      /* KPR: the key is new, put it */
 	struct mas_line line; /* likewise: of its enrolee */
 	bool writing;	      /* a decision that failed had begun to write: the job is undone */
+	bool ahead;	      /* KRR: there is no such key, or not yet */
 };
 
 struct batch {
@@ -205,6 +206,21 @@ static enum m2m_rc item_put(struct item *it, struct store_txn *t, struct m2m_err
 		       : rc;
 }
 
+/* KRR: remember what is to be kept out. */
+static enum m2m_rc ahead_put(const struct batch *b, struct store_txn *t, struct m2m_err *err)
+{
+	uint8_t rel[M2M_NAMES_MAX][M2M_REL_LEN];
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->items[i].go && b->items[i].ahead)
+			memcpy(rel[n++], b->items[i].rel, M2M_REL_LEN);
+	}
+	return n > 0 ? mas_ahead_add(b->mas, t, m2m_id_span(&b->mtf), (const uint8_t(*)[M2M_REL_LEN])rel, n, b->now,
+				     err)
+		     : M2M_OK;
+}
+
 static enum m2m_rc batch_apply(void *arg, struct store_txn *t, struct m2m_err *err)
 {
 	struct batch *b = arg;
@@ -217,7 +233,7 @@ static enum m2m_rc batch_apply(void *arg, struct store_txn *t, struct m2m_err *e
 
 		if (!it->go)
 			continue;
-		it->enter = it->writing = false;
+		it->enter = it->writing = it->ahead = false;
 		decided = b->decide(it, t, &why);
 		item_end(it, decided, &why);
 		if (decided == M2M_OK)
@@ -225,7 +241,7 @@ static enum m2m_rc batch_apply(void *arg, struct store_txn *t, struct m2m_err *e
 		else if (it->writing)
 			rc = m2m_fail(err, decided, "%s", why.text);
 	}
-	return rc;
+	return rc == M2M_OK ? ahead_put(b, t, err) : rc;
 }
 
 static void batch_done(void *arg, enum m2m_rc rc, const struct m2m_err *err)
@@ -405,8 +421,13 @@ static enum m2m_rc push_again(const struct item *it, const struct rootkey *there
 static enum m2m_rc push_new(struct item *it, struct store_txn *t, struct m2m_err *err)
 {
 	const struct batch *b = it->batch;
-	enum m2m_rc rc = mas_follow(b->mas, t, it->rel, it->rk->enrolee, b->now, &it->line, &it->writing, err);
+	bool ahead = false;
+	enum m2m_rc rc = mas_ahead_has(b->mas, t, m2m_id_span(&b->mtf), it->rel, b->now, &ahead, err);
 
+	if (rc == M2M_OK && ahead)
+		rc = m2m_fail(err, M2M_EEXIST, "this root key was revoked before it came");
+	if (rc == M2M_OK)
+		rc = mas_follow(b->mas, t, it->rel, it->rk->enrolee, b->now, &it->line, &it->writing, err);
 	it->enter = rc == M2M_OK;
 	return rc;
 }
@@ -475,14 +496,20 @@ void mas_push(struct mas *mas, const struct m2m_peer *peer, const struct m2m_kpr
 
 /* --- revoke -------------------------------------------------------------- */
 
-/* A key that is not there, is another MTF's or is revoked already counts as done and changes nothing. */
+/* A key that is another MTF's or is revoked already counts as done and changes nothing. So does one that is not there,
+ * but it is kept in mind. */
 static enum m2m_rc revoke_decide(struct item *it, struct store_txn *t, struct m2m_err *err)
 {
 	const struct batch *b = it->batch;
 	const struct mas_revocation why = { .reason = b->reason, .now = b->now, .mtf = m2m_id_span(&b->mtf) };
+	struct m2m_span sealed = { 0 };
 	bool revoked = false;
+	enum m2m_rc rc = store_txn_get(t, MAS_T_ROOTKEY, mas_rel_span(it->rel), &sealed, err);
 
-	return mas_revoke_rootkey(b->mas, t, it->rel, &why, &revoked, &it->writing, err);
+	it->ahead = rc == M2M_ENOENT;
+	if (rc == M2M_ENOENT)
+		return M2M_OK;
+	return rc == M2M_OK ? mas_revoke_rootkey(b->mas, t, it->rel, &why, &revoked, &it->writing, err) : rc;
 }
 
 static void revoke_prepare(struct item *it, struct m2m_span name)

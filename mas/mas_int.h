@@ -47,6 +47,7 @@ struct mas {
 	struct mas_expiring *expiring; /* likewise */
 	struct mas_packages *packages; /* likewise */
 	struct fuse **fuses;	       /* one per peer section, NULL where it has none; NULL: likewise */
+	int64_t ahead_since;	       /* s, of mas_ahead_step */
 	/* A root key that nobody has: what is worked on when the one asked for is not there. */
 	uint8_t decoy_rel[M2M_REL_LEN];
 	struct m2m_secret decoys; /* its sealed record, MAS_DECOYS times (mas_sak.c) */
@@ -158,6 +159,16 @@ struct mas_revocation {
 enum m2m_rc mas_revoke_rootkey(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
 			       const struct mas_revocation *why, bool *revoked, bool *writing, struct m2m_err *err);
 
+/* Root keys that an MTF revoked and that were not there (mas_ahead.c): if one comes within MAS_AHEAD_S, it was under
+ * way all the while, and is not let in. An MTF's package is good for 300 s by a clock that may be wrong by as much. Of
+ * one MTF the MAS_AHEAD_MAX newest are known. mtf: its host, lower case. In a job. Errors: m2m_seal's, the store's. */
+#define MAS_AHEAD_S 900
+#define MAS_AHEAD_MAX 1024
+enum m2m_rc mas_ahead_add(struct mas *mas, struct store_txn *t, struct m2m_span mtf, const uint8_t (*rel)[M2M_REL_LEN],
+			  size_t n, int64_t now, struct m2m_err *err);
+enum m2m_rc mas_ahead_has(struct mas *mas, struct store_txn *t, struct m2m_span mtf, const uint8_t rel[M2M_REL_LEN],
+			  int64_t now, bool *has, struct m2m_err *err);
+
 /* Enter a root key into the index by expiry; in the transaction that puts its first record, since nothing that happens
  * to a root key later changes when it expires. Errors: store_txn_put's. */
 enum m2m_rc mas_expiry_put(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], int64_t expiry, struct m2m_err *err);
@@ -181,6 +192,9 @@ bool mas_prune_step(struct mas *mas, int64_t elapsed);
 enum m2m_rc mas_expiring_new(struct mas_expiring **out, struct m2m_err *err);
 void mas_expiring_free(struct mas_expiring *e);
 bool mas_expiring_step(struct mas *mas, int64_t elapsed);
+
+/* Forget what was revoked before it came (mas_ahead.c); likewise. */
+bool mas_ahead_step(struct mas *mas, int64_t elapsed);
 
 /* Where notes for the audit log are (store/note.h). */
 struct note_at mas_notes(const struct mas *mas);

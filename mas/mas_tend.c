@@ -61,6 +61,7 @@ bool mas_tend(struct mas *mas, int64_t elapsed)
 	bool more = audit_notes(mas);
 
 	audit_fuses(mas);
+	more = mas_ahead_step(mas, elapsed) || more;
 	more = mas_expiring_step(mas, elapsed) || more;
 	return mas_prune_step(mas, elapsed) || more;
 }

@@ -234,6 +234,8 @@ void run_open(struct run *r)
 			run_differ(r, "neither as if the request had been done (%s) nor as if not (%s)", l.bad, b.bad);
 		r->root = r->before;
 	}
+	if (r->unsure)
+		m_ahead_both(&r->root, &r->before);
 	r->unsure = false;
 	run_check(r);
 }

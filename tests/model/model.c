@@ -99,6 +99,76 @@ static void owe(struct m_root *m, const struct m_key *k, uint32_t event, uint32_
 	}
 }
 
+/* --- revoked before it came ------------------------------------------------ */
+
+static bool ahead_over(int64_t when, int64_t now)
+{
+	return llabs(now - when) > M_AHEAD_S;
+}
+
+static bool ahead_has(const struct m_ahead *a, const uint8_t rel[M_REL], int64_t now)
+{
+	for (unsigned i = 0; i < a->n; i++) {
+		if (same_rel(a->of[i].rel, rel) && !ahead_over(a->of[i].when, now))
+			return true;
+	}
+	return false;
+}
+
+static void ahead_take(struct m_ahead *a, unsigned i)
+{
+	memmove(&a->of[i], &a->of[i + 1], (--a->n - i) * sizeof(a->of[0]));
+}
+
+static void ahead_add(struct m_ahead *a, const uint8_t rel[M_REL], int64_t now)
+{
+	for (unsigned i = 0; i < a->n;) {
+		if (ahead_over(a->of[i].when, now) || same_rel(a->of[i].rel, rel))
+			ahead_take(a, i);
+		else
+			i++;
+	}
+	if (a->n == M_AHEAD)
+		ahead_take(a, 0);
+	memcpy(a->of[a->n].rel, rel, M_REL);
+	a->of[a->n++].when = now;
+}
+
+void m_ahead_forget(struct m_root *m, int64_t now)
+{
+	for (unsigned k = 0; k < M_MTFS; k++) {
+		bool over = true;
+
+		for (unsigned i = 0; i < m->ahead[k].n; i++)
+			over = over && ahead_over(m->ahead[k].of[i].when, now);
+		if (over)
+			m->ahead[k].n = 0;
+	}
+}
+
+static bool ahead_same(const struct m_ahead *a, const uint8_t rel[M_REL], int64_t when)
+{
+	for (unsigned i = 0; i < a->n; i++) {
+		if (same_rel(a->of[i].rel, rel))
+			return a->of[i].when == when;
+	}
+	return false;
+}
+
+void m_ahead_both(struct m_root *m, const struct m_root *other)
+{
+	for (unsigned k = 0; k < M_MTFS; k++) {
+		struct m_ahead *a = &m->ahead[k];
+
+		for (unsigned i = 0; i < a->n;) {
+			if (ahead_same(&other->ahead[k], a->of[i].rel, a->of[i].when))
+				i++;
+			else
+				ahead_take(a, i);
+		}
+	}
+}
+
 /* --- push ------------------------------------------------------------------ */
 
 const char *m_spoil_text(enum m_spoil s)
@@ -248,6 +318,8 @@ uint32_t m_push_one(struct m_root *m, unsigned mtf, const struct m_push *p, int6
 		return code;
 	if (k)
 		return same_content(k, mtf, p) && m_usable(k, now, &end) != M_REVOKED ? M_OK : M_CONFLICT;
+	if (ahead_has(&m->ahead[mtf], p->rel, now))
+		return M_CONFLICT;
 	enter(m, mtf, p, now);
 	*entered = true;
 	return M_OK;
@@ -285,6 +357,8 @@ bool m_revoke_one(struct m_root *m, unsigned mtf, const uint8_t rel[M_REL], uint
 {
 	struct m_key *k = m_find(m, rel);
 
+	if (!k && mtf != M_OPERATOR)
+		ahead_add(&m->ahead[mtf], rel, now);
 	if (!k || k->state == M_S_REVOKED || (mtf != M_OPERATOR && k->mtf != mtf))
 		return false;
 	if (mtf == M_OPERATOR && reason == M_UNSPECIFIED) /* 1 is the word of an MTF that takes back */

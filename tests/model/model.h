@@ -86,10 +86,22 @@ struct m_debt {
 	uint8_t rel[M_REL];
 };
 
+/* What an MTF revoked before it came, oldest first: it is kept out for M_AHEAD_S. */
+#define M_AHEAD 1024
+#define M_AHEAD_S 900
+struct m_ahead {
+	unsigned n;
+	struct {
+		uint8_t rel[M_REL];
+		int64_t when;
+	} of[M_AHEAD];
+};
+
 struct m_root {
 	int64_t life_max, grace, keep;
 	struct m_key key[M_KEYS];
 	struct m_line line[M_ENROLEES];
+	struct m_ahead ahead[M_MTFS];
 	unsigned ndebts;
 	struct m_debt debt[M_DEBTS];
 };
@@ -133,6 +145,10 @@ struct m_key *m_find(struct m_root *m, const uint8_t rel[M_REL]);
 uint32_t m_push_one(struct m_root *m, unsigned mtf, const struct m_push *p, int64_t now, bool *entered);
 /* One name of a KRR, or of the operator's (M_OPERATOR). Returns whether that revoked it. */
 bool m_revoke_one(struct m_root *m, unsigned mtf, const uint8_t rel[M_REL], uint32_t reason, int64_t now);
+/* A server that looks after its store forgets what no push can be under way for. */
+void m_ahead_forget(struct m_root *m, int64_t now);
+/* Of a request that may have been done or not: what is kept out in both cases. */
+void m_ahead_both(struct m_root *m, const struct m_root *other);
 /* Delete what expired longer ago than `keep`. gone: called for each. */
 void m_prune(struct m_root *m, int64_t now, void (*gone)(void *arg, unsigned slot), void *arg);
 /* 0: it may be used at `now`, until `end`; else the code that an entitled CSE gets. */

@@ -63,6 +63,7 @@ void op_tend(struct run *r)
 	run_flush(r);
 	while (mas_tend(d.mas, 1000 * DAY))
 		;
+	m_ahead_forget(&r->root, r->now);
 	m_prune(&r->root, r->now, gone, r);
 	run_what(r, " %u keys of %u are deleted", before - run_keys(r), before);
 	run_check(r);

@@ -209,6 +209,7 @@ static void push_check(struct run *r, enum run_op op)
 static void fill_one(struct run *r, bool again)
 {
 	int slot = again ? run_pick(r, run_chance(r, 50)) : -1;
+	const struct m_ahead *late = NULL;
 
 	memset(&kpr, 0, sizeof(kpr));
 	kpr.n = 1;
@@ -216,6 +217,9 @@ static void fill_one(struct run *r, bool again)
 	if (slot < 0)
 		new_key(r, &kpr.p[0]);
 	kpr.mtf = pick_mtf(r, kpr.p[0].enrolee);
+	late = &r->root.ahead[kpr.mtf];
+	if (slot < 0 && late->n > 0 && run_chance(r, 25))
+		memcpy(kpr.p[0].rel, late->of[late->n - 1 - run_below(r, late->n < 4 ? late->n : 4)].rel, M_REL);
 	if (slot >= 0)
 		same_key(r, &r->root.key[slot], &kpr.p[0], &kpr.mtf);
 	kpr.wrong_host = run_chance(r, 1);

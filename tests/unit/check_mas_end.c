@@ -341,6 +341,122 @@ START_TEST(test_long_row)
 }
 END_TEST
 
+/* --- revoked before it came ------------------------------------------------ */
+
+/* The push hung for longer than the MTF waits: it finds its revocation here, and nothing is superseded. */
+START_TEST(test_revoked_before_it_came)
+{
+	enrolled(1);
+	w.now += 60;
+	ck_assert_uint_eq(revoke_for(&w.mtf, 2, _i == 0 ? M2M_REASON_UNSPECIFIED : M2M_REASON_COMPROMISE),
+			  DIAMETER_SUCCESS);
+	if (_i == 2)
+		world_reopen();
+	w.now += MAS_AHEAD_S;
+	ck_assert_uint_eq(push_one(2, SAME), M2M_KEY_CONFLICT);
+	ck_assert_uint_eq(push_one(2, SAME), M2M_KEY_CONFLICT);
+	ck_assert_int_eq(state_of(2, NULL), 0);
+	ck_assert_int_eq(state_of(1, NULL), MAS_KEY_ACTIVE);
+	ck_assert_str_eq(all_owed(), "");
+	ck_assert_uint_eq(push_one(3, SAME), DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(1, NULL), MAS_KEY_SUPERSEDED);
+	w.now = NOW; /* for the last look */
+}
+END_TEST
+
+/* It is the word of the MTF whose push it is, or would be. */
+START_TEST(test_revoked_ahead_by_another)
+{
+	ck_assert_uint_eq(revoke_for(&w.mtf2, 2, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(push_one(2, SAME), DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(2, NULL), MAS_KEY_ACTIVE);
+}
+END_TEST
+
+static uint64_t aheads(void)
+{
+	struct m2m_secret sealed = { 0 };
+	enum m2m_rc rc = store_fetch(w.mas->keys, MAS_T_META, m2m_span_str("ahead:" MTF), &sealed, NULL);
+	uint64_t n = rc == M2M_OK ? sealed.n : 0;
+
+	m2m_secret_wipe(&sealed);
+	return n;
+}
+
+/* It is forgotten when no push can be under way any more, by a clock that was set too. */
+START_TEST(test_revoked_ahead_is_forgotten)
+{
+	ck_assert_uint_eq(revoke_for(&w.mtf, 2, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	w.now += MAS_AHEAD_S;
+	mas_tend(w.mas, 60);
+	ck_assert_uint_gt(aheads(), 0);
+	w.now = _i == 0 ? NOW + MAS_AHEAD_S + 1 : NOW - MAS_AHEAD_S - 1;
+	mas_tend(w.mas, 59);
+	ck_assert_uint_gt(aheads(), 0); /* not looked at every second */
+	ck_assert(mas_tend(w.mas, 1));
+	ck_assert_uint_eq(aheads(), 0);
+	ck_assert_uint_eq(push_one(2, SAME), DIAMETER_SUCCESS);
+	w.now = NOW;
+}
+END_TEST
+
+static uint32_t revoke_256(const struct m2m_peer *peer, unsigned from)
+{
+	static struct m2m_id name[M2M_NAMES_MAX];
+	struct m2m_krr req = { .reason = M2M_REASON_UNSPECIFIED, .n = M2M_NAMES_MAX };
+
+	for (unsigned i = 0; i < M2M_NAMES_MAX; i++) {
+		uint8_t rel[M2M_REL_LEN] = { (uint8_t)(from >> 8), (uint8_t)from, (uint8_t)i, 9 };
+
+		m2m_key_name_format(rel, MAS, &name[i]);
+		req.name[i] = m2m_id_span(&name[i]);
+	}
+	return revoke_keys(peer, &req)->head.result;
+}
+
+/* An MTF that revokes what is nowhere fills no store; the newest are known. */
+START_TEST(test_many_revoked_ahead)
+{
+	uint64_t most = 0;
+
+	ck_assert_uint_eq(revoke_for(&w.mtf, 1, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(revoke_256(&w.mtf, i), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(push_one(1, SAME), M2M_KEY_CONFLICT); /* still */
+	ck_assert_uint_eq(revoke_for(&w.mtf, 2, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(revoke_256(&w.mtf, 3), DIAMETER_SUCCESS);
+	most = aheads();
+	ck_assert_uint_lt(most, MAS_AHEAD_MAX * 24 + 200);
+	ck_assert_uint_eq(push_one(1, SAME), DIAMETER_SUCCESS); /* made room */
+	ck_assert_uint_eq(push_one(2, SAME), M2M_KEY_CONFLICT);
+	for (unsigned i = 0; i < 5; i++) /* the same again and again is one */
+		ck_assert_uint_eq(revoke_256(&w.mtf, 3), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(push_one(2, SAME), M2M_KEY_CONFLICT);
+	ck_assert_uint_eq(aheads(), most);
+	ck_assert_uint_eq(revoke_256(&w.mtf2, 4), DIAMETER_SUCCESS); /* another MTF's have their own room */
+	ck_assert_uint_eq(push_one(2, SAME), M2M_KEY_CONFLICT);
+}
+END_TEST
+
+static enum m2m_rc spoil_apply(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	(void)arg;
+	return store_txn_put(t, MAS_T_META, m2m_span_str("ahead:" MTF), m2m_span_str("no record of ours"), err);
+}
+
+/* What is damaged of it keeps no key out, is told, and is made anew. */
+START_TEST(test_revoked_ahead_damaged)
+{
+	ck_assert_uint_eq(revoke_for(&w.mtf, 2, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	ck_assert_int_eq(store_run(w.mas->keys, STORE_KEEPS, spoil_apply, NULL, NULL), M2M_OK);
+	ck_assert_uint_eq(push_one(2, SAME), DIAMETER_SUCCESS);
+	ck_assert_uint_eq(w.errors, 1);
+	ck_assert_uint_eq(revoke_for(&w.mtf, 3, M2M_REASON_UNSPECIFIED), DIAMETER_SUCCESS);
+	w.errors = 0;
+	ck_assert_uint_eq(push_one(3, SAME), M2M_KEY_CONFLICT);
+}
+END_TEST
+
 Suite *end_suite(void)
 {
 	Suite *s = suite_create("end");
@@ -360,6 +476,11 @@ Suite *end_suite(void)
 	tcase_add_loop_test(tc, test_taken_back_in_a_row, 0, 5);
 	tcase_add_loop_test(tc, test_not_taken_back, 0, 6);
 	tcase_add_test(tc, test_long_row);
+	tcase_add_loop_test(tc, test_revoked_before_it_came, 0, 3);
+	tcase_add_test(tc, test_revoked_ahead_by_another);
+	tcase_add_loop_test(tc, test_revoked_ahead_is_forgotten, 0, 2);
+	tcase_add_test(tc, test_many_revoked_ahead);
+	tcase_add_test(tc, test_revoked_ahead_damaged);
 	suite_add_tcase(s, tc);
 	return s;
 }

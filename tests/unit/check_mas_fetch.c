@@ -117,6 +117,20 @@ START_TEST(test_revoked_wins)
 }
 END_TEST
 
+/* Revoked while the page that still has it was under way. */
+START_TEST(test_revoked_meanwhile)
+{
+	live(10, 20);
+	want();
+	ck_assert_uint_eq(revoke_one(&peers[0], km_id(15)), DIAMETER_SUCCESS);
+	ck_assert_int_eq(run_all(), MAS_FETCH_DONE);
+	ck_assert_uint_eq(info.count.entered, 9);
+	ck_assert_uint_eq(info.count.ended, 1);
+	ck_assert_int_eq(state_of(15, NULL), 0);
+	ck_assert_int_eq(state_of(16, NULL), MAS_KEY_ACTIVE);
+}
+END_TEST
+
 /* Many are missing: 32 at a time, and those of other MTFs are not asked for. */
 START_TEST(test_many_missing)
 {
@@ -221,6 +235,7 @@ Suite *fetch_suite(void)
 	tcase_add_test(tc, test_not_by_itself);
 	tcase_add_test(tc, test_killed_between_steps);
 	tcase_add_test(tc, test_revoked_wins);
+	tcase_add_test(tc, test_revoked_meanwhile);
 	tcase_add_test(tc, test_many_missing);
 	tcase_add_test(tc, test_newer_one_there);
 	tcase_add_test(tc, test_newer_one_here);
