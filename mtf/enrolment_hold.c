@@ -124,6 +124,36 @@ static void failed(void *arg, enum m2m_rc rc, const struct m2m_err *err)
 	free(f);
 }
 
+/* Does the code say that the MAS did not store the key? Each of these is the outcome of a check before that, or means
+ * that nothing was changed (doc/protocol.md, section 5). Any other, 5012 above all, leaves it open, and so does none.
+ */
+static bool says_not_stored(uint32_t code)
+{
+	static const uint32_t codes[] = {
+		M2M_KEY_STORE_UNAVAILABLE,
+		M2M_PROVISIONING_BUSY,
+		M2M_RATE_LIMITED,
+		DIAMETER_AVP_UNSUPPORTED,
+		DIAMETER_AUTHORIZATION_REJECTED,
+		DIAMETER_INVALID_AVP_VALUE,
+		DIAMETER_MISSING_AVP,
+		DIAMETER_CONTRADICTING_AVPS,
+		DIAMETER_AVP_OCCURS_TOO_MANY_TIMES,
+		DIAMETER_INVALID_AVP_LENGTH,
+		M2M_KEY_CONFLICT,
+		M2M_KEY_PROTECTION_REQUIRED,
+		M2M_KEY_PACKAGE_INVALID,
+		M2M_KEY_USAGE_NOT_PERMITTED,
+		M2M_ENROLMENT_TARGET_UNKNOWN,
+	};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		if (codes[i] == code)
+			return true;
+	}
+	return false;
+}
+
 void enrolment_take_back(struct mtf *mtf, struct handshake *h)
 {
 	struct enrolment *en = h->en;
@@ -139,8 +169,7 @@ void enrolment_take_back(struct mtf *mtf, struct handshake *h)
 	for (size_t i = 0; f && i < en->in.mas_ids.n; i++) {
 		m2m_fqdn_parse(en->in.mas_ids.v[i], &f->of[i].mas, NULL); /* as when it was held */
 		f->of[i].seq = en->owed[i];
-		/* no answer: it may be stored there */
-		f->of[i].owed = en->sent[i] != NOT_SENT && (en->code[i] == DIAMETER_SUCCESS || en->code[i] == 0);
+		f->of[i].owed = en->sent[i] != NOT_SENT && !says_not_stored(en->code[i]);
 		f->n++;
 	}
 	if (f) {

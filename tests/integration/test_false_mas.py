@@ -132,7 +132,7 @@ class FalseMas(FalseMasCase):
                 ("2001-but-status-failed", TRY_LATER, True), ("1001", TRY_LATER, True), ("other-vendor-2001", TRY_LATER, True),
                 ("unknown-mandatory-avp", TRY_LATER, True), ("3002", TRY_LATER, True), ("3004", TRY_LATER, True),
                 ("4181", TRY_LATER, False), ("4182", TRY_LATER, False), ("4183", TRY_LATER, False),
-                ("5504", REFUSED, False), ("5003", REFUSED, False), ("5012", REFUSED, False), ("failed-but-status-2001", REFUSED, False),
+                ("5504", REFUSED, False), ("5003", REFUSED, False), ("5012", REFUSED, True), ("failed-but-status-2001", REFUSED, True),
                 ("never", TRY_LATER, True), ("late", TRY_LATER, True)):
             with self.subTest(way):
                 self.mas.answers(way)

@@ -268,12 +268,15 @@ START_TEST(test_what_a_mas_says)
 		{ MAS_ANSWERS, 0, 4182, "try-later", 1 }, /* no answer: it may be stored */
 		{ MAS_ANSWERS_LATER, 0, 4182, "try-later", 1 },
 		{ MAS_CANNOT_BE_SENT_TO, 0, 4182, "try-later", 0 },
-		{ MAS_ANSWERS, 3002, 4182, "try-later", 0 },
-		{ MAS_ANSWERS, 3004, 4182, "try-later", 0 },
+		{ MAS_ANSWERS, 3002, 4182, "try-later", 1 }, /* these leave it open too */
+		{ MAS_ANSWERS, 3004, 4182, "try-later", 1 },
 		{ MAS_ANSWERS, 4181, 4182, "try-later", 0 },
 		{ MAS_ANSWERS, 4182, 4182, "try-later", 0 },
 		{ MAS_ANSWERS, 5003, 5012, "refused-by-mas", 0 },
-		{ MAS_ANSWERS, 5012, 5012, "refused-by-mas", 0 },
+		{ MAS_ANSWERS, 5012, 5012, "refused-by-mas", 1 },
+		{ MAS_ANSWERS, 5502, 5012, "refused-by-mas", 1 },
+		{ MAS_ANSWERS, 5999, 5012, "refused-by-mas", 1 },
+		{ MAS_ANSWERS, 4183, 4182, "try-later", 0 },
 		{ MAS_ANSWERS_LATER, 5504, 5012, "refused-by-mas", 0 },
 		{ MAS_ANSWERS, 5508, 5012, "refused-by-mas", 0 },
 	};
@@ -492,7 +495,7 @@ static TCase *refusals(void)
 	tcase_add_test(tc, test_certificate_of_nobody);
 	tcase_add_test(tc, test_certificate_of_two);
 	tcase_add_test(tc, test_mas_not_configured);
-	tcase_add_loop_test(tc, test_what_a_mas_says, 0, 11);
+	tcase_add_loop_test(tc, test_what_a_mas_says, 0, 14);
 	tcase_add_loop_test(tc, test_success_elsewhere_is_taken_back, 0, 2);
 	tcase_add_test(tc, test_own_store_full);
 	tcase_add_loop_test(tc, test_wrong_and_unknown_look_the_same, 0, 2);

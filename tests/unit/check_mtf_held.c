@@ -67,6 +67,7 @@ static void read_held(struct held *h, char text[256])
 /* From before the push until the record is there, the outbox holds what takes the key back. */
 START_TEST(test_held_while_a_mas_is_asked)
 {
+	static const uint32_t code[] = { 2001, 0, 5012, 5504 }, result[] = { 2001, 4182, 5012, 5012 };
 	struct held h;
 	char text[256];
 
@@ -76,13 +77,13 @@ START_TEST(test_held_while_a_mas_is_asked)
 	ck_assert(r.mas[0].holds == 1 && r.mas[0].revocations == 0);
 	ck_assert_uint_eq(r.mas[0].reason, M2M_REASON_UNSPECIFIED);
 	ck_assert_str_eq(r.mas[0].revoked, r.mas[0].name);
-	rig_release(&r, 0, _i == 0 ? 2001 : _i == 1 ? 0 : 5012);
+	rig_release(&r, 0, code[_i]);
 	rig_await(&h.a);
 	rig_owed(&r);
 	ck_assert_uint_eq(r.mas[0].holds, 0);
-	ck_assert_uint_eq(r.mas[0].revocations, _i == 1); /* it may have the key */
+	ck_assert_uint_eq(r.mas[0].revocations, _i == 1 || _i == 2); /* it may have the key */
 	ck_assert_uint_eq(rig_count(&r), _i == 0);
-	ck_assert_uint_eq(h.a.result, _i == 0 ? 2001 : _i == 1 ? 4182 : 5012);
+	ck_assert_uint_eq(h.a.result, result[_i]);
 	if (_i == 0)
 		node_free(&h.n);
 	else
@@ -136,7 +137,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_set_timeout(tc, 120);
-	tcase_add_loop_test(tc, test_held_while_a_mas_is_asked, 0, 3);
+	tcase_add_loop_test(tc, test_held_while_a_mas_is_asked, 0, 4);
 	tcase_add_test(tc, test_credential_removed_meanwhile);
 	tcase_add_test(tc, test_close_while_a_mas_is_asked);
 	suite_add_tcase(s, tc);
