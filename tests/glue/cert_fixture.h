@@ -52,7 +52,7 @@ static inline gnutls_x509_crt_t as_sent(gnutls_x509_crt_t crt)
 
 /* san: NULL-terminated dNSNames. */
 static inline gnutls_x509_crt_t crt_new(const struct ca *by, gnutls_x509_privkey_t key, const char *cn, uint8_t serial,
-				 const char *const *san)
+					const char *const *san)
 {
 	gnutls_x509_crt_t crt;
 

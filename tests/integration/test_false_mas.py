@@ -20,10 +20,10 @@ WAIT = 60  # s, for what takes moments
 
 
 class Erlang:
-    """m2m_false_mas under our hands."""
+    """m2m_false_mas under our hands, in the place of the MAS or, host, the MTF."""
 
-    def __init__(self, lab, folder):
-        self.proc = subprocess.Popen(["erl", "-noshell", "-pa", folder, "-run", "m2m_false_mas", "main", lablib.MAS, str(lab.mas.port),
+    def __init__(self, lab, folder, host=lablib.MAS, port=None):
+        self.proc = subprocess.Popen(["erl", "-noshell", "-pa", folder, "-run", "m2m_false_mas", "main", host, str(port or lab.mas.port),
                                       lablib.REALM, lab.pki.folder, lablib.CSF], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=subprocess.STDOUT)
         self.lines = queue.Queue()

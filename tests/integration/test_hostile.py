@@ -11,6 +11,8 @@ from hostile import SP, HostileCase
 
 import rawdia as dia
 from good import client_hello
+from test_false_mas import Erlang
+from test_peer import build
 
 ROGUE = "rogue.example.com"  # a certificate of the right CA, and a role
 
@@ -101,10 +103,47 @@ class FalseMtf(LabCase):
                 self.assertLess(len(got), 32769)
         link.close()
         server.close()
+        self.strict_answers(port)
         mark = self.lab.csf.mark()
         self.lab.mtf.start()
         self.lab.csf.wait_log(f"peer {lablib.MTF} connected", 30, since=mark)
         lablib.wait_for("the next enrolment", lambda: self.enrol("patient", check=False).returncode == 0, 30)
+
+
+    def strict_answers(self, port):
+        """The strict Erlang peer as the MTF: what it finds in the rounds of the CSF, and what each result does to the node."""
+        mtf = Erlang(self.lab, build(self.path("erl")), lablib.MTF, port)
+        self.addCleanup(mtf.end)
+        lablib.wait_for("the CSF to use the Erlang MTF", lambda: self.two_rounds(mtf), 60)
+        for way in ("4001", "4181", "4182", "4183", "5001", "5002", "5003", "5004", "5005", "5007", "5009", "5012", "5014", "5508", "3001", "3002", "3004", "3007",
+                    "2002", "other-session", "other-origin", "other-application", "session-state", "error-bit", "both-results", "no-result", "other-vendor-2001",
+                    "unknown-mandatory-avp", "no-state", "other-round"):
+            with self.subTest(way):
+                mtf.answers(way)
+                self.assertNotIn(b"last", self.rounds(mtf))
+                mtf.answers("good")
+                lablib.wait_for("the next node", lambda: self.two_rounds(mtf), 30)
+        mtf.end()
+
+    def rounds(self, mtf):
+        """What a node gets that says something twice, until it is hung up on."""
+        with socket.create_connection(("127.0.0.1", self.lab.relay_port), timeout=30) as node:
+            node.sendall(client_hello())
+            got = b""
+            while more := node.recv(65536):
+                got += more
+                if got.endswith(b"first"):
+                    node.sendall(b"\x16\3\3\0\1x")
+        self.asked = [name.split("/") for command, name in mtf.requests() if command == "RPR"]
+        return got
+
+    def two_rounds(self, mtf):
+        """A node that is served."""
+        good = self.rounds(mtf) == b"\x16\3\3\0\5first\x17\3\3\0\4last"
+        if good:
+            self.assertEqual([number for number, _, _ in self.asked], ["1", "2"])
+            self.assertEqual([(size, state) for _, size, state in self.asked][1], ("6", "S" + b"false mtf's state".hex().upper()))
+        return good
 
 
 class Hostile(HostileCase):

@@ -64,7 +64,7 @@ class Peer(LabCase):
             with open(cls.lab.mas.conf) as f:
                 text = f.read().replace("map-size = 64M", "map-size = 2M")
             with open(cls.lab.mas.conf, "w") as f:
-                f.write(text)
+                f.write("fetch-when-empty = yes\n" + text)  # so that it asks erl-mtf
         cls.lab._mas_conf = small
 
     def make_nodes(self):
@@ -101,6 +101,7 @@ class Peer(LabCase):
         print(p.stdout)
         self.assertEqual(p.returncode, 0, "the Erlang peer found something to complain about")
         gave = {words[1]: set(map(int, words[2:])) for words in map(str.split, p.stdout.splitlines()) if words and words[0] == "codes"}
+        self.assertIn(f"asked {lablib.MAS} KFR KNR", p.stdout)
         self.assertEqual(gave, {host: set(codes) for host, codes in TABLE.items()})
 
 

@@ -122,7 +122,7 @@ tls(Host, Pki) ->
      {certfile, filename:join(Pki, Cert ++ ".pem")}, {keyfile, filename:join(Pki, Cert ++ ".key")}].
 
 connect(Name, Host, Realm, Pki, Server, Port, Apps) ->
-    service(Name, Host, Realm, [{A, D, Id, ?MODULE} || {A, D, Id} <- Apps]),
+    service(Name, Host, Realm, [case App of {A, D, Id} -> {A, D, Id, ?MODULE}; _ -> App end || App <- Apps]),
     {ok, _} = diameter:add_transport(Name, {connect,
         [{transport_module, diameter_tcp}, {connect_timer, 1000},
          {transport_config, [{raddr, {127, 0, 0, 1}}, {rport, Port}, {server_name_indication, Server} | tls(Host, Pki)]}]}),

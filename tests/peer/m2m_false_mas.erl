@@ -1,5 +1,6 @@
 %% SPDX-License-Identifier: BSD-2-Clause
-%% An independent server: Erlang/OTP's diameter in the place of the MAS. It reads strictly, and answers as it is told.
+%% An independent server: Erlang/OTP's diameter in the place of the MAS, or (HOST is mtf...) of the MTF. It reads strictly, and answers as it
+%% is told.
 %%
 %% erl -noshell -pa DIR -run m2m_false_mas main HOST PORT REALM PKI CSF-HOST
 %% Lines on standard input: "WAY" how it answers from now on, one of answer/4's; "release" the answers that are held back;
@@ -13,6 +14,7 @@
 -import(m2m_dia, [success/1, refused/2, refused/3]).
 
 -define(VENDOR, 32473).
+-define(RP, 4031590913).
 -define(RKM, 4031590914).
 -define(SAK, 4031590915).
 
@@ -22,7 +24,11 @@ main([Host, Port, Realm, Pki, Csf]) ->
     m2m_dia:start(),
     way = ets:new(way, [named_table, public]),
     ets:insert(way, {way, "good"}),
-    m2m_dia:listen(mas, Host, Realm, Pki, list_to_integer(Port), [{rkm, m2m_rkm, ?RKM, ?MODULE}, {sak, m2m_sak, ?SAK, ?MODULE}]),
+    m2m_dia:listen(mas, Host, Realm, Pki, list_to_integer(Port),
+        case Host of
+            "mtf" ++ _ -> [{rp, m2m_rp, ?RP, ?MODULE}];
+            _ -> [{rkm, m2m_rkm, ?RKM, ?MODULE}, {sak, m2m_sak, ?SAK, ?MODULE}]
+        end),
     io:format("ready~n"),
     loop(#env{host = Host, realm = Realm, csf = Csf}).
 
@@ -40,7 +46,8 @@ told([Way], _) -> ets:insert(way, {way, Way}), io:format("way ~s~n", [Way]).
 
 %% --- requests that come -------------------------------------------------------------------------------------------------------------
 
-handle_request(#diameter_packet{msg = [Command | Avps], errors = []} = Packet, _, {Peer, _}) ->
+handle_request(#diameter_packet{msg = [Command | Avps], errors = []} = Packet, _, {Peer, Caps}) ->
+    [io:format("bad ~s head~n", [Command]) || not good_head(Avps, Packet#diameter_packet.header, Caps)],
     io:format("request ~s ~s~n", [Command, name(Command, Avps)]),
     [{way, Way}] = ets:lookup(way, way),
     reply(Way, Command, Packet, Peer);
@@ -48,6 +55,20 @@ handle_request(#diameter_packet{msg = [Command | _], errors = Errors}, _, _) ->
     io:format("bad ~s ~0p~n", [Command, Errors]),
     {protocol_error, 3001}.
 
+%% What the decoder does not look at.
+good_head(#{'Auth-Session-State' := 1, 'Auth-Application-Id' := App, 'Session-Id' := Session} = R,
+          #diameter_header{is_proxiable = true, is_error = false, application_id = App},
+          #diameter_caps{origin_host = {Us, Them}, origin_realm = {OurRealm, Realm}}) ->
+    Is = fun(N, Want) -> case maps:get(N, R, []) of [] -> N =:= 'Destination-Host'; [V] -> same(V, Want); V -> same(V, Want) end end,
+    [Begin | _] = binary:split(iolist_to_binary(Session), <<";">>),
+    same(Begin, Them) andalso Is('Origin-Host', Them) andalso Is('Origin-Realm', Realm) andalso Is('Destination-Realm', OurRealm)
+        andalso Is('Destination-Host', Us) andalso maps:get('AVP', R, []) =:= [];
+good_head(_, _, _) -> false.
+
+same(A, B) -> iolist_to_binary(A) =:= iolist_to_binary(B).
+
+name('RPR', #{'Provisioning-Round' := N, 'TLS-Payload' := P} = R) ->
+    io_lib:format("~b/~b/~s", [N, byte_size(P), [[$S | binary:encode_hex(S)] || S <- maps:get('State', R, [])]]);
 name('KPR', #{'M2M-Key' := [#{'Key-Name' := N}]}) -> N;
 name(_, #{'Key-Name' := [N]}) -> N.
 
@@ -64,9 +85,17 @@ reply("error-bit", Command, #diameter_packet{header = H} = P, _) ->
 reply(Way, Command, Packet, _) -> {reply, answer(Way, Command, Packet)}.
 
 answer(Way, 'KPR', #diameter_packet{msg = [_ | R]}) -> ['KPA' | answer(Way, R, name('KPR', R), head(R))];
+answer(Way, 'RPR', #diameter_packet{msg = [_ | R]}) -> ['RPA' | answer(Way, R, none, round(R, head(R)))];
 answer(Way, 'SKR', #diameter_packet{msg = [_ | R]}) ->
     Ki = name('SKR', R),
     ['SKA' | answer(Way, R, Ki, (head(R))#{'M2M-Key' => [key(Ki)]})].
+
+%% Two rounds, then the end; no TLS, which the CSF does not look into.
+round(#{'Provisioning-Round' := 1}, A) ->
+    A#{'Result-Code' => [1001], 'Provisioning-Round' => [1], 'State' => [<<"false mtf's state">>], 'Multi-Round-Time-Out' => [30],
+       'TLS-Payload' => [<<22, 3, 3, 0, 5, "first">>]};
+round(#{'Provisioning-Round' := 2, 'State' := [<<"false mtf's state">>], 'Destination-Host' := [_]}, A) ->
+    A#{'Provisioning-Round' => [2], 'TLS-Payload' => [<<23, 3, 3, 0, 4, "last">>]}.
 
 key(Ki) ->
     #{'Key-Name' => Ki, 'Security-Usage-Id' => 32, 'Keying-Material' => [crypto:hash(sha256, Ki)], 'Key-Lifetime' => [600],
@@ -79,7 +108,8 @@ answer("unknown-mandatory-avp", _, _, A) -> A#{'AVP' => [#diameter_avp{code = 99
 answer("both-results", _, _, A) -> experimental(5504, A);
 answer("no-result", _, _, A) -> maps:remove('Result-Code', A);
 answer("other-origin", _, _, A) -> A#{'Origin-Host' => <<"csf.example.com">>};
-answer("other-application", _, _, A) -> A#{'Auth-Application-Id' => 4031590913};
+answer("other-application", _, _, #{'Auth-Application-Id' := ?RP} = A) -> A#{'Auth-Application-Id' => ?SAK};
+answer("other-application", _, _, A) -> A#{'Auth-Application-Id' => ?RP};
 answer("session-state", _, _, A) -> A#{'Auth-Session-State' => 0};
 answer("2002-and-nothing", _, _, A) -> maps:remove('M2M-Key', A#{'Result-Code' => [2002]});
 answer("2001-but-status-failed", _, N, A) -> A#{'Key-Status' => [experimental(5504, #{'Key-Name' => N})]};
@@ -90,14 +120,16 @@ answer("other-vendor-2001", _, _, A) ->
     maps:remove('Result-Code', A#{'Experimental-Result' => [#{'Vendor-Id' => 10415, 'Experimental-Result-Code' => 2001}]});
 answer("no-key", _, _, A) -> maps:remove('M2M-Key', A);
 answer("two-keys", _, _, #{'M2M-Key' := [K]} = A) -> A#{'M2M-Key' => [K, K]};
+answer("no-state", _, _, A) -> maps:remove('State', A);
+answer("other-round", _, _, A) -> A#{'Provisioning-Round' => [7]};
 answer("other-key", _, N, #{'M2M-Key' := [K]} = A) -> A#{'M2M-Key' => [K#{'Key-Name' => other(N)}]};
 answer("short-key", _, _, #{'M2M-Key' := [K]} = A) -> A#{'M2M-Key' => [K#{'Keying-Material' => [binary:copy(<<7>>, 31)]}]};
 answer("no-lifetime", _, _, #{'M2M-Key' := [K]} = A) -> A#{'M2M-Key' => [maps:remove('Key-Lifetime', K)]};
 answer("root-key", _, _, #{'M2M-Key' := [K]} = A) -> A#{'M2M-Key' => [K#{'Security-Usage-Id' => 21}]};
 answer(Code, _, _, A) ->
     case list_to_integer(Code) of
-        C when C > 5500; C > 4180, C < 4200 -> maps:remove('M2M-Key', maps:remove('Result-Code', experimental(C, A)));
-        C -> maps:remove('M2M-Key', A#{'Result-Code' => [C]})
+        C when C > 5500; C > 4180, C < 4200 -> maps:without(['M2M-Key', 'State', 'Result-Code'], experimental(C, A));
+        C -> maps:without(['M2M-Key', 'State'], A#{'Result-Code' => [C]})
     end.
 
 experimental(Code, A) -> A#{'Experimental-Result' => [#{'Vendor-Id' => ?VENDOR, 'Experimental-Result-Code' => Code}]}.
@@ -110,7 +142,8 @@ other(<<_:2/binary, Rest/binary>>) -> <<"00", Rest/binary>>.
 
 %% The head of a good answer; diameter adds Proxy-Info.
 head(#{'Session-Id' := S, 'Auth-Application-Id' := App}) ->
-    #{'Session-Id' => S, 'Auth-Application-Id' => App, 'Auth-Session-State' => 1, 'Origin-Host' => <<"mas.example.com">>,
+    Host = case App of ?RP -> <<"mtf.example.com">>; _ -> <<"mas.example.com">> end,
+    #{'Session-Id' => S, 'Auth-Application-Id' => App, 'Auth-Session-State' => 1, 'Origin-Host' => Host,
       'Origin-Realm' => <<"example.com">>, 'Result-Code' => [2001]}.
 
 %% --- notifications ------------------------------------------------------------------------------------------------------------------

@@ -20,19 +20,25 @@
 -define(ASSOCIATION_KEY, 32).
 -define(FULL_AFTER, 400).  % batches of 32 that the test's small store surely cannot take
 
--record(env, {mas, mtf_server, realm, pki, mtf, cse, domain, sp, target}).
+-record(env, {mas, mtf_server, realm, pki, mtf, cse, domain, sp, target, fetched}).
 
 main([Mas, Port, Mtf, MtfPort, Realm, Pki, Domain, Sp, Target]) ->
     m2m_dia:start(),
     Env = #env{mas = Mas, mtf_server = Mtf, realm = Realm, pki = Pki, mtf = "erl-mtf." ++ Domain, cse = "erl-cse." ++ Domain,
                domain = Domain, sp = Sp, target = Target},
     P = list_to_integer(Port),
-    m2m_dia:connect(mtf, Env#env.mtf, Realm, Pki, Mas, P, [{rkm, m2m_rkm, ?RKM}]),
-    m2m_dia:connect(cse, Env#env.cse, Realm, Pki, Mas, P, [{sak, m2m_sak, ?SAK}, {rkm, m2m_rkm, ?RKM}]),
-    m2m_dia:connect(packed, host(Env, packed), Realm, Pki, Mas, P, [{rkm, m2m_rkm, ?RKM}]),
+    Fetched = lists:sort(fun(#{'Key-Name' := A}, #{'Key-Name' := B}) -> A =< B end,
+                         [new_key(Env, "fetched-" ++ integer_to_list(I)) || I <- lists:seq(1, 5)]),
+    m2m_served:start(Fetched),
+    m2m_served:answers(<<>>, [4182]),  % the first fetch, not the second
+    m2m_dia:connect(mtf, Env#env.mtf, Realm, Pki, Mas, P, [{rkm, m2m_rkm, ?RKM, m2m_served}]),
+    m2m_dia:connect(cse, Env#env.cse, Realm, Pki, Mas, P, [{sak, m2m_sak, ?SAK, m2m_served}, {rkm, m2m_rkm, ?RKM}]),
+    m2m_dia:connect(packed, host(Env, packed), Realm, Pki, Mas, P, [{rkm, m2m_rkm, ?RKM, m2m_served}]),
     [m2m_dia:connect(N, host(Env, N), Realm, Pki, Mtf, list_to_integer(MtfPort), [{rp, m2m_rp, ?RP}]) || N <- [csf, few, slow]],
     m2m_dia:connect(mas, host(Env, mas), Realm, Pki, Mtf, list_to_integer(MtfPort), [{rkm, m2m_rkm, ?RKM}]),
-    Failed = m2m_dia:run(tests(), Env),
+    Failed = m2m_dia:run(tests(), Env#env{fetched = Fetched}),
+    io:format("asked ~s~s~n", [Mas, [[" ", atom_to_list(C)] || C <- m2m_served:asked()]]),
+    [io:format("bad ~0p~n", [B]) || B <- m2m_served:bad()],
     [io:format("codes ~s~s~n", [Host, [[" ", integer_to_list(C)] || C <- m2m_dia:seen(Host)]]) || Host <- [Mas, Mtf]],
     [diameter:stop_service(S) || S <- [mtf, cse, packed, csf, few, slow, mas]],
     halt(min(Failed, 1)).
@@ -40,7 +46,7 @@ main([Mas, Port, Mtf, MtfPort, Realm, Pki, Domain, Sp, Target]) ->
 host(#env{domain = D}, Name) -> "erl-" ++ atom_to_list(Name) ++ "." ++ D.
 
 tests() ->
-    [{push, fun push/1}, {push_again_is_the_same, fun push_again/1}, {push_other_content_conflicts, fun push_conflict/1},
+    [{notify, fun notify/1}, {push, fun push/1}, {push_again_is_the_same, fun push_again/1}, {push_other_content_conflicts, fun push_conflict/1},
      {push_batch_of_32, fun push_batch/1}, {push_33_is_refused, fun push_33/1}, {push_mixed_batch, fun push_mixed/1},
      {push_all_bad_in_two_ways, fun push_two_ways/1},
      {push_wrong_usage, fun push_wrong_usage/1}, {push_for_another_mas, fun push_other_mas/1},
@@ -65,7 +71,7 @@ tests() ->
      {round_giant, fun round_giant/1}, {rounds_without_end, fun rounds_without_end/1}, {round_twice, fun round_twice/1},
      {round_unknown_avp, fun round_unknown_avp/1},
      {handshakes_at_once, fun handshakes_at_once/1}, {rounds_too_fast, fun rounds_too_fast/1},
-     {push_until_full, fun push_until_full/1}].
+     {fetched, fun fetched/1}, {notified, fun notified/1}, {push_until_full, fun push_until_full/1}].
 
 %% --- pushes ----------------------------------------------------------------------------------------------------------
 
@@ -343,6 +349,52 @@ until_full(Env, N) when N > 0 ->
     case codes(A) of
         [2001] -> until_full(Env, N - 1);
         _ -> A
+    end.
+
+%% --- what our MAS asks ----------------------------------------------------------------------------------------------------------------
+
+%% Keys that the MAS has to tell erl-cse of (KNR), and how that answers at first. Those that follow have another reason, so that each has a
+%% message of its own.
+-define(NOTICES, [{"told", []}, {"busy", [3004]}, {"full", [4181, 4183]}, {"sick", [5012]}, {"denied", [5003]}, {"elsewhere", [other_session]},
+                  {"torn", [both_results]}, {"error", [error_bit]}, {"unknown", [5501]}, {"over", [5502]}]).
+
+notify(Env) ->
+    lists:foldl(fun({Name, Ways}, Reason) ->
+                    K = pushed(Env, "notify-" ++ Name),
+                    KmId = maps:get('Key-Name', K),
+                    m2m_served:answers(KmId, Ways),
+                    ets:insert(served, {{key, Name}, KmId}),
+                    success(krr(Env, [KmId], #{'Revocation-Reason' => Reason})),
+                    6 - Reason
+                end, 2, ?NOTICES).
+
+%% It is told until it has answered well; that it has no such key any more is well.
+notified(_) ->
+    [begin
+         [{_, KmId}] = ets:lookup(served, {key, Name}),
+         Want = case Ways of [N] when N =:= 5501; N =:= 5502 -> 1; _ -> length(Ways) + 1 end,
+         wait_until(Name, fun() -> m2m_served:times('KNR', KmId) =:= Want end)
+     end || {Name, Ways} <- ?NOTICES],
+    [] = m2m_served:bad().
+
+%% What the MAS fetched from erl-mtf when it had nothing (fetch-when-empty) works like what was pushed.
+fetched(#env{fetched = Keys} = Env) ->
+    wait_until(pages, fun() -> m2m_served:times(page, []) >= 1 andalso m2m_served:times(page, [<<"three", 0, 255>>]) >= 1 end),
+    [begin
+         {Ki, Kc} = association(Env, K, now_us()),
+         wait_until(Ki, fun() -> codes(skr(Env, [Ki])) =:= [2001] end),
+         [M] = maps:get('M2M-Key', skr(Env, [Ki])),
+         is_key(Env, K, Ki, Kc, M)
+     end || K <- Keys],
+    ['KFR', 'KNR'] = m2m_served:asked(),
+    [] = m2m_served:bad().
+
+wait_until(What, Fun) -> wait_until(What, Fun, 600).
+wait_until(What, _, 0) -> error({waited_in_vain, What});
+wait_until(What, Fun, N) ->
+    case Fun() of
+        true -> ok;
+        false -> timer:sleep(100), wait_until(What, Fun, N - 1)
     end.
 
 %% --- enrolments ----------------------------------------------------------------------------------------------------------------------
