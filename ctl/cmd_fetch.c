@@ -9,8 +9,8 @@ static const struct ctl_column columns[] = {
 	{ "BEGAN", "began", true, false },	{ "ENDED", "ended", true, false },
 	{ "LISTED", "listed", false, false },	{ "NEW", "entered", false, false },
 	{ "REVOKED", "revoked", false, false }, { "REFUSED", "refused", false, false },
-	{ "UNKNOWN", "unknown", false, false }, { "WHY", "why", false, false },
-	{ NULL, NULL, false, false },
+	{ "UNKNOWN", "unknown", false, false }, { "MISSED", "missed", false, false },
+	{ "WHY", "why", false, false },		{ NULL, NULL, false, false },
 };
 
 static void put_count(json_t *row, const char *key, uint64_t n)
@@ -18,9 +18,17 @@ static void put_count(json_t *row, const char *key, uint64_t n)
 	json_object_set_new(row, key, json_integer((json_int_t)n));
 }
 
+struct status {
+	struct ctl_list *list;
+	unsigned bad; /* MTFs of which not all is had */
+};
+
 static bool status_row(void *arg, const struct mas_fetch_info *info)
 {
+	struct status *s = arg;
 	json_t *row = json_object();
+
+	s->bad += info->phase == MAS_FETCH_FAILED || info->count.missed > 0 || info->count.refused > 0;
 
 	ctl_put_span(row, "mtfId", info->mtf);
 	ctl_put_span(row, "state", m2m_span_str(mas_fetch_phase_text(info->phase)));
@@ -34,18 +42,23 @@ static bool status_row(void *arg, const struct mas_fetch_info *info)
 	put_count(row, "expired", info->count.expired);
 	put_count(row, "refused", info->count.refused);
 	put_count(row, "unknown", info->count.unknown);
+	put_count(row, "missed", info->count.missed);
 	ctl_put_span(row, "why", info->why.n > 0 ? info->why : m2m_span(NULL, 0));
-	return ctl_list_row((struct ctl_list *)arg, row);
+	return ctl_list_row(s->list, row);
 }
 
 static enum m2m_rc status_walk(const struct ctl_args *args, struct ctl_list *l, struct m2m_err *err)
 {
+	struct status s = { .list = l };
 	struct ctl_mas m = { 0 };
 	enum m2m_rc rc = ctl_mas_open(args, &m, err);
 
 	if (rc == M2M_OK)
-		rc = mas_fetch_list(m.mas, ctl_value(args, CTL_FROM_MTF), status_row, l, err);
+		rc = mas_fetch_list(m.mas, ctl_value(args, CTL_FROM_MTF), status_row, &s, err);
 	ctl_mas_close(&m);
+	if (rc == M2M_OK && s.bad > 0)
+		rc = m2m_fail(err, M2M_EPEER, "fetch: not every root key was had, from %u MTF%s", s.bad,
+			      s.bad == 1 ? "" : "s");
 	return rc;
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A MAS gets its root keys again (KFR): from each MTF page by page, each stored before the next is asked for; and
  * between two pages, what is here of that MTF and what the page should have brought and did not, asked for by name. So
- * a restored MAS learns what was revoked since its backup. All in the order of RelativeKeIDs, with little memory.
+ * a restored MAS learns what was revoked since its backup. This needs little memory if pages come in the order of
+ * RelativeKeIDs; if they do not, all that is here is asked for by name behind the last.
  *
  * One thread calls it, its own; the state is in the store (fetch_state.c), and only what can be made anew is here. An
- * MTF that does not answer is asked again for ever, ever more rarely; one that answers nonsense ends the fetch. */
+ * MTF that does not answer is asked again for ever, ever more rarely; one that says "later" for an hour, whose pages
+ * bring nothing new and do not end, or that refuses, ends the fetch. A single key that cannot be had does not. */
 #include "config.h"
 
 #include "mas/fetch.h"
@@ -18,7 +20,11 @@
 
 #define IDLE_MS 1000
 #define EMPTY_MAX 1000 /* pages without a key, one after the other: four million enrolments of others */
+#define STALE_MIN 4096 /* keys that are not new, one after the other, beside twice as many as are here */
 #define RESTARTS_MAX 3 /* without the MTF's own cursor being taken */
+#define LATER_PAGE 64  /* "later" in a row, after which it is an answer: an hour, */
+#define LATER_NAMES 8  /* three minutes */
+#define RATED_MAX 50   /* 4183 in a row; from then on it is a "later" */
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 60000
 #define RATE_MS 200 /* after 4183 */
@@ -92,17 +98,41 @@ static void done(struct mas_fetch *f, struct fetch_side *s, struct fetch_state *
 	if (c->refused > 0)
 		m2m_log(f->mas->env, M2M_ERROR, "fetch from %s: %" PRIu64 " root keys were refused", s->host.s,
 			c->refused);
+	if (c->missed > 0)
+		m2m_log(f->mas->env, M2M_ERROR,
+			"fetch from %s: %" PRIu64 " root keys were not to be had there, and are left as they are",
+			s->host.s, c->missed);
 }
 
 /* --- asking --------------------------------------------------------------- */
 
-/* 4181, 4182, 4183: later. */
-static bool is_later(uint32_t result)
+/* 4181, 4182, 4183: later; but not if it says what of. */
+static bool is_later(const struct m2m_kfa *a)
 {
-	return result / 1000 == 4 || result == DIAMETER_TOO_BUSY;
+	return (a->head.result / 1000 == 4 || a->head.result == DIAMETER_TOO_BUSY) && a->nkeys == 0 &&
+	       a->nstatus == 0 && !a->cursor.p;
 }
 
-/* True: an answer that says more than "later". */
+/* It says "later". False: too often by now. */
+static bool later(struct mas_fetch *f, struct fetch_side *s, uint32_t result)
+{
+	struct m2m_err err = { 0 };
+	bool names = f->req.n > 0;
+
+	if (result == M2M_RATE_LIMITED && s->rated < RATED_MAX) {
+		s->rated++;
+		s->not_before = f->now + RATE_MS;
+		return true;
+	}
+	if (s->later[names] >= (names ? LATER_NAMES : LATER_PAGE))
+		return false;
+	s->later[names]++;
+	m2m_fail(&err, M2M_EPEER, "it answers with %u", result);
+	fetch_put_off(f, s, &err);
+	return true;
+}
+
+/* True: an answer that says more than "later", or says it for too long. */
 static bool ask(struct mas_fetch *f, struct fetch_side *s, struct mas_kfa *out)
 {
 	struct m2m_err err = { 0 };
@@ -115,16 +145,11 @@ static bool ask(struct mas_fetch *f, struct fetch_side *s, struct mas_kfa *out)
 		fetch_put_off(f, s, &err);
 		return false;
 	}
-	if (out->kfa.head.result == M2M_RATE_LIMITED) {
-		s->not_before = f->now + RATE_MS;
+	if (is_later(&out->kfa) && later(f, s, out->kfa.head.result))
 		return false;
-	}
-	if (is_later(out->kfa.head.result)) {
-		m2m_fail(&err, M2M_EPEER, "it answers with %u", out->kfa.head.result);
-		fetch_put_off(f, s, &err);
-		return false;
-	}
-	goes_on(f, s);
+	s->later[f->req.n > 0] = s->rated = 0;
+	if (s->later[0] + s->later[1] == 0)
+		goes_on(f, s);
 	return true;
 }
 
@@ -196,6 +221,15 @@ static void note(struct mas_fetch *f, const struct fetch_side *s)
 	m2m_audit_write(f->mas->audit, r, take->nnews, M2M_AUDIT_STORED_WAIT_MS, on_noted, f->mas);
 }
 
+void fetch_tell_missed(struct mas_fetch *f, const struct fetch_side *s, const uint8_t rel[M2M_REL_LEN], uint32_t result)
+{
+	struct m2m_id name = { 0 };
+
+	m2m_key_name_format(rel, f->mas->id.s, &name);
+	m2m_log_often(&f->mas->log_limit, f->mas->env, M2M_ERROR, s->host.s,
+		      "fetch from %s: root key %s is not to be had there: %u", s->host.s, name.s, result);
+}
+
 void fetch_take_begin(struct mas_fetch *f, const struct fetch_side *s, const struct fetch_state *st)
 {
 	f->take = (struct fetch_take){
@@ -226,32 +260,56 @@ bool fetch_store(struct mas_fetch *f, struct fetch_side *s)
 
 /* --- a page --------------------------------------------------------------- */
 
-/* The keys of a page come in order, and after those of the page before. Names that are none of ours are not of it: the
- * checks refuse them. */
-static bool is_in_order(const struct mas_fetch *f, const struct m2m_kfa *a, struct fetch_state *st)
+/* False: it is no name of ours. */
+static bool rel_of(const struct mas_fetch *f, struct m2m_span name, uint8_t rel[M2M_REL_LEN])
 {
-	for (size_t i = 0; i < a->nkeys; i++) {
-		struct m2m_key_name km = { 0 };
+	struct m2m_key_name km = { 0 };
 
-		if (m2m_key_name_parse(a->key[i].name, &km, NULL) != M2M_OK ||
-		    !m2m_span_equal(m2m_id_span(&km.host), m2m_id_span(&f->mas->id)))
-			continue;
-		if (st->has_last && memcmp(km.rel, st->last, M2M_REL_LEN) <= 0)
-			return false;
-		memcpy(st->last, km.rel, M2M_REL_LEN);
-		st->has_last = true;
-	}
+	if (m2m_key_name_parse(name, &km, NULL) != M2M_OK ||
+	    !m2m_span_equal(m2m_id_span(&km.host), m2m_id_span(&f->mas->id)))
+		return false;
+	memcpy(rel, km.rel, M2M_REL_LEN);
 	return true;
 }
 
-static void see(struct fetch_side *s, const struct m2m_kfa *a)
+/* A key that the page says is not to be had. One that is over or unknown is asked for by name, if it is here. */
+static bool is_hole(const struct m2m_key_status *status)
 {
+	return status->result / 1000 == 4;
+}
+
+/* The greatest so far. */
+static void greatest(struct fetch_state *st, const uint8_t rel[M2M_REL_LEN])
+{
+	if (!st->has_last || memcmp(rel, st->last, M2M_REL_LEN) > 0)
+		memcpy(st->last, rel, M2M_REL_LEN);
+	st->has_last = true;
+}
+
+/* See which keys the page names, and how they are in order. Names that are none of ours are not of it: the checks
+ * refuse them. */
+static void see(const struct mas_fetch *f, struct fetch_side *s, struct fetch_state *st)
+{
+	const struct m2m_kfa *a = &f->page.kfa;
+	uint8_t rel[M2M_REL_LEN];
+
 	s->nseen = 0;
 	for (size_t i = 0; i < a->nkeys && i < FETCH_ASK_MAX; i++) {
-		struct m2m_key_name km = { 0 };
-
-		if (m2m_key_name_parse(a->key[i].name, &km, NULL) == M2M_OK)
-			memcpy(s->seen[s->nseen++], km.rel, M2M_REL_LEN);
+		if (!rel_of(f, a->key[i].name, rel))
+			continue;
+		if (s->has_prev && memcmp(rel, s->prev, M2M_REL_LEN) < 0)
+			st->unordered = true;
+		memcpy(s->prev, rel, M2M_REL_LEN);
+		s->has_prev = true;
+		greatest(st, rel);
+		memcpy(s->seen[s->nseen++], rel, M2M_REL_LEN);
+	}
+	for (size_t i = 0; i < a->nstatus && i < FETCH_ASK_MAX; i++) {
+		if (is_hole(&a->status[i]) && rel_of(f, a->status[i].name, rel)) {
+			greatest(st, rel);
+			memcpy(s->seen[s->nseen++], rel, M2M_REL_LEN);
+			st->count.missed++;
+		}
 	}
 }
 
@@ -265,52 +323,51 @@ static void tell_progress(struct mas_fetch *f, struct fetch_side *s, const struc
 	s->progress = f->now;
 }
 
-/* Does the cursor of a page lead on? */
-static bool leads_on(struct fetch_side *s, const struct m2m_kfa *a, const struct fetch_state *was)
+/* The last page of all, or one that brought something new, or not too many in a row that did not: an MTF may list a key
+ * twice, and its cursor need not change, but its pages have to end. was: before the page. */
+static bool leads_on(struct mas_fetch *f, struct fetch_side *s, const struct fetch_state *was)
 {
-	if (!a->cursor.p)
+	const struct fetch_state *st = &f->take.st;
+	struct store_view *v = NULL;
+	uint64_t n = 0;
+	bool new = st->count.entered > was->count.entered;
+
+	for (size_t i = 0; i < f->take.n; i++)
+		new = new || (f->take.checked[i].result == DIAMETER_SUCCESS &&
+			      (!was->has_last || memcmp(f->take.checked[i].rel, was->last, M2M_REL_LEN) > 0));
+	s->stale = new ? 0 : s->stale + f->take.n;
+	s->empty = new ? 0 : s->empty + (f->take.n == 0);
+	if (st->listed || new || (s->empty <= EMPTY_MAX && s->stale <= STALE_MIN))
 		return true;
-	s->empty = a->nkeys == 0 ? s->empty + 1 : 0;
-	return a->cursor.n > 0 && a->cursor.n <= sizeof(was->cursor) && s->empty <= EMPTY_MAX &&
-	       !m2m_span_equal(a->cursor, m2m_span(was->cursor, was->cursor_n));
+	if (store_view_begin(f->mas->keys, &v, NULL) != M2M_OK || store_count(v, MAS_T_ROOTKEY, &n, NULL) != M2M_OK)
+		n = s->stale;
+	store_view_end(v);
+	return s->empty <= EMPTY_MAX && s->stale <= STALE_MIN + 2 * n;
 }
 
-/* What the page says of the next one; false: nonsense, and the fetch has ended. */
-static bool page_advance(struct mas_fetch *f, struct fetch_side *s, const struct fetch_state *was,
-			 struct fetch_state *st)
+/* What the page says of the next one. */
+static void page_advance(struct mas_fetch *f, struct fetch_side *s, struct fetch_state *st)
 {
-	const struct m2m_kfa *a = &f->page.kfa;
-	const char *why = leads_on(s, a, was) ? NULL : "its cursor leads nowhere";
+	const struct m2m_span cursor = f->page.kfa.cursor;
+	const struct fetch_state was = *st;
 
-	if (!why && !is_in_order(f, a, st))
-		why = "its pages are not in the order of RelativeKeIDs";
-	if (why) {
-		*st = *was;
-		fail(f, s, st, why, 0);
-		return false;
-	}
-	st->has_swept = was->has_last;
-	memcpy(st->swept, was->last, M2M_REL_LEN);
-	st->listed = !a->cursor.p;
-	st->cursor_n = a->cursor.p ? a->cursor.n : 0;
+	see(f, s, st);
+	st->has_swept = !st->unordered && was.has_last;
+	memcpy(st->swept, was.last, M2M_REL_LEN);
+	st->listed = !cursor.p;
+	st->cursor_n = cursor.p ? cursor.n : 0;
 	if (st->cursor_n > 0)
-		memcpy(st->cursor, a->cursor.p, st->cursor_n);
+		memcpy(st->cursor, cursor.p, st->cursor_n);
+	if (was.cursor_n > 0 && st->has_last && memcmp(st->last, was.last, M2M_REL_LEN) != 0)
+		st->restarts = 0;
 	st->count.pages++;
-	return true;
 }
 
-static void page_take(struct mas_fetch *f, struct fetch_side *s, const struct fetch_state *was)
+static bool page_store(struct mas_fetch *f, struct fetch_side *s)
 {
 	struct m2m_err err = { 0 };
-	struct fetch_state st = *was;
 	enum m2m_rc rc = M2M_OK;
-	bool well = false;
 
-	if (!page_advance(f, s, was, &st))
-		return;
-	if (was->cursor_n > 0)
-		st.restarts = 0;
-	fetch_take_begin(f, s, &st);
 	f->take.key = f->page.kfa.key;
 	f->take.n = f->page.kfa.nkeys;
 	f->take.session = f->page.session;
@@ -319,18 +376,49 @@ static void page_take(struct mas_fetch *f, struct fetch_side *s, const struct fe
 		rc = fetch_rivals(&f->take, &err);
 	if (rc != M2M_OK)
 		fetch_put_off(f, s, &err);
-	well = rc == M2M_OK && (f->take.nasked == 0 || fetch_ask_names(f, s, f->take.asked, f->take.nasked)) &&
+	return rc == M2M_OK && (f->take.nasked == 0 || fetch_ask_names(f, s, f->take.asked, f->take.nasked)) &&
 	       fetch_store(f, s);
-	fetch_forget(&f->take);
-	if (!well)
-		return;
-	see(s, &f->page.kfa);
-	s->has_at = st.has_swept;
-	memcpy(s->at, st.swept, M2M_REL_LEN);
-	tell_progress(f, s, &f->take.st.count);
 }
 
-/* It does not take its own cursor, for instance since its keys were rotated: from the start, but not for ever. */
+static void tell_holes(struct mas_fetch *f, const struct fetch_side *s)
+{
+	const struct m2m_kfa *a = &f->page.kfa;
+	uint8_t rel[M2M_REL_LEN];
+
+	for (size_t i = 0; i < a->nstatus; i++) {
+		if (is_hole(&a->status[i]) && rel_of(f, a->status[i].name, rel))
+			fetch_tell_missed(f, s, rel, a->status[i].result);
+	}
+}
+
+static void page_take(struct mas_fetch *f, struct fetch_side *s, const struct fetch_state *was)
+{
+	const struct fetch_side before = *s;
+	struct fetch_state st = *was;
+
+	if (f->page.kfa.cursor.p && (f->page.kfa.cursor.n == 0 || f->page.kfa.cursor.n > sizeof(st.cursor))) {
+		fail(f, s, &st, "its cursor is of no length that one has", 0);
+		return;
+	}
+	page_advance(f, s, &st);
+	fetch_take_begin(f, s, &st);
+	if (!page_store(f, s)) { /* the same page again */
+		s->nseen = 0;
+		s->has_prev = before.has_prev;
+		memcpy(s->prev, before.prev, M2M_REL_LEN);
+	} else {
+		s->has_at = st.has_swept;
+		memcpy(s->at, st.swept, M2M_REL_LEN);
+		tell_holes(f, s);
+		tell_progress(f, s, &f->take.st.count);
+		if (!leads_on(f, s, was))
+			fail(f, s, &f->take.st, "its pages do not end, and bring nothing new", 0);
+	}
+	fetch_forget(&f->take);
+}
+
+/* It does not take its own cursor, for instance since its keys were rotated: from the start, but not for ever. What
+ * came comes again, up to the greatest key; nothing of it is asked for again. */
 static void page_refused(struct mas_fetch *f, struct fetch_side *s, const struct fetch_state *was, uint32_t result)
 {
 	struct fetch_state st = *was;
@@ -340,10 +428,17 @@ static void page_refused(struct mas_fetch *f, struct fetch_side *s, const struct
 		return;
 	}
 	st.cursor_n = 0;
-	st.has_last = st.has_swept = st.listed = false;
 	st.restarts++;
 	if (save(f, s, &st, true))
-		s->began = 0; /* what is remembered is of the pages before */
+		s->has_prev = false;
+}
+
+/* Also if all keys of the page failed alike. */
+static bool is_page(const struct m2m_kfa *a)
+{
+	return a->head.result == DIAMETER_SUCCESS || a->head.result == DIAMETER_LIMITED_SUCCESS ||
+	       ((a->head.result == M2M_KEY_STORE_UNAVAILABLE || a->head.result == DIAMETER_UNABLE_TO_COMPLY) &&
+		(a->nstatus > 0 || a->cursor.p));
 }
 
 static void page(struct mas_fetch *f, struct fetch_side *s, const struct fetch_state *st)
@@ -353,7 +448,7 @@ static void page(struct mas_fetch *f, struct fetch_side *s, const struct fetch_s
 		f->req.cursor = m2m_span(st->cursor, st->cursor_n);
 	if (!ask(f, s, &f->page))
 		return;
-	if (f->page.kfa.head.result == DIAMETER_SUCCESS || f->page.kfa.head.result == DIAMETER_LIMITED_SUCCESS)
+	if (is_page(&f->page.kfa))
 		page_take(f, s, st);
 	else
 		page_refused(f, s, st, f->page.kfa.head.result);
@@ -375,16 +470,17 @@ static void remember_nothing(struct mas_fetch *f, struct fetch_side *s, const st
 {
 	s->began = st->began;
 	s->nseen = 0;
+	s->has_prev = false;
 	s->has_at = st->has_swept;
 	memcpy(s->at, st->swept, M2M_REL_LEN);
 	s->swept_all = false;
-	s->empty = 0;
+	s->stale = s->empty = 0;
 	s->progress = f->now;
 }
 
 static void run(struct mas_fetch *f, struct fetch_side *s, struct fetch_state *st)
 {
-	bool behind = st->has_last && (!s->has_at || memcmp(s->at, st->last, M2M_REL_LEN) < 0);
+	bool behind = !st->unordered && st->has_last && (!s->has_at || memcmp(s->at, st->last, M2M_REL_LEN) < 0);
 
 	if (((st->listed && !s->swept_all) || behind) && !fetch_sweep(f, s, st))
 		return;

@@ -13,8 +13,9 @@ struct fetch_state {
 	enum mas_fetch_phase phase;
 	int64_t began, ended;
 	bool listed;		    /* the last page was there */
+	bool unordered;		    /* pages are in no order: what is here is asked for behind the last one */
 	bool has_last, has_swept;   /* are there: */
-	uint8_t last[M2M_REL_LEN];  /* the last key of the pages so far, which come in order */
+	uint8_t last[M2M_REL_LEN];  /* the greatest key of the pages so far */
 	uint8_t swept[M2M_REL_LEN]; /* up to which keys of here that no page brought were asked for */
 	size_t cursor_n;	    /* 0: none */
 	uint8_t cursor[255];
@@ -40,7 +41,8 @@ enum m2m_rc fetch_state_decode(struct m2m_span plain, struct fetch_state *out, s
 /* --- what is done with an answer, in one job (fetch_take.c) --------------------------------------------------------
  */
 
-/* What an MTF said of a key that it was asked for by name: 2001 it lives, 5501, 5502, 5503; 0: nothing usable. */
+/* What an MTF said of a key that it was asked for by name: 2001 it lives, 5501, 5502, 5503; others: that it is not to
+ * be had, 0: nothing at all. */
 struct fetch_verdict {
 	uint8_t rel[M2M_REL_LEN];
 	uint32_t result;
@@ -54,6 +56,13 @@ struct fetch_checked {
 	struct m2m_secret opened; /* what was in its package */
 	struct mas_reason why;
 };
+
+/* Did the MTF not say how the key stands? */
+static inline bool fetch_is_missed(const struct fetch_verdict *v)
+{
+	return v->result != DIAMETER_SUCCESS && v->result != M2M_KEY_REVOKED && v->result != M2M_KEY_EXPIRED &&
+	       v->result != M2M_KEY_UNAVAILABLE;
+}
 
 struct fetch_take {
 	struct mas *mas;
@@ -97,13 +106,19 @@ struct fetch_side {
 	struct m2m_id host;
 	/* of the fetch that began then; else it is of one before: */
 	int64_t began;
-	size_t nseen; /* what the last page brought */
-	uint8_t seen[FETCH_ASK_MAX][M2M_REL_LEN];
-	bool has_at; /* up to where keys of here were asked for: */
+	size_t nseen; /* what the last page brought, or called not to be had */
+	uint8_t seen[2 * FETCH_ASK_MAX][M2M_REL_LEN];
+	bool has_prev;		   /* is there: */
+	uint8_t prev[M2M_REL_LEN]; /* the key before, of pages since the start or a restart */
+	bool has_at;		   /* up to where keys of here were asked for: */
 	uint8_t at[M2M_REL_LEN];
 	bool swept_all;
-	unsigned empty;
+	/* since a page brought something new: */
+	uint64_t stale; /* keys */
+	unsigned empty; /* pages without any */
 	/* of the MTF that does not answer: */
+	unsigned later[2]; /* or says no more than "later": of a page, by name */
+	unsigned rated;	   /* or that it is asked too fast */
 	int64_t not_before;
 	unsigned backoff;
 	bool told;
@@ -125,8 +140,12 @@ struct mas_fetch {
 
 /* Not now: later, and ever more rarely. */
 void fetch_put_off(struct mas_fetch *f, struct fetch_side *s, const struct m2m_err *why);
-/* Ask for n keys by name; their verdicts are filled. False: no answer that says more than "later", it was put off. */
+/* Ask for n keys by name; their verdicts are filled. False: no answer that says more than "later", it was put off; not
+ * for ever: "later" is the verdict then. */
 bool fetch_ask_names(struct mas_fetch *f, struct fetch_side *s, struct fetch_verdict *v, size_t n);
+/* Log that the MTF does not give a key. */
+void fetch_tell_missed(struct mas_fetch *f, const struct fetch_side *s, const uint8_t rel[M2M_REL_LEN],
+		       uint32_t result);
 /* f->take, empty, for a job that leaves st in the store. */
 void fetch_take_begin(struct mas_fetch *f, const struct fetch_side *s, const struct fetch_state *st);
 /* Run it. False: it was put off, or another fetch was asked for. */

@@ -7,7 +7,7 @@
 
 #include "common/cursor.h"
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2 /* 1 had neither `unordered` nor the count `missed` */
 
 static const char prefix[] = "fetch:";
 
@@ -25,8 +25,8 @@ void fetch_state_key(struct m2m_span host, struct m2m_id *out)
 
 static uint64_t *counts(struct mas_fetch_count *c, size_t i)
 {
-	uint64_t *const all[] = { &c->pages,   &c->listed,  &c->entered, &c->ended,
-				  &c->refused, &c->revoked, &c->expired, &c->unknown };
+	uint64_t *const all[] = { &c->pages,   &c->listed,  &c->entered, &c->ended, &c->refused,
+				  &c->revoked, &c->expired, &c->unknown, &c->missed };
 
 	return i < sizeof(all) / sizeof(all[0]) ? all[i] : NULL;
 }
@@ -41,6 +41,7 @@ enum m2m_rc fetch_state_encode(const struct fetch_state *st, struct m2m_secret *
 	m2m_wr_u64(&wr, (uint64_t)st->began);
 	m2m_wr_u64(&wr, (uint64_t)st->ended);
 	m2m_wr_u8(&wr, st->listed);
+	m2m_wr_u8(&wr, st->unordered);
 	m2m_wr_lv16(&wr, m2m_span(st->last, st->has_last ? M2M_REL_LEN : 0));
 	m2m_wr_lv16(&wr, m2m_span(st->swept, st->has_swept ? M2M_REL_LEN : 0));
 	m2m_wr_lv16(&wr, m2m_span(st->cursor, st->cursor_n));
@@ -85,23 +86,33 @@ static int64_t read_time(struct m2m_rd *rd)
 	return rd->bad ? 0 : (int64_t)v;
 }
 
-static void read_state(struct m2m_rd *rd, struct fetch_state *out)
+static bool read_bool(struct m2m_rd *rd)
 {
-	uint8_t phase = m2m_rd_u8(rd), listed = 0;
+	uint8_t v = m2m_rd_u8(rd);
+
+	rd->bad = rd->bad || v > 1;
+	return !rd->bad && v == 1;
+}
+
+static void read_state(struct m2m_rd *rd, uint8_t version, struct fetch_state *out)
+{
+	uint8_t phase = m2m_rd_u8(rd);
 
 	out->began = read_time(rd);
 	out->ended = read_time(rd);
-	listed = m2m_rd_u8(rd);
-	out->listed = listed == 1;
+	out->listed = read_bool(rd);
+	out->unordered = version > 1 && read_bool(rd);
 	out->has_last = read_rel(rd, out->last);
 	out->has_swept = read_rel(rd, out->swept);
 	out->cursor_n = read_octets(rd, out->cursor, sizeof(out->cursor));
 	out->restarts = m2m_rd_u16(rd);
-	for (size_t i = 0; counts(&out->count, i); i++)
-		*counts(&out->count, i) = m2m_rd_u64(rd);
+	for (size_t i = 0; counts(&out->count, i); i++) {
+		if (version > 1 || counts(&out->count, i) != &out->count.missed)
+			*counts(&out->count, i) = m2m_rd_u64(rd);
+	}
 	out->why_n = read_octets(rd, out->why, sizeof(out->why));
 	out->phase = (enum mas_fetch_phase)phase;
-	if (phase < MAS_FETCH_WANTED || phase > MAS_FETCH_FAILED || listed > 1)
+	if (phase < MAS_FETCH_WANTED || phase > MAS_FETCH_FAILED)
 		rd->bad = true;
 }
 
@@ -114,8 +125,8 @@ enum m2m_rc fetch_state_decode(struct m2m_span plain, struct fetch_state *out, s
 	if (!rd.bad && version > STATE_VERSION)
 		return m2m_fail(err, M2M_EVERSION, "state of a fetch: version %u, this program knows %d", version,
 				STATE_VERSION);
-	read_state(&rd, out);
-	if (m2m_rd_done(&rd) && version == STATE_VERSION)
+	read_state(&rd, version, out);
+	if (m2m_rd_done(&rd) && version > 0)
 		return M2M_OK;
 	memset(out, 0, sizeof(*out));
 	return m2m_fail(err, M2M_ECORRUPT, "state of a fetch: not as it was written");

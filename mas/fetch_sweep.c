@@ -94,11 +94,48 @@ static enum m2m_rc sweep_scan(struct mas_fetch *f, struct fetch_side *s, const s
 	return rc;
 }
 
+/* Those that found no room in the answer are asked for again, in the next step, unless that is the first. True: there
+ * are some. */
+static bool cut(struct mas_fetch *f, struct fetch_side *s)
+{
+	struct fetch_take *take = &f->take;
+	size_t n = 1;
+
+	while (n < take->nmissing && take->missing[n].result != M2M_PROVISIONING_BUSY)
+		n++;
+	if (n >= take->nmissing)
+		return false;
+	take->nmissing = n;
+	memcpy(s->at, take->missing[n - 1].rel, M2M_REL_LEN);
+	memcpy(take->st.swept, s->at, M2M_REL_LEN);
+	return true;
+}
+
+static void tell_missed(struct mas_fetch *f, const struct fetch_side *s)
+{
+	for (size_t i = 0; i < f->take.nmissing; i++) {
+		if (fetch_is_missed(&f->take.missing[i]))
+			fetch_tell_missed(f, s, f->take.missing[i].rel, f->take.missing[i].result);
+	}
+}
+
+/* Ask for what is missing, and store what comes of it. more: out, some have to be asked for again. */
+static bool ask_and_store(struct mas_fetch *f, struct fetch_side *s, bool *more)
+{
+	if (!fetch_ask_names(f, s, f->take.missing, f->take.nmissing))
+		return false;
+	*more = cut(f, s);
+	if (!fetch_store(f, s))
+		return false;
+	tell_missed(f, s);
+	return true;
+}
+
 bool fetch_sweep(struct mas_fetch *f, struct fetch_side *s, const struct fetch_state *st)
 {
 	const struct fetch_side before = *s;
 	struct m2m_err err = { 0 };
-	bool over = false, asked = false;
+	bool over = false, asked = false, more = false;
 	enum m2m_rc rc = M2M_OK;
 
 	fetch_take_begin(f, s, st);
@@ -108,12 +145,12 @@ bool fetch_sweep(struct mas_fetch *f, struct fetch_side *s, const struct fetch_s
 	asked = f->take.nmissing > 0;
 	f->take.st.has_swept = s->has_at;
 	memcpy(f->take.st.swept, s->at, M2M_REL_LEN);
-	if (rc != M2M_OK ||
-	    (asked && (!fetch_ask_names(f, s, f->take.missing, f->take.nmissing) || !fetch_store(f, s)))) {
+	if (rc != M2M_OK || (asked && !ask_and_store(f, s, &more))) {
 		s->has_at = before.has_at; /* the same again */
 		memcpy(s->at, before.at, M2M_REL_LEN);
 		return false;
 	}
+	over = over && !more;
 	if (over && st->listed)
 		s->swept_all = true;
 	if (over && !st->listed) {

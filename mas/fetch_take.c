@@ -163,23 +163,8 @@ static enum m2m_rc revoke(struct job *j, struct store_txn *t, const uint8_t rel[
 	return rc;
 }
 
-static enum m2m_rc enter(struct job *j, struct store_txn *t, const uint8_t rel[M2M_REL_LEN], const struct rootkey *rk,
-			 const struct mas_line *line, struct m2m_err *err)
-{
-	struct m2m_secret sealed = { 0 };
-	enum m2m_rc rc = mas_rootkey_seal(j->take->mas, rel, rk, 0, &sealed, err);
-
-	if (rc == M2M_OK)
-		rc = mas_rootkey_enter(t, rel, rk, m2m_secret_span(&sealed), line, err);
-	if (rc == M2M_OK) {
-		j->st.count.entered++;
-		news(j->take, rel, DIAMETER_SUCCESS);
-	}
-	m2m_secret_wipe(&sealed);
-	return rc;
-}
-
-/* How the new key stands to the newest one of its enrolee. */
+/* How the new key stands to the newest one of its enrolee. All that a decision reads is read here, so that one that
+ * cannot be made has changed nothing. */
 enum place { FOLLOWS, FOLLOWS_REVOKED, BESIDE, BEHIND };
 
 static enum m2m_rc place_find(const struct job *j, struct store_txn *t, const struct rootkey *rk, struct mas_line *line,
@@ -193,8 +178,12 @@ static enum m2m_rc place_find(const struct job *j, struct store_txn *t, const st
 
 	*out = FOLLOWS;
 	line->n = 0;
-	if (rc == M2M_OK && mas_line_parse(val, line))
+	if (rc == M2M_OK && !mas_line_parse(val, line))
+		rc = m2m_fail(err, M2M_ECORRUPT, "table enrolee has a record of %zu octets", val.n);
+	if (rc == M2M_OK)
 		rc = mas_rootkey_txn(j->take->mas, t, line->rel[0], &plain, &newest, NULL, err);
+	if (rc == M2M_OK && !m2m_span_equal(newest.enrolee, rk->enrolee))
+		rc = m2m_fail(err, M2M_ECORRUPT, "table enrolee names the root key of another enrolee");
 	if (rc != M2M_OK || newest.state != ROOTKEY_ACTIVE || newest.expiry <= j->take->now)
 		goto out;
 	v = verdict_of(j->take, line->rel[0]);
@@ -220,28 +209,52 @@ static void line_second(struct mas_line *line, const uint8_t rel[M2M_REL_LEN])
 	line->n++;
 }
 
-static enum m2m_rc key_new(struct job *j, struct store_txn *t, const uint8_t rel[M2M_REL_LEN], struct rootkey *rk,
-			   struct m2m_err *err)
+static enum m2m_rc key_write(struct job *j, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
+			     const struct rootkey *rk, struct m2m_span sealed, struct mas_line *line, enum place place,
+			     struct m2m_err *err)
 {
 	const struct fetch_take *take = j->take;
+	bool writing = false;
+	enum m2m_rc rc = M2M_OK;
+
+	if (place == FOLLOWS_REVOKED)
+		rc = revoke(j, t, line->rel[0], M2M_REASON_SUPERSEDED, err);
+	if (rc == M2M_OK && (place == FOLLOWS || place == FOLLOWS_REVOKED))
+		rc = mas_follow(take->mas, t, rel, rk->enrolee, take->now, line, &writing, err);
+	else if (rc == M2M_OK)
+		line_second(line, rel);
+	if (rc == M2M_OK)
+		rc = mas_rootkey_enter(t, rel, rk, sealed, line, err);
+	if (rc == M2M_OK) {
+		j->st.count.entered++;
+		news(j->take, rel, DIAMETER_SUCCESS);
+	}
+	return rc;
+}
+
+/* writing: out, of a failure: it came while writing, and the job has to fail too. */
+static enum m2m_rc key_new(struct job *j, struct store_txn *t, const uint8_t rel[M2M_REL_LEN], struct rootkey *rk,
+			   bool *writing, struct m2m_err *err)
+{
+	const struct fetch_take *take = j->take;
+	struct m2m_secret sealed = { 0 };
 	enum place place = FOLLOWS;
 	struct mas_line line;
-	bool writing = false;
 	enum m2m_rc rc = place_find(j, t, rk, &line, &place, err);
 
-	if (rc == M2M_OK && place == FOLLOWS_REVOKED)
-		rc = revoke(j, t, line.rel[0], M2M_REASON_SUPERSEDED, err);
-	if (rc == M2M_OK && (place == FOLLOWS || place == FOLLOWS_REVOKED))
-		rc = mas_follow(take->mas, t, rel, rk->enrolee, take->now, &line, &writing, err);
-	else if (rc == M2M_OK)
-		line_second(&line, rel);
 	if (rc == M2M_OK && place == BEHIND) {
 		rk->state = ROOTKEY_SUPERSEDED;
 		rk->reason = M2M_REASON_SUPERSEDED;
 		rk->ended = take->now;
 		rk->grace_end = take->now + take->mas->conf->supersede_grace;
 	}
-	return rc == M2M_OK ? enter(j, t, rel, rk, &line, err) : rc;
+	if (rc == M2M_OK)
+		rc = mas_rootkey_seal(take->mas, rel, rk, 0, &sealed, err);
+	*writing = rc == M2M_OK;
+	if (rc == M2M_OK)
+		rc = key_write(j, t, rel, rk, m2m_secret_span(&sealed), &line, place, err);
+	m2m_secret_wipe(&sealed);
+	return rc;
 }
 
 static enum m2m_rc key_take(struct job *j, struct store_txn *t, size_t i, struct m2m_err *err)
@@ -253,7 +266,7 @@ static enum m2m_rc key_take(struct job *j, struct store_txn *t, size_t i, struct
 	const struct fetch_checked *c = &j->take->checked[i];
 	struct m2m_secret plain = { 0 };
 	struct rootkey rk = c->rk, there = { 0 };
-	bool ahead = false;
+	bool ahead = false, writing = false;
 	enum m2m_rc rc = M2M_OK;
 
 	j->st.count.listed++;
@@ -267,13 +280,13 @@ static enum m2m_rc key_take(struct job *j, struct store_txn *t, size_t i, struct
 		rc = mas_ahead_has(j->take->mas, t, m2m_id_span(j->take->host), c->rel, j->take->now, &ahead, err);
 		j->st.count.ended += rc == M2M_OK && ahead;
 		if (rc == M2M_OK && !ahead)
-			rc = key_new(j, t, c->rel, &rk, err);
+			rc = key_new(j, t, c->rel, &rk, &writing, err);
 	} else if (rc == M2M_OK && there.state != ROOTKEY_ACTIVE) {
 		j->st.count.ended++;
 	} else if (rc == M2M_OK && !rootkey_same(&rk, &there)) {
 		refused(j, key, &other);
 	}
-	if (is_damage(rc)) {
+	if (is_damage(rc) && !writing) {
 		refused(j, key, &damage);
 		rc = M2M_OK;
 	}
@@ -295,6 +308,7 @@ static enum m2m_rc missing_take(struct job *j, struct store_txn *t, const struct
 		j->st.count.unknown++;
 		break;
 	default:
+		j->st.count.missed += fetch_is_missed(v);
 		break;
 	}
 	return M2M_OK;

@@ -150,6 +150,7 @@ struct mas_fetch_count {
 	uint64_t refused;	   /* of these, for what a push would be refused for */
 	uint64_t revoked;	   /* keys of here that the MTF says are revoked: now here too */
 	uint64_t expired, unknown; /* keys of here that the MTF says so of: left as they are */
+	uint64_t missed; /* keys that the MTF has and did not give, or said nothing of: as they are here, if */
 };
 struct mas_fetch_info {
 	struct m2m_span mtf;

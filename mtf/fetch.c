@@ -155,6 +155,22 @@ static void trouble(struct mtf_fetching *f, const struct m2m_err *err)
 		      err->text);
 }
 
+/* Trouble with one record: the others can be had. */
+static bool is_damage(enum m2m_rc rc)
+{
+	return rc == M2M_ECORRUPT || rc == M2M_ESEALED || rc == M2M_EVERSION;
+}
+
+/* A record that does not open does not say whose it is: the MAS is told of it only if there is no other. */
+static void page_hole(struct mtf_fetching *f, const uint8_t rel[M2M_REL_LEN], const struct m2m_err *err)
+{
+	trouble(f, err);
+	if (f->mtf->conf->mas.n != 1)
+		return;
+	m2m_key_name_format(rel, f->mas.s, &f->given[f->n].km_id);
+	f->given[f->n++].result = M2M_KEY_STORE_UNAVAILABLE;
+}
+
 /* Take the enrolment of rel into the page, if it is one of this MAS's and lives. full: out, there is no room for it. A
  * record that does not open is left out, and told of. */
 static enum m2m_rc page_take(struct mtf_fetching *f, const uint8_t rel[M2M_REL_LEN], bool *full, struct m2m_err *err)
@@ -169,8 +185,8 @@ static enum m2m_rc page_take(struct mtf_fetching *f, const uint8_t rel[M2M_REL_L
 		f->n++;
 	if (rc != M2M_OK || *full)
 		mtf_fetch_forget(g);
-	if (rc == M2M_ECORRUPT || rc == M2M_ESEALED || rc == M2M_EVERSION)
-		trouble(f, err);
+	if (is_damage(rc))
+		page_hole(f, rel, err);
 	else if (rc != M2M_OK && rc != M2M_ENOENT && rc != M2M_EREVOKED && rc != M2M_EEXPIRED)
 		return rc;
 	return M2M_OK;
@@ -224,19 +240,12 @@ static enum m2m_rc page(struct mtf_fetching *f, struct m2m_err *err)
 
 /* --- by name -------------------------------------------------------------- */
 
-/* What a key's end says to the MAS: trouble of our own is the store's. */
-static uint32_t result_of(enum m2m_rc rc)
+/* Errors: what is no key's own end, but the store's. */
+static enum m2m_rc named(struct mtf_fetching *f, struct mtf_given *g, const struct m2m_key_name *name,
+			 struct m2m_err *err)
 {
-	if (rc == M2M_OK || rc == M2M_ENOENT || rc == M2M_EREVOKED || rc == M2M_EEXPIRED || rc == M2M_EBUSY)
-		return m2m_result_of(rc);
-	return M2M_KEY_STORE_UNAVAILABLE;
-}
-
-static void named(struct mtf_fetching *f, struct mtf_given *g, const struct m2m_key_name *name)
-{
-	struct m2m_err err = { 0 };
 	bool ours = m2m_span_equal(m2m_id_span(&name->host), m2m_id_span(&f->mas));
-	enum m2m_rc rc = mtf_fetch_look(f, name->rel, !ours, g, &err);
+	enum m2m_rc rc = mtf_fetch_look(f, name->rel, !ours, g, err);
 
 	f->n++;
 	if (rc == M2M_OK && !mtf_fetch_fits(f, g))
@@ -244,24 +253,29 @@ static void named(struct mtf_fetching *f, struct mtf_given *g, const struct m2m_
 	if (rc != M2M_OK)
 		mtf_fetch_forget(g);
 	m2m_key_name_format(name->rel, name->host.s, &g->km_id);
-	g->result = result_of(rc);
-	if (g->result == M2M_KEY_STORE_UNAVAILABLE)
-		trouble(f, &err);
+	g->result = m2m_result_of(rc);
+	if (is_damage(rc))
+		trouble(f, err);
+	else if (rc != M2M_OK && rc != M2M_ENOENT && rc != M2M_EREVOKED && rc != M2M_EEXPIRED && rc != M2M_EBUSY)
+		return rc;
+	return M2M_OK;
 }
 
-static void by_name(struct mtf_fetching *f)
+static enum m2m_rc by_name(struct mtf_fetching *f, struct m2m_err *err)
 {
 	struct m2m_key_name name[M2M_BULK_MAX];
+	enum m2m_rc rc = M2M_OK;
 
 	for (size_t i = 0; i < f->req->n; i++) {
 		if (m2m_key_name_parse(f->req->name[i], &name[i], NULL) != M2M_OK) {
 			refuse_avp(f, DIAMETER_INVALID_AVP_VALUE, M2M_AVP_KEY_NAME, f->req->name[i],
 				   "Key-Name is not a KmID");
-			return;
+			return M2M_OK;
 		}
 	}
-	for (size_t i = 0; i < f->req->n; i++)
-		named(f, &f->given[i], &name[i]);
+	for (size_t i = 0; rc == M2M_OK && i < f->req->n; i++)
+		rc = named(f, &f->given[i], &name[i], err);
+	return rc;
 }
 
 /* --- one request ---------------------------------------------------------- */
@@ -270,19 +284,15 @@ static void run(void *arg, struct work *w)
 {
 	struct mtf_fetching *f = (struct mtf_fetching *)w;
 	struct m2m_err err = { 0 };
-	enum m2m_rc rc = M2M_OK;
+	enum m2m_rc rc = f->req->n > 0 ? by_name(f, &err) : page(f, &err);
 
 	(void)arg;
-	if (f->req->n > 0)
-		by_name(f);
-	else
-		rc = page(f, &err);
+	if (rc == M2M_OK && f->refusal.result == 0)
+		rc = mtf_fetch_pack(f, &err);
 	if (rc != M2M_OK) {
 		trouble(f, &err);
 		refuse(f, M2M_KEY_STORE_UNAVAILABLE, NULL);
 	}
-	if (f->refusal.result == 0)
-		mtf_fetch_pack(f);
 	if (f->refusal.result != 0)
 		m2m_log_often(&f->mtf->log_limit, f->mtf->env, M2M_NOTICE, f->peer->host,
 			      "fetch by %s refused with %u: %s", f->peer->host, f->refusal.result,

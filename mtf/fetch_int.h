@@ -52,8 +52,9 @@ void mtf_fetch_forget(struct mtf_given *g);
 
 /* Does g still fit into the answer? If so, it is counted. */
 bool mtf_fetch_fits(struct mtf_fetching *f, const struct mtf_given *g);
-/* Put the keys that are given into packages, if that MAS wants them so. One that cannot be has 4181. */
-void mtf_fetch_pack(struct mtf_fetching *f);
+/* Put the keys that are given into packages, if that MAS wants them so. One that is too long for that has 4181. Other
+ * errors of mtf_package_key are about all of them. */
+enum m2m_rc mtf_fetch_pack(struct mtf_fetching *f, struct m2m_err *err);
 /* The answer: it borrows from f. */
 void mtf_fetch_fill(const struct mtf_fetching *f, struct m2m_kfa *kfa);
 

@@ -155,26 +155,29 @@ static void key_fill(struct m2m_key_avp *key, const struct mtf_given *g)
 	}
 }
 
-void mtf_fetch_pack(struct mtf_fetching *f)
+enum m2m_rc mtf_fetch_pack(struct mtf_fetching *f, struct m2m_err *err)
 {
-	for (size_t i = 0; i < f->n; i++) {
+	enum m2m_rc rc = M2M_OK;
+
+	for (size_t i = 0; rc == M2M_OK && i < f->n; i++) {
 		struct mtf_given *g = &f->given[i];
 		struct m2m_key_avp key = { .usage = 0 };
-		struct m2m_err err = { 0 };
 
 		if (!m2m_result_is_success(g->result))
 			continue;
 		key_fill(&key, g);
-		if (mtf_package_key(f->mtf, m2m_id_span(&f->mas), f->req->head.session_id, &key, &g->package, &err) !=
-		    M2M_OK) {
-			m2m_log_often(&f->mtf->log_limit, f->mtf->env, M2M_ERROR, f->peer->host, "fetch by %s: %s",
-				      f->peer->host, err.text);
+		rc = mtf_package_key(f->mtf, m2m_id_span(&f->mas), f->req->head.session_id, &key, &g->package, err);
+		if (rc == M2M_EINVAL) {
+			m2m_log_often(&f->mtf->log_limit, f->mtf->env, M2M_ERROR, f->peer->host, "fetch by %s: %s: %s",
+				      f->peer->host, g->km_id.s, err->text);
 			g->result = M2M_KEY_STORE_UNAVAILABLE;
 			mtf_fetch_forget(g);
+			rc = M2M_OK;
 		}
 		if (g->package.n > 0)
 			m2m_key_wipe(&g->km);
 	}
+	return rc;
 }
 
 /* A string's AVP: at most 12 octets of head, and padded. */
@@ -207,6 +210,8 @@ bool mtf_fetch_fits(struct mtf_fetching *f, const struct mtf_given *g)
 	return true;
 }
 
+/* A page is there, also where none of its keys can be had: 4181 says that there is none now. By name, a Key-Status
+ * tells a record that is damaged from a store that is. */
 void mtf_fetch_fill(const struct mtf_fetching *f, struct m2m_kfa *kfa)
 {
 	uint32_t codes[M2M_BULK_MAX];
@@ -215,6 +220,9 @@ void mtf_fetch_fill(const struct mtf_fetching *f, struct m2m_kfa *kfa)
 	for (size_t i = 0; i < f->n; i++)
 		codes[i] = f->given[i].result;
 	kfa->head.result = m2m_result_fold(codes, f->n, &list);
+	list = list || kfa->head.result == M2M_KEY_STORE_UNAVAILABLE;
+	if (f->req->n == 0 && list)
+		kfa->head.result = DIAMETER_LIMITED_SUCCESS;
 	for (size_t i = 0; i < f->n; i++) {
 		const struct mtf_given *g = &f->given[i];
 

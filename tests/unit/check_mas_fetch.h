@@ -19,6 +19,15 @@ enum mode {
 	REFUSES_CURSORS,
 	SAYS_NOTHING, /* by name: 2001, and no key */
 	LONG_CURSOR,
+	BACKWARDS,    /* the greatest key first */
+	TWICE,	      /* each page begins with the last half of the one before */
+	ONE_CURSOR,   /* it remembers where it was, and its cursor never changes */
+	CYCLE,	      /* two pages, one after the other, without end */
+	ALWAYS_ANEW,  /* two pages, then it does not know its own cursor */
+	NAMES_LATER,  /* by name: 4181 */
+	ONE_BY_NAME,  /* by name: one key finds room, the others get 4182 */
+	TELLS_STATUS, /* a Key-Status for each key that failed, also if all failed alike */
+	FOLDS_PAGES,  /* the code is the page's if all of its keys failed */
 };
 
 struct fake_mtf {
@@ -30,6 +39,8 @@ struct fake_mtf {
 	int64_t created; /* when the last change was */
 	void (*spoil)(struct m2m_key_avp *key);
 	unsigned spoilt; /* which key */
+	bool hole[KEYS]; /* in pages: 4181 */
+	unsigned at;
 };
 extern struct fake_mtf mtf;
 extern uint8_t materials[KEYS][M2M_KEY_LEN];

@@ -4,6 +4,7 @@
 
 #include "check_mas_fetch.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* --- bad keys ------------------------------------------------------------- */
@@ -103,10 +104,14 @@ static const struct {
 	uint32_t code;
 	const char *why;
 } madness[] = {
-	{ SAME_PAGE, 0, "order" },
-	{ SAME_CURSOR, 0, "cursor" },
-	{ EMPTY, 0, "cursor" },
+	{ SAME_PAGE, 0, "nothing new" },
+	{ SAME_CURSOR, 0, "nothing new" },
+	{ CYCLE, 0, "nothing new" },
+	{ EMPTY, 0, "nothing new" },
 	{ LONG_CURSOR, 0, "cursor" },
+	{ ALWAYS_ANEW, 0, "5004" },
+	{ REFUSES, M2M_KEY_STORE_UNAVAILABLE, "4181" }, /* for an hour */
+	{ REFUSES, M2M_RATE_LIMITED, "4183" },
 	{ REFUSES, DIAMETER_AUTHORIZATION_REJECTED, "5003" },
 	{ REFUSES, DIAMETER_INVALID_AVP_VALUE, "5004" },
 	{ REFUSES_CURSORS, DIAMETER_INVALID_AVP_VALUE, "5004" },
@@ -125,6 +130,7 @@ START_TEST(test_mad)
 	ck_assert_msg(strstr(why, madness[_i].why) != NULL, "%s", why);
 	ck_assert_int_eq(state_of(199, NULL), MAS_KEY_ACTIVE);
 	ck_assert_uint_le(mtf.asks, 1100);
+	ck_assert_int_lt(clock_ms, 2 * 3600 * 1000);
 	/* it has ended, and begins anew when asked to */
 	mtf.asks = 0;
 	for (int i = 0; i < 5; i++)
@@ -167,6 +173,152 @@ START_TEST(test_says_nothing_by_name)
 }
 END_TEST
 
+/* --- pages of another form ------------------------------------------------ */
+
+/* No order, keys that come twice, a cursor that stays the same: what was revoked is found all the same. */
+START_TEST(test_other_pages)
+{
+	static const enum mode modes[] = { BACKWARDS, TWICE, ONE_CURSOR };
+
+	for (unsigned i = 0; i < 120; i += 2)
+		here(i);
+	live(0, 120);
+	mtf.says[4] = mtf.says[50] = mtf.says[118] = M2M_KEY_REVOKED;
+	mtf.mode = modes[_i];
+	mtf.page = 16;
+	want();
+	for (unsigned i = 0; phase() != MAS_FETCH_DONE; i++) {
+		ck_assert_uint_lt(i, 500);
+		ck_assert_msg(info.phase != MAS_FETCH_FAILED, "%s", why);
+		step();
+		if (i % 3 == 0 && modes[_i] != ONE_CURSOR)
+			reopen();
+	}
+	ck_assert_uint_eq(info.count.entered, 60);
+	ck_assert_uint_eq(info.count.revoked, 3);
+	ck_assert_uint_eq(info.count.missed, 0);
+	for (unsigned i = 0; i < 120; i++)
+		ck_assert_int_eq(state_of(i, NULL), i == 4 || i == 50 || i == 118 ? MAS_KEY_REVOKED : MAS_KEY_ACTIVE);
+	store_is_whole();
+}
+END_TEST
+
+/* --- keys that cannot be had ---------------------------------------------- */
+
+/* A record of the MTF does not open: the page goes without it, by name it is 4181, alone or with others. */
+START_TEST(test_damaged_there)
+{
+	for (unsigned i = 0; i < 40; i++)
+		here(i);
+	live(0, 60);
+	mtf.says[20] = M2M_KEY_STORE_UNAVAILABLE;
+	mtf.says[21] = _i >= 2 ? M2M_KEY_REVOKED : DIAMETER_SUCCESS;
+	mtf.mode = _i % 2 ? TELLS_STATUS : WELL;
+	want();
+	ck_assert_int_eq(run_all(), MAS_FETCH_DONE);
+	ck_assert_uint_eq(info.count.missed, 1);
+	ck_assert_uint_eq(info.count.entered, 20);
+	ck_assert_int_eq(state_of(20, NULL), MAS_KEY_ACTIVE);
+	ck_assert_int_eq(state_of(21, NULL), _i >= 2 ? MAS_KEY_REVOKED : MAS_KEY_ACTIVE);
+	ck_assert_uint_ge(w.errors, 2); /* which, and how many */
+}
+END_TEST
+
+/* A page says which of its keys are not to be had, be it all of them. */
+START_TEST(test_holes)
+{
+	static const unsigned sizes[] = { 1, 8, 32 };
+
+	here(10);
+	live(0, 60);
+	mtf.hole[10] = mtf.hole[11] = mtf.hole[40] = mtf.hole[59] = true;
+	mtf.mode = _i % 2 ? FOLDS_PAGES : WELL;
+	mtf.page = sizes[_i / 2];
+	if (mtf.page == 1 && mtf.mode == FOLDS_PAGES)
+		mtf.says[10] = M2M_KEY_STORE_UNAVAILABLE; /* it says no more than that */
+	want();
+	ck_assert_int_eq(run_all(), MAS_FETCH_DONE);
+	ck_assert_uint_eq(info.count.entered, 56);
+	ck_assert_int_eq(state_of(10, NULL), MAS_KEY_ACTIVE);
+	ck_assert_int_eq(state_of(40, NULL), 0);
+	if (mtf.mode == WELL) {
+		ck_assert_uint_eq(info.count.missed, 4);
+		ck_assert_uint_eq(mtf.names, 0);
+	} else {
+		ck_assert_uint_ge(info.count.missed, 1);
+	}
+	ck_assert_uint_ge(w.errors, 1);
+}
+END_TEST
+
+/* It says "later" of a key that one of a page would follow: that one enters behind it. */
+START_TEST(test_rival_later)
+{
+	here(10);
+	mtf.enrolee[5] = 10;
+	live(5, 6);
+	mtf.mode = NAMES_LATER;
+	want();
+	ck_assert_int_eq(run_all(), MAS_FETCH_DONE);
+	ck_assert_int_eq(state_of(10, NULL), MAS_KEY_ACTIVE);
+	ck_assert_int_eq(state_of(5, NULL), MAS_KEY_SUPERSEDED);
+	ck_assert_uint_eq(info.count.missed, 1);
+	ck_assert_uint_le(mtf.asks, 30);
+}
+END_TEST
+
+/* What finds no room in an answer is asked for again. */
+START_TEST(test_no_room_by_name)
+{
+	for (unsigned i = 0; i < 40; i++) {
+		here(i);
+		mtf.says[i] = M2M_KEY_REVOKED;
+	}
+	mtf.mode = ONE_BY_NAME;
+	want();
+	ck_assert_int_eq(run_all(), MAS_FETCH_DONE);
+	ck_assert_uint_eq(info.count.revoked, 40);
+	ck_assert_uint_eq(info.count.missed, 0);
+}
+END_TEST
+
+/* --- what is here is damaged ---------------------------------------------- */
+
+static enum m2m_rc apply_wrong_newest(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	const struct m2m_id *enrolee = arg;
+	struct mas_line line = { .n = 1 };
+
+	memset(line.rel[0], 20, M2M_REL_LEN); /* of another enrolee */
+	return mas_line_put(t, m2m_id_span(enrolee), &line, err);
+}
+
+/* A key whose place cannot be found is refused, and nothing else comes of it. */
+START_TEST(test_whole_decision)
+{
+	struct m2m_id enrolee = { 0 };
+
+	here(10);
+	here(20);
+	enrolee.n = (size_t)snprintf(enrolee.s, sizeof(enrolee.s), "%s-10", ENROLEE);
+	ck_assert_int_eq(store_run(w.mas->keys, STORE_KEEPS, apply_wrong_newest, &enrolee, NULL), M2M_OK);
+	mtf.enrolee[5] = 10;
+	live(5, 6);
+	mtf.says[20] = M2M_KEY_REVOKED; /* asked for as what key 5 would follow, if that were not damage */
+	mtf.says[10] = DIAMETER_SUCCESS;
+	want();
+	for (unsigned i = 0; i < 50 && (phase(), info.count.pages == 0); i++)
+		step();
+	ck_assert_uint_eq(info.count.refused, 1);
+	ck_assert_uint_eq(info.count.entered, 1 - 1);
+	ck_assert_uint_eq(info.count.revoked, 0);
+	ck_assert_int_eq(state_of(20, NULL), MAS_KEY_ACTIVE);
+	ck_assert_int_eq(state_of(5, NULL), 0);
+	ck_assert_int_eq(run_all(), MAS_FETCH_DONE); /* by name, where it is about that key alone */
+	ck_assert_int_eq(state_of(20, NULL), MAS_KEY_REVOKED);
+}
+END_TEST
+
 /* --- the operator's hand, the state --------------------------------------- */
 
 START_TEST(test_want)
@@ -198,15 +350,20 @@ END_TEST
 
 START_TEST(test_state_codec)
 {
-	struct fetch_state st = {
-		.phase = MAS_FETCH_RUNNING, .began = NOW, .has_last = true, .cursor_n = 3, .restarts = 2
-	};
+	static const uint8_t version_1[114] = { 1, MAS_FETCH_DONE };
+	struct fetch_state st = { .phase = MAS_FETCH_RUNNING,
+				  .began = NOW,
+				  .unordered = true,
+				  .has_last = true,
+				  .cursor_n = 3,
+				  .restarts = 2 };
 	struct fetch_state back;
 	struct m2m_secret plain = { 0 };
 
 	memset(st.last, 7, sizeof(st.last));
 	memcpy(st.cursor, "abc", 3);
 	st.count.unknown = 5;
+	st.count.missed = 6;
 	st.why_n = 2;
 	memcpy(st.why, "no", 2);
 	ck_assert_int_eq(fetch_state_encode(&st, &plain, NULL), M2M_OK);
@@ -216,9 +373,14 @@ START_TEST(test_state_codec)
 		ck_assert_int_eq(fetch_state_decode(m2m_span(plain.p, n), &back, NULL), M2M_ECORRUPT);
 	plain.p[1] = 9; /* no phase */
 	ck_assert_int_eq(fetch_state_decode(m2m_secret_span(&plain), &back, NULL), M2M_ECORRUPT);
-	plain.p[0] = 2;
+	plain.p[0] = 3;
 	ck_assert_int_eq(fetch_state_decode(m2m_secret_span(&plain), &back, NULL), M2M_EVERSION);
 	m2m_secret_wipe(&plain);
+	/* as version 1 had it: a flag and a count less */
+	ck_assert_int_eq(fetch_state_decode(m2m_span(version_1, 1 + 1 + 16 + 1 + 6 + 2 + 64 + 2), &back, NULL), M2M_OK);
+	ck_assert_int_eq(back.phase, MAS_FETCH_DONE);
+	ck_assert_uint_eq(back.count.missed, 0);
+	ck_assert_int_eq(fetch_state_decode(m2m_span(version_1, 94), &back, NULL), M2M_ECORRUPT);
 }
 END_TEST
 
@@ -234,6 +396,12 @@ TCase *fetch_bad_case(void)
 	tcase_add_loop_test(tc, test_later, 0, 3);
 	tcase_add_loop_test(tc, test_mad, 0, MADNESS);
 	tcase_add_test(tc, test_cursor_refused_once);
+	tcase_add_loop_test(tc, test_other_pages, 0, 3);
+	tcase_add_loop_test(tc, test_damaged_there, 0, 4);
+	tcase_add_loop_test(tc, test_holes, 0, 6);
+	tcase_add_test(tc, test_rival_later);
+	tcase_add_test(tc, test_no_room_by_name);
+	tcase_add_test(tc, test_whole_decision);
 	tcase_add_test(tc, test_says_nothing_by_name);
 	tcase_add_test(tc, test_want);
 	tcase_add_test(tc, test_state_codec);

@@ -49,38 +49,77 @@ static void answer_names(const struct m2m_kfr *req, struct m2m_kfa *a)
 		ck_assert_int_eq(m2m_key_name_parse(req->name[i], &km, NULL), M2M_OK);
 		ck_assert(km.rel[0] < KEYS);
 		codes[i] = mtf.says[km.rel[0]] ? mtf.says[km.rel[0]] : M2M_KEY_UNAVAILABLE;
+		if (mtf.mode == ONE_BY_NAME && i > 0)
+			codes[i] = M2M_PROVISIONING_BUSY;
 		if (codes[i] == DIAMETER_SUCCESS)
 			key_fill(&a->key[a->nkeys++], km.rel[0]);
 	}
 	a->head.result = m2m_result_fold(codes, req->n, &list);
+	list = list || mtf.mode == TELLS_STATUS;
 	for (size_t i = 0; list && i < req->n; i++) {
 		if (codes[i] != DIAMETER_SUCCESS)
 			a->status[a->nstatus++] = (struct m2m_key_status){ req->name[i], codes[i] };
 	}
 	if (mtf.mode == SAYS_NOTHING)
 		*a = (struct m2m_kfa){ .head.result = DIAMETER_SUCCESS };
+	if (mtf.mode == NAMES_LATER)
+		*a = (struct m2m_kfa){ .head.result = M2M_KEY_STORE_UNAVAILABLE };
+}
+
+static void page_put(struct m2m_kfa *a, unsigned i)
+{
+	static struct m2m_id names[KEYS];
+
+	if (mtf.says[i] == DIAMETER_SUCCESS && !mtf.hole[i]) {
+		key_fill(&a->key[a->nkeys++], i);
+	} else if (mtf.hole[i]) {
+		struct m2m_span name = km_id(i);
+
+		memcpy(names[i].s, name.p, name.n);
+		names[i].n = name.n;
+		a->status[a->nstatus++] = (struct m2m_key_status){ m2m_id_span(&names[i]), M2M_KEY_STORE_UNAVAILABLE };
+		a->head.result = DIAMETER_LIMITED_SUCCESS;
+	}
+}
+
+/* Where the page begins. */
+static unsigned page_from(const struct m2m_kfr *req)
+{
+	if (mtf.mode == SAME_PAGE || !req->cursor.p)
+		return 0;
+	if (mtf.mode == CYCLE)
+		return mtf.pages % 2 * mtf.page;
+	return mtf.mode == ONE_CURSOR ? mtf.at : req->cursor.p[0];
 }
 
 static void answer_page(const struct m2m_kfr *req, struct m2m_kfa *a)
 {
 	static uint8_t cursor[256];
-	unsigned from = req->cursor.p && mtf.mode != SAME_PAGE ? req->cursor.p[0] : 0, i = from;
+	bool endless = mtf.mode == SAME_PAGE || mtf.mode == CYCLE;
+	unsigned i = page_from(req);
 
-	mtf.pages++;
 	a->head.result = DIAMETER_SUCCESS;
-	for (; i < KEYS && a->nkeys < mtf.page && mtf.mode != EMPTY; i++) {
-		if (mtf.says[i] == DIAMETER_SUCCESS)
-			key_fill(&a->key[a->nkeys++], i);
-	}
+	for (; i < KEYS && a->nkeys + a->nstatus < mtf.page && mtf.mode != EMPTY; i++)
+		page_put(a, mtf.mode == BACKWARDS ? KEYS - 1 - i : i);
+	mtf.pages++;
+	mtf.at = i;
+	if (mtf.mode == TWICE && i < KEYS && i > mtf.page / 2 && a->nkeys == mtf.page)
+		i -= mtf.page / 2;
 	cursor[0] = (uint8_t)i;
 	cursor[1] = (uint8_t)mtf.pages;
 	cursor[2] = (uint8_t)(mtf.pages >> 8);
-	if (i < KEYS || mtf.mode == SAME_PAGE)
+	if (i < KEYS || endless)
 		a->cursor = m2m_span(cursor, 3);
 	if (mtf.mode == SAME_CURSOR && req->cursor.p)
 		a->cursor = req->cursor;
+	if (mtf.mode == ONE_CURSOR && i < KEYS)
+		a->cursor = m2m_span_str("here");
 	if (mtf.mode == LONG_CURSOR)
 		a->cursor = m2m_span(cursor, sizeof(cursor));
+	if (mtf.mode == FOLDS_PAGES && a->nkeys == 0 && a->nstatus > 0) {
+		a->head.result = M2M_KEY_STORE_UNAVAILABLE;
+		a->nstatus = 0;
+	}
 }
 
 static enum m2m_rc ask_mtf(void *ctx, const struct m2m_peer *peer, const struct m2m_kfr *req, struct mas_kfa *out,
@@ -97,7 +136,9 @@ static enum m2m_rc ask_mtf(void *ctx, const struct m2m_peer *peer, const struct 
 	ck_assert(!(req->n > 0 && req->cursor.p));
 	if (mtf.mode == SILENT)
 		return m2m_fail(err, M2M_ETIMEOUT, "no answer");
-	if (mtf.mode == REFUSES || (mtf.mode == REFUSES_CURSORS && req->cursor.p))
+	if (mtf.mode == ALWAYS_ANEW && req->cursor.p && req->cursor.p[0] > mtf.page)
+		a.head.result = DIAMETER_INVALID_AVP_VALUE;
+	else if (mtf.mode == REFUSES || (mtf.mode == REFUSES_CURSORS && req->cursor.p))
 		a.head.result = mtf.code;
 	else if (req->n > 0)
 		answer_names(req, &a);

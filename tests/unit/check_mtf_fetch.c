@@ -318,12 +318,25 @@ static enum m2m_rc apply_damage(void *arg, struct store_txn *t, struct m2m_err *
 START_TEST(test_damaged_record)
 {
 	unsigned pages = 0, empty = 0, which = 2;
+	struct got *g = NULL;
 
 	put_live(1, 1);
 	put_live(3, 1);
 	ck_assert_int_eq(store_run(r.mtf->store.st, STORE_KEEPS, apply_damage, &which, NULL), M2M_OK);
 	ck_assert_uint_eq(read_all(&mas0, &pages, &empty), 2);
-	ck_assert_uint_eq(by_name(&mas0, 2)->result, M2M_KEY_STORE_UNAVAILABLE);
+	/* the Key-Status says that it is this key, and not the store */
+	g = by_name(&mas0, 2);
+	ck_assert_uint_eq(g->result, M2M_KEY_STORE_UNAVAILABLE);
+	ck_assert_uint_eq(g->nstatus, 1);
+	ck_assert_uint_eq(g->status[0].result, M2M_KEY_STORE_UNAVAILABLE);
+	/* if there is but one MAS, it is that one's: the page has it as a hole */
+	r.conf.mas.n = 1;
+	g = page(&mas0, NULL, 0);
+	ck_assert_uint_eq(g->result, DIAMETER_LIMITED_SUCCESS);
+	ck_assert_uint_eq(g->nkeys, 2);
+	ck_assert_uint_eq(g->nstatus, 1);
+	ck_assert_str_eq(g->status[0].name, "00000002000000000000000000000000@" MAS0);
+	ck_assert_uint_eq(g->status[0].result, M2M_KEY_STORE_UNAVAILABLE);
 }
 END_TEST
 
