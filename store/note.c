@@ -57,25 +57,42 @@ enum m2m_rc note_put(const struct note_at *at, struct store_txn *t, struct m2m_s
 /* --- reading -------------------------------------------------------------- */
 
 struct note {
+	const struct note_at *at;
 	struct m2m_id name;
-	struct m2m_secret sealed;
+	struct m2m_secret plain;
+	size_t bad;
+	struct m2m_err why; /* of the first bad one */
 	enum m2m_rc rc;
 };
 
+/* The oldest that opens. One that does not is passed over: what comes after it is not to wait for that. */
 static bool take_first(void *arg, struct m2m_span key, struct m2m_span val)
 {
 	struct note *n = arg;
+	const struct m2m_seal_place place = place_of(n->at, key);
+	struct m2m_err why = { 0 };
 
 	if (key.n > M2M_ID_MAX)
 		return true;
+	m2m_secret_reset(&n->plain);
+	n->rc = m2m_unseal(n->at->kr, &place, val, &n->plain, NULL, &why);
+	if (n->rc == M2M_ECORRUPT || n->rc == M2M_ESEALED || n->rc == M2M_EVERSION) {
+		n->rc = M2M_OK;
+		if (n->bad++ == 0)
+			m2m_fail(&n->why, M2M_ECORRUPT, "meta %.*s: %s", (int)key.n, (const char *)key.p, why.text);
+		return true;
+	}
+	if (n->rc != M2M_OK) {
+		n->why = why;
+		return false;
+	}
 	memcpy(n->name.s, key.p, key.n);
 	n->name.s[key.n] = '\0';
 	n->name.n = key.n;
-	n->rc = m2m_secret_add(&n->sealed, val.p, val.n);
 	return false;
 }
 
-/* The oldest note. M2M_ENOENT. */
+/* M2M_ENOENT: there is none | M2M_ECORRUPT: none that opens. */
 static enum m2m_rc note_first(const struct note_at *at, struct note *n, struct m2m_err *err)
 {
 	struct store_view *v = NULL;
@@ -85,9 +102,13 @@ static enum m2m_rc note_first(const struct note_at *at, struct note *n, struct m
 		rc = store_scan(v, at->table, m2m_span(prefix, sizeof(prefix) - 1), m2m_span("", 0), take_first, n,
 				err);
 	store_view_end(v);
-	if (rc == M2M_OK && n->rc != M2M_OK)
-		rc = m2m_fail(err, n->rc, "note of a revocation: out of memory");
-	return rc == M2M_OK && n->name.n == 0 ? M2M_ENOENT : rc;
+	if (rc != M2M_OK)
+		return rc;
+	if (n->rc != M2M_OK)
+		return m2m_fail(err, n->rc, "%s", n->why.text);
+	if (n->name.n > 0)
+		return M2M_OK;
+	return n->bad > 0 ? m2m_fail(err, M2M_ECORRUPT, "%s", n->why.text) : M2M_ENOENT;
 }
 
 /* Waits for the audit log. */
@@ -174,21 +195,19 @@ static enum m2m_rc note_drop(void *arg, struct store_txn *t, struct m2m_err *err
 
 enum m2m_rc note_step(const struct note_at *at, struct m2m_audit *log, size_t *keys, struct m2m_err *err)
 {
-	struct note n = { .rc = M2M_OK };
-	struct m2m_secret plain = { 0 };
+	struct note n = { .at = at, .rc = M2M_OK };
 	struct drop drop = { .at = at };
-	struct m2m_seal_place place;
 	enum m2m_rc rc = note_first(at, &n, err);
 
-	place = place_of(at, m2m_id_span(&n.name));
+	if (rc == M2M_ECORRUPT) { /* again, if a rotation has come in between */
+		n.bad = 0;
+		rc = note_first(at, &n, err);
+	}
 	if (rc == M2M_OK)
-		rc = m2m_unseal(at->kr, &place, m2m_secret_span(&n.sealed), &plain, NULL, err);
-	if (rc == M2M_OK)
-		rc = note_write(at, log, m2m_secret_span(&plain), keys, err);
+		rc = note_write(at, log, m2m_secret_span(&n.plain), keys, err);
 	drop.name = m2m_id_span(&n.name);
 	if (rc == M2M_OK)
 		rc = store_run(at->st, STORE_KEEPS, note_drop, &drop, err);
-	m2m_secret_wipe(&n.sealed);
-	m2m_secret_wipe(&plain);
+	m2m_secret_wipe(&n.plain);
 	return rc;
 }

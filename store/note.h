@@ -30,9 +30,9 @@ enum m2m_rc note_name(const struct m2m_env *env, struct m2m_id *out, struct m2m_
 enum m2m_rc note_put(const struct note_at *at, struct store_txn *t, struct m2m_span name,
 		     const uint8_t (*rel)[M2M_REL_LEN], size_t n, struct m2m_err *err);
 
-/* Write the oldest to the audit log, and drop it. Waits for the log and the store. keys: out, how many it was about.
- * M2M_ENOENT: there is none | M2M_EIO the log cannot be written | M2M_ESEALED also if a rotation came in between: try
- * again | m2m_unseal's, the store's. */
+/* Write the oldest that opens to the audit log, and drop it. Waits for the log and the store. keys: out, how many it
+ * was about. M2M_ENOENT: there is none | M2M_ECORRUPT none but such that do not open, the text names the first; they
+ * stay, for the operator | M2M_EIO the log cannot be written | the store's. */
 enum m2m_rc note_step(const struct note_at *at, struct m2m_audit *log, size_t *keys, struct m2m_err *err);
 
 #endif

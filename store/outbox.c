@@ -184,10 +184,48 @@ static enum m2m_rc bad_peer(struct m2m_err *err)
 	return m2m_fail(err, M2M_EINVAL, "outbox: a peer's name of a wrong length");
 }
 
+bool outbox_damaged(enum m2m_rc rc)
+{
+	return rc == M2M_ECORRUPT || rc == M2M_ESEALED || rc == M2M_EVERSION;
+}
+
+static bool recount(void *arg, struct m2m_span key, struct m2m_span val)
+{
+	struct outbox_peer *p = arg;
+	enum outbox_kind kind = OUTBOX_DUE;
+	struct m2m_span peer = { 0 };
+	uint64_t seq = 0;
+	bool entry = false;
+
+	(void)val;
+	if (!outbox_key_parse(key, &peer, &entry, &kind, &seq) || !entry)
+		return true;
+	p->owed += kind == OUTBOX_DUE;
+	p->next = seq >= p->next && seq < UINT64_MAX ? seq + 1 : p->next;
+	return true;
+}
+
+/* A peer's record that does not open is made again of the entries, which say all of it that counts: nothing that is
+ * owed, or comes to be, waits for it. */
+static enum m2m_rc peer_again(const struct outbox_at *at, struct store_txn *t, struct m2m_span peer,
+			      struct outbox_peer *out, struct m2m_err *err)
+{
+	struct outbox_key due, held;
+	enum m2m_rc rc = M2M_OK;
+
+	m2m_log(at->env, M2M_ERROR, "%s: it is made again", err->text);
+	*out = (struct outbox_peer){ .next = 1 };
+	if (!key_begin(&due, peer, OUTBOX_DUE) || !key_begin(&held, peer, OUTBOX_HELD))
+		return bad_peer(err);
+	rc = store_txn_scan(t, at->table, outbox_key_span(&due), recount, out, err);
+	return rc == M2M_OK ? store_txn_scan(t, at->table, outbox_key_span(&held), recount, out, err) : rc;
+}
+
 enum m2m_rc outbox_peer_load(const struct outbox_at *at, struct store_txn *t, struct m2m_span peer,
 			     struct outbox_peer *out, uint64_t *generation, struct m2m_err *err)
 {
 	struct m2m_span sealed = { 0 };
+	struct m2m_err why = { 0 };
 	struct outbox_key key;
 	enum m2m_rc rc;
 
@@ -195,7 +233,13 @@ enum m2m_rc outbox_peer_load(const struct outbox_at *at, struct store_txn *t, st
 		return bad_peer(err);
 	rc = store_txn_get(t, at->table, outbox_key_span(&key), &sealed, err);
 	if (rc == M2M_OK) {
-		rc = outbox_peer_open(at, outbox_key_span(&key), sealed, out, generation, err);
+		rc = outbox_peer_open(at, outbox_key_span(&key), sealed, out, generation, &why);
+		if (outbox_damaged(rc)) {
+			*generation = 0;
+			rc = peer_again(at, t, peer, out, &why);
+		}
+		if (rc != M2M_OK)
+			m2m_fail(err, rc, "%s", why.text);
 		++*generation;
 	} else if (rc == M2M_ENOENT) {
 		*out = (struct outbox_peer){ .next = 1 };
@@ -273,16 +317,23 @@ static enum m2m_rc make_due(const struct outbox_at *at, struct store_txn *t, con
 	struct m2m_secret plain = { 0 };
 	struct outbox_debt d = { 0 };
 	struct outbox_peer p = { 0 };
+	struct m2m_err why = { 0 };
 	uint64_t generation = 0;
-	enum m2m_rc rc = outbox_entry_open(at, outbox_key_span(held), sealed, &plain, &d, err);
+	enum m2m_rc rc = outbox_entry_open(at, outbox_key_span(held), sealed, &plain, &d, &why);
 
+	if (outbox_damaged(rc)) {
+		m2m_log(at->env, M2M_ERROR, "%s: it is not owed", why.text);
+		return M2M_OK;
+	}
+	if (rc != M2M_OK)
+		m2m_fail(err, rc, "%s", why.text);
 	d.peer = peer;
+	if (rc == M2M_OK)
+		rc = outbox_peer_load(at, t, peer, &p, &generation, err);
 	if (rc == M2M_OK)
 		rc = store_txn_del(t, at->table, outbox_key_span(held), err);
 	if (rc == M2M_OK)
 		rc = entry_put(at, t, &d, OUTBOX_DUE, seq, err);
-	if (rc == M2M_OK)
-		rc = outbox_peer_load(at, t, peer, &p, &generation, err);
 	p.owed++;
 	if (rc == M2M_OK)
 		rc = outbox_peer_save(at, t, peer, &p, generation, err);
@@ -359,7 +410,7 @@ static enum m2m_rc page_fill(const struct outbox_at *at, struct m2m_span from, s
 	return rc == M2M_OK && p->bad ? m2m_fail(err, M2M_ENOMEM, "outbox: out of memory") : rc;
 }
 
-/* One record. of: the peer that the entries after it belong to. */
+/* One record. of: the peer that the entries after it belong to; of one that does not open nothing is known. */
 static enum m2m_rc tell(const struct outbox_at *at, struct m2m_span key, struct m2m_span val, struct outbox_peer *of,
 			outbox_each *each, void *arg, bool *more, struct m2m_err *err)
 {
@@ -388,32 +439,61 @@ static enum m2m_rc tell(const struct outbox_at *at, struct m2m_span key, struct 
 	return rc;
 }
 
+/* Records that do not open. */
+struct passed {
+	uint64_t n;
+	struct m2m_err first;
+};
+
+static enum m2m_rc list_page(const struct outbox_at *at, const struct page *p, struct outbox_peer *of,
+			     struct outbox_key *last, outbox_each *each, void *arg, bool *more, struct passed *passed,
+			     struct m2m_err *err)
+{
+	struct m2m_rd rd = m2m_rd(m2m_secret_span(&p->raw));
+	enum m2m_rc rc = M2M_OK;
+
+	last->n = 0;
+	for (size_t i = 0; rc == M2M_OK && *more && i < p->n; i++) {
+		struct m2m_span key = m2m_rd_lv16(&rd);
+		struct m2m_err why = { 0 };
+
+		rc = tell(at, key, m2m_rd_lv16(&rd), of, each, arg, more, &why);
+		if (rc != M2M_OK && !outbox_damaged(rc))
+			return m2m_fail(err, rc, "%s", why.text);
+		if (rc != M2M_OK && passed->n++ == 0)
+			passed->first = why;
+		rc = M2M_OK;
+		last->n = key.n <= sizeof(last->b) ? key.n : 0;
+		memcpy(last->b, key.p, last->n);
+	}
+	return rc;
+}
+
 enum m2m_rc outbox_list(const struct outbox_at *at, outbox_each *each, void *arg, struct m2m_err *err)
 {
 	uint8_t after[OUTBOX_KEY_MAX + 1];
 	struct m2m_span from = m2m_span("", 0);
 	struct outbox_peer of = { 0 };
+	struct passed passed = { 0 };
+	struct outbox_key last = { .n = 0 };
 	struct page p = { 0 };
 	bool more = true;
 	enum m2m_rc rc = M2M_OK;
 
 	do {
-		struct m2m_span key = { 0 };
-		struct m2m_rd rd;
-
 		rc = page_fill(at, from, &p, err);
-		rd = m2m_rd(m2m_secret_span(&p.raw));
-		for (size_t i = 0; rc == M2M_OK && more && i < p.n; i++) {
-			key = m2m_rd_lv16(&rd);
-			rc = tell(at, key, m2m_rd_lv16(&rd), &of, each, arg, &more, err);
-		}
-		if (rc != M2M_OK || key.n == 0 || key.n > OUTBOX_KEY_MAX)
+		if (rc == M2M_OK)
+			rc = list_page(at, &p, &of, &last, each, arg, &more, &passed, err);
+		if (rc != M2M_OK || last.n == 0)
 			break;
-		memcpy(after, key.p, key.n); /* and a zero: the least that comes after it */
-		after[key.n] = 0;
-		from = m2m_span(after, key.n + 1);
+		memcpy(after, last.b, last.n); /* and a zero: the least that comes after it */
+		after[last.n] = 0;
+		from = m2m_span(after, last.n + 1);
 	} while (more && p.n == PAGE);
 	m2m_secret_wipe(&p.raw);
+	if (rc == M2M_OK && passed.n > 0)
+		rc = m2m_fail(err, M2M_ECORRUPT, "%s (%" PRIu64 " records do not open; m2mctl check names each)",
+			      passed.first.text, passed.n);
 	return rc;
 }
 

@@ -33,8 +33,8 @@ struct outbox_debt {
 	int64_t owed;	      /* s: since when */
 };
 
-/* --- inside a job; errors: M2M_EINVAL a value that does not fit | M2M_ECORRUPT the peer's record | m2m_seal's, the
- * store's ------------------------------------------------------------------------------------------------------- */
+/* --- inside a job; errors: M2M_EINVAL a value that does not fit | m2m_seal's, the store's. A damaged record stands in
+ * the way of nothing else: the peer's is made again, a held one is left alone; both are logged ------------------- */
 
 /* Owe. Of one peer, what is put later is sent later. seq: out, may be NULL; with the peer it names a held one. */
 enum m2m_rc outbox_put(const struct outbox_at *at, struct store_txn *t, const struct outbox_debt *d, bool held,
@@ -61,8 +61,8 @@ struct outbox_info {
 };
 /* Returns false to stop. */
 typedef bool outbox_each(void *arg, const struct outbox_info *info);
-/* All debts by peer; of a peer first those that are due, in their order. Beside a running server. M2M_ECORRUPT: a
- * record does not open, the text names it | the store's. */
+/* All debts by peer; of a peer first those that are due, in their order. Beside a running server. M2M_ECORRUPT: all was
+ * told but records that do not open; the text names the first | the store's. */
 enum m2m_rc outbox_list(const struct outbox_at *at, outbox_each *each, void *arg, struct m2m_err *err);
 
 /* A store_look (store/check.h) whose arg is the outbox_at: does the record open, and does the peer's fit its entries?

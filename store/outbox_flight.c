@@ -58,6 +58,22 @@ static bool flight_add(struct flight *f, const struct outbox_debt *d, uint64_t s
 	return true;
 }
 
+/* One that was sealed anew since it was read is read again. */
+static enum m2m_rc entry_read(const struct outbox_at *at, struct m2m_span key, struct m2m_span val,
+			      struct m2m_secret *plain, struct outbox_debt *d, struct m2m_err *err)
+{
+	struct m2m_secret sealed = { 0 };
+	enum m2m_rc rc = outbox_entry_open(at, key, val, plain, d, err);
+
+	if (rc == M2M_ESEALED) {
+		rc = store_fetch(at->st, at->table, key, &sealed, err);
+		if (rc == M2M_OK)
+			rc = outbox_entry_open(at, key, m2m_secret_span(&sealed), plain, d, err);
+	}
+	m2m_secret_wipe(&sealed);
+	return rc;
+}
+
 /* Open what was read, as long as it fits one message. One that does not open is passed over: it is the operator's, and
  * what comes after it is not to wait for that. */
 static enum m2m_rc flight_fill(const struct outbox_at *at, struct m2m_log_limit *limit, const struct batch *b,
@@ -75,13 +91,13 @@ static enum m2m_rc flight_fill(const struct outbox_at *at, struct m2m_log_limit 
 		uint64_t seq = 0;
 		bool entry = false;
 
-		rc = outbox_entry_open(at, key, val, &plain, &d, err);
+		rc = entry_read(at, key, val, &plain, &d, err);
 		if (rc == M2M_OK && outbox_key_parse(key, &host, &entry, &kind, &seq))
 			more = flight_add(f, &d, seq);
-		else if (rc == M2M_ECORRUPT || rc == M2M_EVERSION)
+		else if (outbox_damaged(rc))
 			m2m_log_often(limit, at->env, M2M_ERROR, NULL, "%s", err->text);
-		else if (rc != M2M_OK)
-			break; /* M2M_ESEALED: re-sealed since it was read */
+		else if (rc != M2M_OK && rc != M2M_ENOENT)
+			break;
 		rc = M2M_OK;
 	}
 	m2m_secret_wipe(&plain);
@@ -195,10 +211,10 @@ enum m2m_rc flight_settle(const struct outbox_at *at, struct store_txn *t, struc
 	struct outbox_peer was = { 0 };
 	uint64_t generation = 0;
 	uint32_t n = 0;
-	enum m2m_rc rc = entries_del(at, t, host, f, &n, err);
+	enum m2m_rc rc = outbox_peer_load(at, t, host, &was, &generation, err);
 
 	if (rc == M2M_OK)
-		rc = outbox_peer_load(at, t, host, &was, &generation, err);
+		rc = entries_del(at, t, host, f, &n, err);
 	if (rc != M2M_OK)
 		return rc;
 	was.owed -= n < was.owed ? n : was.owed;

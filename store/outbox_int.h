@@ -36,7 +36,11 @@ enum m2m_rc outbox_peer_open(const struct outbox_at *at, struct m2m_span key, st
 enum m2m_rc outbox_entry_open(const struct outbox_at *at, struct m2m_span key, struct m2m_span sealed,
 			      struct m2m_secret *plain, struct outbox_debt *out, struct m2m_err *err);
 
-/* The peer's record in a job. A peer that has none begins with sequence 1. */
+/* Did a record not open because it is damaged? In a job, where no rotation comes in between: M2M_ESEALED too. */
+bool outbox_damaged(enum m2m_rc rc);
+
+/* The peer's record in a job. A peer that has none begins with sequence 1; one that does not open is made again of the
+ * peer's entries as they were before the job, and that is logged. */
 enum m2m_rc outbox_peer_load(const struct outbox_at *at, struct store_txn *t, struct m2m_span peer,
 			     struct outbox_peer *out, uint64_t *generation, struct m2m_err *err);
 enum m2m_rc outbox_peer_save(const struct outbox_at *at, struct store_txn *t, struct m2m_span peer,

@@ -269,8 +269,14 @@ static enum m2m_rc peers_look(struct outbox *ob, struct m2m_err *err)
 
 		key.n = 0;
 		rc = store_scan(v, ob->at.table, m2m_span("", 0), outbox_key_span(&from), take_first, &key, err);
-		if (rc != M2M_OK || !outbox_key_parse(outbox_key_span(&key), &host, &entry, &kind, &seq))
+		if (rc != M2M_OK || key.n == 0)
 			break;
+		if (!outbox_key_parse(outbox_key_span(&key), &host, &entry, &kind, &seq)) {
+			if (key.n == sizeof(key.b))
+				break;
+			key.b[key.n++] = 0; /* passed over: m2mctl check tells it */
+			continue;
+		}
 		if (!peer_find(ob, host) && peer_add(ob, host) != M2M_OK)
 			rc = m2m_fail(err, M2M_ENOMEM, "outbox: out of memory");
 		key.n = host.n + 1;
@@ -461,10 +467,6 @@ static enum m2m_rc release_apply(void *arg, struct store_txn *t, struct m2m_err 
 		struct m2m_span host = m2m_rd_lv16(&rd);
 
 		rc = outbox_release(r->at, t, host, m2m_rd_u64(&rd), err);
-		if (rc == M2M_ECORRUPT || rc == M2M_EVERSION) {
-			m2m_log(r->at->env, M2M_ERROR, "%s", err->text);
-			rc = M2M_OK;
-		}
 	}
 	return rc;
 }

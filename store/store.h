@@ -100,6 +100,9 @@ struct store_txn;
 /* val: borrowed until the next write of this job or its end. */
 enum m2m_rc store_txn_get(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span *val,
 			  struct m2m_err *err);
+/* store_scan, of all that starts with prefix: as it was before this job, with the writes of the jobs before it. */
+enum m2m_rc store_txn_scan(struct store_txn *t, unsigned table, struct m2m_span prefix, store_each *each, void *arg,
+			   struct m2m_err *err);
 /* key and val are copied. */
 enum m2m_rc store_txn_put(struct store_txn *t, unsigned table, struct m2m_span key, struct m2m_span val,
 			  struct m2m_err *err);

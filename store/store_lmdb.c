@@ -286,25 +286,37 @@ static bool before(struct m2m_span a, struct m2m_span b)
 	return c < 0 || (c == 0 && a.n < b.n);
 }
 
-enum m2m_rc store_scan(struct store_view *v, unsigned table, struct m2m_span prefix, struct m2m_span from,
-		       store_each *each, void *arg, struct m2m_err *err)
+static enum m2m_rc scan(struct store *st, MDB_txn *txn, unsigned table, struct m2m_span prefix, struct m2m_span from,
+			store_each *each, void *arg, struct m2m_err *err)
 {
 	struct m2m_span start = before(from, prefix) ? prefix : from;
 	MDB_val k = val_of(start), val = { 0 };
 	MDB_cursor *cur = NULL;
 	int rc = MDB_SUCCESS;
 
-	if (table >= v->st->tables || prefix.n > STORE_KEY_MAX || from.n > STORE_KEY_MAX)
-		return m2m_fail(err, M2M_EINVAL, "%s: scan of table %u from a key of %zu octets", v->st->dir, table,
+	if (table >= st->tables || prefix.n > STORE_KEY_MAX || from.n > STORE_KEY_MAX)
+		return m2m_fail(err, M2M_EINVAL, "%s: scan of table %u from a key of %zu octets", st->dir, table,
 				start.n);
-	rc = mdb_cursor_open(v->txn, v->st->dbi[table], &cur);
+	rc = mdb_cursor_open(txn, st->dbi[table], &cur);
 	if (rc == MDB_SUCCESS)
 		rc = mdb_cursor_get(cur, &k, &val, start.n > 0 ? MDB_SET_RANGE : MDB_FIRST);
 	while (rc == MDB_SUCCESS && starts_with(k, prefix) && each(arg, span_of(k), span_of(val)))
 		rc = mdb_cursor_get(cur, &k, &val, MDB_NEXT);
 	if (cur != NULL)
 		mdb_cursor_close(cur);
-	return rc == MDB_SUCCESS || rc == MDB_NOTFOUND ? M2M_OK : store_lmdb_fail(v->st, rc, "scan", err);
+	return rc == MDB_SUCCESS || rc == MDB_NOTFOUND ? M2M_OK : store_lmdb_fail(st, rc, "scan", err);
+}
+
+enum m2m_rc store_scan(struct store_view *v, unsigned table, struct m2m_span prefix, struct m2m_span from,
+		       store_each *each, void *arg, struct m2m_err *err)
+{
+	return scan(v->st, v->txn, table, prefix, from, each, arg, err);
+}
+
+enum m2m_rc store_txn_scan(struct store_txn *t, unsigned table, struct m2m_span prefix, store_each *each, void *arg,
+			   struct m2m_err *err)
+{
+	return scan(t->st, t->txn, table, prefix, m2m_span("", 0), each, arg, err);
 }
 
 enum m2m_rc store_count(struct store_view *v, unsigned table, uint64_t *n, struct m2m_err *err)

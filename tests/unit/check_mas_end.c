@@ -4,6 +4,7 @@
 
 #include "check_mas.h"
 
+#include "common/cursor.h"
 #include "mas/mas_int.h"
 #include "store/check.h"
 
@@ -457,6 +458,83 @@ START_TEST(test_revoked_ahead_damaged)
 }
 END_TEST
 
+/* --- notes for the audit log ------------------------------------------------ */
+
+static bool first_note(void *arg, struct m2m_span key, struct m2m_span val)
+{
+	struct m2m_secret *pair = arg;
+	struct m2m_wr wr = m2m_wr(pair);
+
+	m2m_wr_lv16(&wr, key);
+	m2m_wr_lv16(&wr, val);
+	return false;
+}
+
+struct spoilt {
+	struct m2m_secret *pair; /* key and value */
+	bool term;
+};
+
+static enum m2m_rc spoil_note_apply(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	const struct spoilt *n = arg;
+	struct m2m_rd rd = m2m_rd(m2m_secret_span(n->pair));
+	struct m2m_span key = m2m_rd_lv16(&rd), val = m2m_rd_lv16(&rd);
+
+	n->pair->p[val.p - n->pair->p + (n->term ? 7 : 100)] ^= 1;
+	return store_txn_put(t, MAS_T_META, key, val, err);
+}
+
+/* One octet of the oldest note is another one: of its term, or of what is sealed. */
+static void spoil_note(bool term)
+{
+	struct m2m_secret pair = { 0 };
+	struct store_view *v = NULL;
+	struct spoilt n = { &pair, term };
+
+	ck_assert_int_eq(store_view_begin(w.mas->keys, &v, NULL), M2M_OK);
+	ck_assert_int_eq(store_scan(v, MAS_T_META, m2m_span_str("revoked-"), m2m_span("", 0), first_note, &pair, NULL),
+			 M2M_OK);
+	store_view_end(v);
+	ck_assert_int_eq(store_run(w.mas->keys, STORE_KEEPS, spoil_note_apply, &n, NULL), M2M_OK);
+	m2m_secret_wipe(&pair);
+}
+
+/* A note that does not open is told, and those behind it are written. */
+START_TEST(test_damaged_note)
+{
+	const struct store_told told = { .bad = tell_bad };
+	uint8_t rels[1][M2M_REL_LEN];
+	struct mas_revoked r;
+	uint64_t good = 0, bad = 0;
+	const struct note_at at = mas_notes(w.mas);
+	struct m2m_err err = { 0 };
+	size_t keys = 0;
+
+	for (unsigned i = 1; i <= 2; i++) {
+		ck_assert_uint_eq(push_one(i, NULL), DIAMETER_SUCCESS);
+		memset(rels[0], (int)i, M2M_REL_LEN);
+		ck_assert_int_eq(mas_keys_revoke(w.mas, (const uint8_t(*)[M2M_REL_LEN])rels, 1, M2M_REASON_POLICY, &r,
+						 NULL, NULL, NULL),
+				 M2M_OK);
+		w.now++;
+	}
+	spoil_note(_i == 1);
+	ck_assert(mas_tend(w.mas, 1));
+	ck_assert(!mas_tend(w.mas, 1));
+	ck_assert_uint_gt(w.errors, 0);
+	w.errors = 0;
+	ck_assert_int_eq(mas_check_store(w.mas, &told, &good, &bad, NULL), M2M_OK);
+	ck_assert_uint_eq(bad, 1);
+	ck_assert_int_eq(note_step(&at, w.mas->audit, &keys, &err), M2M_ECORRUPT);
+	ck_assert_ptr_nonnull(strstr(err.text, "meta revoked-"));
+	spoil_note(_i == 1); /* it is right again */
+	ck_assert_int_eq(note_step(&at, w.mas->audit, &keys, &err), M2M_OK);
+	ck_assert_uint_eq(keys, 1);
+	w.now = NOW;
+}
+END_TEST
+
 Suite *end_suite(void)
 {
 	Suite *s = suite_create("end");
@@ -481,6 +559,7 @@ Suite *end_suite(void)
 	tcase_add_loop_test(tc, test_revoked_ahead_is_forgotten, 0, 2);
 	tcase_add_test(tc, test_many_revoked_ahead);
 	tcase_add_test(tc, test_revoked_ahead_damaged);
+	tcase_add_loop_test(tc, test_damaged_note, 0, 2);
 	suite_add_tcase(s, tc);
 	return s;
 }
