@@ -180,6 +180,13 @@ static bool is_for(struct m2m_span rid, const struct m2m_party *recipient)
 	return m2m_rd_done(&id) && octets.n > 0 && m2m_span_equal(octets, m2m_secret_span(&recipient->key_id));
 }
 
+bool m2m_package_is_for(struct m2m_span package, const struct m2m_party *recipient)
+{
+	struct envelope e = { .is_signed = false };
+
+	return package.n <= M2M_PACKAGE_MAX && read_envelope(package, &e) && is_for(e.rid, recipient);
+}
+
 /* Agree on the wrapping key with the point. */
 static bool agree_with(const struct m2m_party *recipient, const struct envelope *e, struct m2m_key *kek)
 {

@@ -7,6 +7,7 @@
 
 #include "csf/csf.h"
 #include "ctl/ctl.h"
+#include "mas/package.h"
 
 struct report {
 	bool json;
@@ -51,31 +52,60 @@ static void failure_tell(struct report *r, const char *path, const struct m2m_er
 	finding_tell(r, path, 0, err->text);
 }
 
-static enum m2m_rc mas_check(const char *path, struct m2m_err *err)
+/* What a server would log when it loads certificates: findings. */
+struct listener {
+	struct report *report;
+	const char *path;
+};
+
+static void log_tell(void *arg, enum m2m_level level, const char *text)
 {
+	const struct listener *l = (const struct listener *)arg;
+
+	if (level == M2M_ERROR)
+		finding_tell(l->report, l->path, 0, text);
+}
+
+static enum m2m_rc mas_check(struct report *r, const char *path, struct m2m_err *err)
+{
+	struct listener l = { r, path };
+	struct m2m_env env = m2m_env_system;
+	struct mas_packages *packages = NULL;
 	struct mas_conf conf = { 0 };
 	enum m2m_rc rc = mas_conf_load(path, &conf, err);
 
-	if (rc == M2M_OK)
-		mas_conf_free(&conf);
+	if (rc != M2M_OK)
+		return rc;
+	env.log = log_tell;
+	env.arg = &l;
+	rc = mas_packages_open(&conf, &env, &packages, err);
+	mas_packages_close(packages);
+	mas_conf_free(&conf);
 	return rc;
 }
 
-static enum m2m_rc mtf_check(const char *path, struct m2m_err *err)
+static enum m2m_rc mtf_check(struct report *r, const char *path, struct m2m_err *err)
 {
+	struct listener l = { r, path };
+	struct m2m_env env = m2m_env_system;
 	struct mtf_conf conf = { 0 };
 	enum m2m_rc rc = mtf_conf_load(path, &conf, err);
 
-	if (rc == M2M_OK)
-		mtf_conf_free(&conf);
+	if (rc != M2M_OK)
+		return rc;
+	env.log = log_tell;
+	env.arg = &l;
+	rc = mtf_packages_check(&conf, &env, err);
+	mtf_conf_free(&conf);
 	return rc;
 }
 
-static enum m2m_rc csf_check(const char *path, struct m2m_err *err)
+static enum m2m_rc csf_check(struct report *r, const char *path, struct m2m_err *err)
 {
 	struct csf_conf conf = { 0 };
 	enum m2m_rc rc = csf_conf_load(path, &conf, err);
 
+	(void)r;
 	if (rc == M2M_OK)
 		csf_conf_free(&conf);
 	return rc;
@@ -102,7 +132,7 @@ enum m2m_rc ctl_check_config(const struct ctl_args *args, struct m2m_err *err)
 {
 	static const struct {
 		enum ctl_opt opt;
-		enum m2m_rc (*check)(const char *path, struct m2m_err *err);
+		enum m2m_rc (*check)(struct report *r, const char *path, struct m2m_err *err);
 	} kinds[] = { { CTL_MAS, mas_check }, { CTL_MTF, mtf_check }, { CTL_CSF, csf_check } };
 	struct report r = { .json = args->opt[CTL_JSON].n > 0 };
 	const char *host = ctl_value(args, CTL_FREEDIAMETER);
@@ -117,7 +147,7 @@ enum m2m_rc ctl_check_config(const struct ctl_args *args, struct m2m_err *err)
 		if (!path)
 			continue;
 		files++;
-		if (kinds[i].check(path, err) != M2M_OK)
+		if (kinds[i].check(&r, path, err) != M2M_OK)
 			failure_tell(&r, path, err);
 		verdict_tell(&r, path, before);
 	}

@@ -31,8 +31,9 @@ struct mas_conf {
 	bool auto_fetch;		    /* by itself, when the store was restored */
 	bool fetch_when_empty;		    /* likewise, when it is new */
 	char *package_certificate, *package_private_key; /* to open protected key packages with; NULL: none open */
-	char *crl;					 /* revocation list of peers' CA; NULL: none */
-	struct m2m_conf_sections peers;			 /* struct m2m_peer */
+	char *former_package_certificate, *former_package_private_key; /* likewise, of before */
+	char *crl;						       /* revocation list of peers' CA; NULL: none */
+	struct m2m_conf_sections peers;				       /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */
 	const char *passphrase_file;

@@ -128,6 +128,16 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  AT(package_private_key),
 	  .file = true,
 	  .help = "The private key to package-certificate: PEM without a passphrase, mode 0600." },
+	{ .name = "former-package-certificate",
+	  .type = M2M_CONF_STRING,
+	  AT(former_package_certificate),
+	  .file = true,
+	  .help = "The certificate of before, whose packages open too, until all MTFs have the new one." },
+	{ .name = "former-package-private-key",
+	  .type = M2M_CONF_STRING,
+	  AT(former_package_private_key),
+	  .file = true,
+	  .help = "The private key to former-package-certificate." },
 	{ .name = "auto-fetch",
 	  .type = M2M_CONF_BOOL,
 	  AT(auto_fetch),
@@ -189,6 +199,14 @@ enum m2m_rc mas_conf_load(const char *path, struct mas_conf *out, struct m2m_err
 	if (rc == M2M_OK && !out->package_certificate != !out->package_private_key)
 		rc = m2m_fail(err, M2M_ECONF,
 			      "%s: package-certificate and package-private-key: both must be given, or none", path);
+	if (rc == M2M_OK && !out->former_package_certificate != !out->former_package_private_key)
+		rc = m2m_fail(err, M2M_ECONF,
+			      "%s: former-package-certificate and former-package-private-key: both must be given, or "
+			      "none",
+			      path);
+	if (rc == M2M_OK && out->former_package_certificate && !out->package_certificate)
+		rc = m2m_fail(err, M2M_ECONF, "%s: former-package-certificate: package-certificate is needed too",
+			      path);
 	for (size_t i = 0; rc == M2M_OK && i < out->peers.n; i++)
 		rc = check_peer(path, out, &((const struct m2m_peer *)out->peers.v)[i], err);
 	if (rc != M2M_OK) {

@@ -18,8 +18,8 @@ struct signers {
 struct mas_packages {
 	const struct mas_conf *conf;
 	const struct m2m_env *env;
-	struct m2m_party *own;	 /* NULL: none is configured */
-	struct signers *signers; /* one per peer section */
+	struct m2m_party *own, *former; /* NULL: none is configured */
+	struct signers *signers;	/* one per peer section */
 };
 
 /* --- opening -------------------------------------------------------------- */
@@ -53,16 +53,20 @@ static enum m2m_rc load_signers(struct mas_packages *p, const struct m2m_peer *p
 
 static enum m2m_rc load_own(struct mas_packages *p, struct m2m_err *err)
 {
+	const struct mas_conf *c = p->conf;
 	enum m2m_rc rc = M2M_OK;
 
-	if (!p->conf->package_certificate)
+	if (!c->package_certificate)
 		return M2M_OK;
-	rc = m2m_party_load(p->conf->package_certificate, p->conf->package_private_key, M2M_PARTY_RECEIVES, &p->own,
-			    err);
+	rc = m2m_party_load(c->package_certificate, c->package_private_key, M2M_PARTY_RECEIVES, &p->own, err);
 	if (rc != M2M_OK)
 		return m2m_err_prefix(err, "package-certificate");
 	tell_if_over(p, p->own);
-	return M2M_OK;
+	if (!c->former_package_certificate)
+		return M2M_OK;
+	rc = m2m_party_load(c->former_package_certificate, c->former_package_private_key, M2M_PARTY_RECEIVES,
+			    &p->former, err);
+	return rc == M2M_OK ? M2M_OK : m2m_err_prefix(err, "former-package-certificate");
 }
 
 enum m2m_rc mas_packages_open(const struct mas_conf *conf, const struct m2m_env *env, struct mas_packages **out,
@@ -102,6 +106,7 @@ void mas_packages_close(struct mas_packages *packages)
 	}
 	free(packages->signers);
 	m2m_party_free(packages->own);
+	m2m_party_free(packages->former);
 	free(packages);
 }
 
@@ -148,13 +153,14 @@ static enum m2m_rc open_package(const struct mas_packages *p, const struct m2m_p
 				struct m2m_secret *plain, struct m2m_key_avp *out, struct m2m_err *err)
 {
 	const struct signers signers = signers_of(p, mtf);
+	const struct m2m_party *own = p->former && m2m_package_is_for(sent->package, p->former) ? p->former : p->own;
 	struct m2m_content in;
 	struct m2m_span content = { 0 };
 	enum m2m_rc rc = M2M_OK;
 
-	if (!p->own)
+	if (!own)
 		return m2m_fail(err, M2M_ECONF, "key package: package-certificate is not configured");
-	rc = m2m_package_open(p->own, signers.v, signers.n, m2m_now(p->env), sent->package, plain, &content, err);
+	rc = m2m_package_open(own, signers.v, signers.n, m2m_now(p->env), sent->package, plain, &content, err);
 	if (rc != M2M_OK)
 		return rc;
 	rc = m2m_content_decode(content, &in, err);

@@ -54,6 +54,10 @@ extern const struct m2m_conf_item mtf_conf_items[];
 enum m2m_rc mtf_conf_load(const char *path, struct mtf_conf *out, struct m2m_err *err);
 void mtf_conf_free(struct mtf_conf *conf);
 
+/* Load the certificates of protected key packages as mtf_open does, and nothing else; env is told of those that are not
+ * valid now. Errors: m2m_party_load's. */
+enum m2m_rc mtf_packages_check(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err);
+
 struct mtf;
 
 /* How the core reaches a MAS. Called from a worker thread. */

@@ -73,6 +73,15 @@ void mtf_packages_close(struct mtf *mtf)
 	mtf->packages = NULL;
 }
 
+enum m2m_rc mtf_packages_check(const struct mtf_conf *conf, const struct m2m_env *env, struct m2m_err *err)
+{
+	struct mtf mtf = { .conf = conf, .env = env };
+	enum m2m_rc rc = mtf_packages_open(&mtf, err);
+
+	mtf_packages_close(&mtf);
+	return rc;
+}
+
 /* The certificate that a MAS's keys are sealed for; NULL: they are not. */
 static const struct m2m_party *recipient_of(const struct mtf *mtf, struct m2m_span mas_id)
 {

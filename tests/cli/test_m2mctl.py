@@ -738,6 +738,42 @@ peer "{MTF_ID}" {{ roles = {{ mtf }} }}
     def test_nothing_named(self):
         self.bad(USAGE, "name a file", "check-config")
 
+    def pair(self, name, days=9, use="keyAgreement"):
+        """NAME.pem and NAME.key for key packages; days: below 0, it is over."""
+        path = {end: os.path.join(self.dir, f"{name}.{end}") for end in ("key", "csr", "ext", "pem")}
+        self.write(f"{name}.ext", f"keyUsage=critical,{use}\n")
+        for argv in (["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout", path["key"],
+                      "-out", path["csr"]],
+                     ["x509", "-req", "-in", path["csr"], "-signkey", path["key"], "-days", str(days), "-extfile", path["ext"], "-out", path["pem"]]):
+            subprocess.run(["openssl", *argv], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        os.chmod(path["key"], 0o600)
+        return path
+
+    def test_certificates_of_packages(self):
+        good, other, old, signer = (self.pair(n, *how) for n, *how in (("good",), ("other",), ("old", -1), ("signer", 9, "digitalSignature")))
+        mas, mtf = self.text_of(self.mas), self.text_of(self.mtf)
+
+        def of_mas(cert, key, by=signer, top=""):
+            peer = mas.replace("roles = { mtf }", f'roles = {{ mtf }} package-signer = {{ "{by["pem"]}" }}')
+            return self.write("mas.conf", f'package-certificate = "{cert["pem"]}"\npackage-private-key = "{key["key"]}"\n{top}{peer}')
+
+        def of_mtf(cert, to):
+            text = mtf.replace(f'mas "{MAS_ID}" {{', f'mas "{MAS_ID}" {{ package-recipient = "{to["pem"]}"')
+            return self.write("mtf.conf", f'package-certificate = "{cert["pem"]}"\npackage-private-key = "{cert["key"]}"\n{text}')
+        former = f'former-package-certificate = "{other["pem"]}"\nformer-package-private-key = "{other["key"]}"\n'
+        for text in ("", former):
+            self.assertIn(": good\n", self.good("check-config", "--mas", of_mas(good, good, top=text)))
+        self.assertIn(": good\n", self.good("check-config", "--mtf", of_mtf(signer, good)))
+        for side, conf, why in (("--mas", lambda: of_mas(good, other), "package-certificate: .*not the private key"),
+                                ("--mas", lambda: of_mas(old, old), "old.pem: the certificate has expired"),
+                                ("--mas", lambda: of_mas(signer, signer), "package-certificate: .*key usage"),
+                                ("--mas", lambda: of_mas(good, good, old), "package-signer: .*key usage"),
+                                ("--mas", lambda: of_mas(good, good, top=former.replace(other["key"], good["key"])), "former-package-certificate: .*not the private"),
+                                ("--mtf", lambda: of_mtf(good, good), "package-certificate: .*key usage"),
+                                ("--mtf", lambda: of_mtf(signer, signer), "package-recipient: .*key usage"),
+                                ("--mtf", lambda: of_mtf(signer, old), "old.pem: the certificate has expired")):
+            self.assertRegex(self.refused(side, conf()), why)
+
     def test_file_and_line(self):
         for what, conf in (("mas", self.mas), ("mtf", self.mtf)):
             with open(conf) as f:

@@ -17,7 +17,7 @@
 #define LIFE (1000 * DAY)
 
 static struct m2m_party *signer, *recipient, *stranger;
-static char paths[6][96];
+static char paths[8][96];
 static char *signers[] = { paths[2] };
 
 static void write_pair(const char *cn, int i)
@@ -380,6 +380,42 @@ START_TEST(test_expired_signer)
 }
 END_TEST
 
+/* While MTFs change to a new one: both open. */
+START_TEST(test_former_certificate)
+{
+	struct m2m_party *fresh = NULL;
+	struct m2m_kpr *req = NULL;
+	struct m2m_content c;
+
+	write_pair("mas-new", 6);
+	fresh = party(6, M2M_PARTY_RECEIVES);
+	mas_close(w.mas);
+	w.mas = NULL;
+	w.conf.former_package_certificate = paths[0];
+	w.conf.former_package_private_key = paths[1];
+	w.conf.package_certificate = paths[6];
+	w.conf.package_private_key = paths[7];
+	world_reopen();
+	ck_assert_uint_eq(push(packed(1)), DIAMETER_SUCCESS); /* for the former */
+	req = good_kpr(2);
+	c = content_of(req, 1);
+	req->key[0] = req->key[1];
+	req->n = 1;
+	req->head.session_id = c.session_id;
+	req->head.origin_host = c.origin_host;
+	pack(&req->key[0], &c, signer, fresh);
+	ck_assert_uint_eq(push(req), DIAMETER_SUCCESS);
+	ck_assert_int_eq(state_of(1, NULL), MAS_KEY_ACTIVE);
+	/* it is taken out */
+	mas_close(w.mas);
+	w.mas = NULL;
+	w.conf.former_package_certificate = w.conf.former_package_private_key = NULL;
+	world_reopen();
+	ck_assert_uint_eq(push(packed(1)), M2M_KEY_PACKAGE_INVALID);
+	m2m_party_free(fresh);
+}
+END_TEST
+
 START_TEST(test_none_configured)
 {
 	mas_close(w.mas);
@@ -428,6 +464,11 @@ START_TEST(test_conf)
 		{ "package-certificate = \"mas.pem\"\n", "", "both must be given, or none" },
 		{ "package-private-key = \"mas.key\"\n", "", "both must be given, or none" },
 		{ "package-certificate = \"none.pem\"\n", "", "none.pem" },
+		{ "former-package-certificate = \"mas.pem\"\nformer-package-private-key = \"mas.key\"\n", "",
+		  "former-package-certificate: package-certificate is needed too" },
+		{ "package-certificate = \"mas.pem\"\npackage-private-key = \"mas.key\"\n"
+		  "former-package-certificate = \"mas.pem\"\n",
+		  "", "both must be given, or none" },
 		{ "package-certificate = \"mas.pem\"\npackage-private-key = \"mas.key\"\n",
 		  "package-signer = { \"a.pem\" }", "must be an absolute path" },
 		{ "package-certificate = \"mas.pem\"\npackage-private-key = \"mas.key\"\n",
@@ -477,6 +518,7 @@ Suite *package_suite(void)
 	tcase_add_test(tc, test_origin_is_the_signers);
 	tcase_add_test(tc, test_opened_key_is_checked);
 	tcase_add_test(tc, test_parties);
+	tcase_add_test(tc, test_former_certificate);
 	tcase_add_test(tc, test_expired_signer);
 	tcase_add_test(tc, test_none_configured);
 	tcase_add_test(tc, test_does_not_open);
