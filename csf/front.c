@@ -19,12 +19,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "csf/front_again.h"
 #include "csf/front_index.h"
 #include "csf/front_pipe.h"
 #include "csf/front_resolve.h"
 #include "csf/front_tls.h"
 #include "csf/hostport.h"
 #include "csf/listen.h"
+
+static void recheck_next(struct front *f);
 
 struct conn {
 	struct conn *next, **at;
@@ -35,12 +38,13 @@ struct conn {
 	struct front_tls tls;
 	struct event *io; /* the handshake's */
 	struct event *timer;
-	struct front_ask *ask;	 /* under way; NULL: none */
-	struct front_pipe *pipe; /* NULL: handshake */
-	struct front_entry key;	 /* from when it was asked for */
-	bool stale;		 /* the key is to be asked for again */
-	bool closed;		 /* by us, for what a MAS or the operator said */
-	int64_t since, until;	 /* ms of the monotonic clock: the key was told, and is good */
+	struct front_ask *ask;	  /* under way; NULL: none */
+	struct front_pipe *pipe;  /* NULL: handshake */
+	struct front_entry key;	  /* from when it was asked for */
+	bool stale;		  /* the key is to be asked for again */
+	struct front_again again; /* and when */
+	bool closed;		  /* by us, for what a MAS or the operator said */
+	int64_t since, until;	  /* ms of the monotonic clock: the key was told, and is good */
 };
 
 struct front {
@@ -52,6 +56,7 @@ struct front {
 	struct front_resolver *resolver;
 	struct front_index *index;
 	struct event *recheck; /* of what is stale still */
+	struct front_again_queue again;
 	struct csf_listener *listener;
 	struct front_upstream upstream;
 	struct event *grace;
@@ -72,6 +77,7 @@ static void conn_free(struct conn *c)
 	f->n--;
 	front_pipe_free(c->pipe);
 	front_ask_cancel(c->ask);
+	front_again_leave(&f->again, &c->again);
 	front_index_remove(&c->key);
 	front_tls_wipe(&c->tls);
 	if (c->io != NULL)
@@ -82,6 +88,7 @@ static void conn_free(struct conn *c)
 	free(c);
 	if (f->stopping && f->n == 0)
 		event_base_loopbreak(f->base);
+	recheck_next(f);
 }
 
 /* "N1 N2" for the log. */
@@ -140,6 +147,8 @@ static void refuse(struct conn *c, const char *why)
 	conn_free(c);
 }
 
+#define RECHECK_S 5
+
 /* libevent adds this to its clock: stay where that cannot overflow. */
 #define TIMER_MAX_MS (10 * 365 * 86400LL * 1000)
 
@@ -153,16 +162,20 @@ static void arm_timer(struct conn *c, int64_t ms)
 
 /* --- what becomes of a key that is in use ----------------------------------------------------------------------- */
 
-#define RECHECK_S 5
-
-/* End it at once; why: what it is closed for. */
-static void close_now(struct conn *c, const char *why)
+/* End it, at whatever it is. */
+static void end_now(struct conn *c, const char *why)
 {
-	c->closed = true;
 	if (c->pipe != NULL)
 		front_pipe_end(c->pipe, why);
 	else
 		refuse(c, why);
+}
+
+/* Likewise; why: what it is closed for. */
+static void close_now(struct conn *c, const char *why)
+{
+	c->closed = true;
+	end_now(c, why);
 }
 
 static void set_until(struct conn *c, int64_t lifetime)
@@ -178,14 +191,17 @@ static void on_rechecked(void *arg, const struct front_verdict *v)
 {
 	const struct timeval later = { RECHECK_S, 0 };
 	struct conn *c = arg;
+	struct front *f = c->front;
 	const int64_t before = c->until;
 	char why[64];
 
 	c->ask = NULL;
+	front_again_leave(&f->again, &c->again);
 	if (front_verdict_is_passing(v)) {
 		c->stale = true;
-		if (!event_pending(c->front->recheck, EV_TIMEOUT, NULL))
-			event_add(c->front->recheck, &later);
+		if (!event_pending(f->recheck, EV_TIMEOUT, NULL))
+			event_add(f->recheck, &later);
+		return; /* the others wait too; who is NULL */
 	} else if (v->who == NULL) {
 		snprintf(why, sizeof(why), "the MAS refuses its key: %s", v->reason);
 		close_now(c, why);
@@ -199,14 +215,28 @@ static void on_rechecked(void *arg, const struct front_verdict *v)
 			recheck(c);
 	}
 	free(v->who);
+	recheck_next(f);
 }
 
-/* Ask again for the key of an association. Without a resolver it stays stale, until there is one. */
+/* Ask again for the key of an association, when it is its turn. Without a resolver it stays stale, until there is one.
+ */
 static void recheck(struct conn *c)
 {
 	if (c->ask != NULL)
 		return;
-	c->stale = front_resolver_ask(c->front->resolver, &c->tls.ki, on_rechecked, c, &c->ask, NULL) != M2M_OK;
+	c->stale = !front_again_enter(&c->front->again, &c->again) ||
+		   front_resolver_ask(c->front->resolver, &c->tls.ki, on_rechecked, c, &c->ask, NULL) != M2M_OK;
+	if (c->ask == NULL && c->again.state == FRONT_AGAIN_ASKS)
+		front_again_leave(&c->front->again, &c->again);
+}
+
+/* Those whose turn has come. */
+static void recheck_next(struct front *f)
+{
+	struct front_again *a = NULL;
+
+	while ((a = front_again_next(&f->again)) != NULL)
+		recheck((struct conn *)((char *)a - offsetof(struct conn, again)));
 }
 
 static void on_recheck(evutil_socket_t fd, short what, void *arg)
@@ -215,9 +245,10 @@ static void on_recheck(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	for (struct conn *c = f->conns; c != NULL; c = c->next) {
-		if (c->stale && c->pipe != NULL)
+		if (c->stale && c->pipe != NULL && c->again.state == FRONT_AGAIN_NOT)
 			recheck(c);
 	}
+	recheck_next(f);
 }
 
 static struct conn *conn_of(struct front_entry *entry)
@@ -365,24 +396,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct conn *c = arg;
 
 	(void)fd, (void)what;
-	if (c->pipe != NULL)
-		front_pipe_end(c->pipe, "the key's lifetime is over");
-	else
-		refuse(c, "the handshake took too long");
-}
-
-static void peer_name(int fd, char *out, size_t size)
-{
-	struct sockaddr_storage sa;
-	socklen_t n = sizeof(sa);
-	char host[64], port[8];
-
-	if (getpeername(fd, (struct sockaddr *)&sa, &n) != 0 ||
-	    getnameinfo((struct sockaddr *)&sa, n, host, sizeof(host), port, sizeof(port),
-			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		snprintf(out, size, "(gone)");
-	else
-		snprintf(out, size, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	end_now(c, c->pipe != NULL ? "the key's lifetime is over" : "the handshake took too long");
 }
 
 static void on_accepted(void *arg, int fd)
@@ -415,7 +429,7 @@ static void on_accepted(void *arg, int fd)
 	f->n++;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	peer_name(fd, c->peer, sizeof(c->peer));
+	csf_peer_name(fd, c->peer, sizeof(c->peer));
 	c->io = event_new(f->base, fd, EV_READ, on_io, c);
 	c->timer = evtimer_new(f->base, on_timer, c);
 	if (c->io == NULL || c->timer == NULL || front_tls_init(&c->tls, f->ctx, fd, NULL) != M2M_OK) {
@@ -478,10 +492,7 @@ static void end_all(struct front *f, const char *why)
 
 	for (struct conn *c = f->conns; c != NULL; c = next) {
 		next = c->next;
-		if (c->pipe != NULL)
-			front_pipe_end(c->pipe, why);
-		else
-			refuse(c, why);
+		end_now(c, why);
 	}
 }
 
@@ -518,6 +529,7 @@ enum m2m_rc front_open(struct event_base *base, const struct front_conf *conf, c
 	f->base = base;
 	f->conf = conf;
 	f->env = env;
+	front_again_init(&f->again);
 	m2m_log_limit_init(&f->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	f->grace = evtimer_new(base, on_grace, f);
 	f->recheck = evtimer_new(base, on_recheck, f);

@@ -50,11 +50,11 @@ static void over(struct front_pipe *p, const char *who, const char *why)
 }
 
 /* The other side must see that this was no orderly end: RST instead of FIN. */
-static void reset_upstream(const struct front_pipe *p)
+static void reset(int fd)
 {
 	const struct linger now = { 1, 0 };
 
-	setsockopt(p->up_fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
 /* An SSL call did not work. Returns the event that it waits for, or 0 after taking note of the end. */
@@ -71,7 +71,7 @@ static short tls_trouble(struct front_pipe *p, int ret)
 		over(p, p->first, ""); /* all was said: how the node hangs up is its affair */
 		return 0;
 	}
-	reset_upstream(p);
+	reset(p->up_fd);
 	if (e == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		over(p, "node", "closed without close_notify");
 	else if (e == SSL_ERROR_SYSCALL)
@@ -298,8 +298,14 @@ struct front_counts front_pipe_counts(const struct front_pipe *p)
 	return p->counts;
 }
 
+/* Neither side had ended what it says: nor may it look like that to the other. */
 void front_pipe_end(struct front_pipe *p, const char *why)
 {
+	reset(p->up_fd);
+	if (!p->node_told) {
+		reset(p->node_fd);
+		p->tls_broken = true;
+	}
 	over(p, why, "");
 	finish(p);
 }

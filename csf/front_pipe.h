@@ -31,7 +31,8 @@ typedef void front_pipe_ended(void *arg, const char *why, struct front_counts co
 enum m2m_rc front_pipe_new(struct event_base *base, SSL *ssl, int fd, const struct front_upstream *up,
 			   front_pipe_ended *ended, void *arg, struct front_pipe **out, struct m2m_err *err);
 struct front_counts front_pipe_counts(const struct front_pipe *p);
-/* End it from outside, for the reason why: calls ended. */
+/* End it from outside, for the reason why: calls ended. Both sides see that it broke off: the upstream a reset, the
+ * node too, and no close_notify, unless it had one before. */
 void front_pipe_end(struct front_pipe *p, const char *why);
 /* NULL does nothing. */
 void front_pipe_free(struct front_pipe *p);

@@ -61,3 +61,17 @@ enum m2m_rc csf_host_port_lookup(const char *text, bool passive, struct addrinfo
 		return M2M_OK;
 	return m2m_fail(err, e == EAI_AGAIN ? M2M_ETIMEOUT : M2M_EINVAL, "'%s': %s", text, gai_strerror(e));
 }
+
+void csf_peer_name(int fd, char *out, size_t size)
+{
+	struct sockaddr_storage sa;
+	socklen_t n = sizeof(sa);
+	char host[64], port[8];
+
+	if (getpeername(fd, (struct sockaddr *)&sa, &n) != 0 ||
+	    getnameinfo((struct sockaddr *)&sa, n, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		snprintf(out, size, "(gone)");
+	else
+		snprintf(out, size, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}

@@ -22,4 +22,7 @@ enum m2m_rc csf_host_port_parse(const char *text, struct csf_host_port *out, str
  * M2M_ETIMEOUT the name service does not answer now. May block on the name service. */
 enum m2m_rc csf_host_port_lookup(const char *text, bool passive, struct addrinfo **out, struct m2m_err *err);
 
+/* Address and port of a socket's other end, for the log; "(gone)": it has none any more. */
+void csf_peer_name(int fd, char *out, size_t size);
+
 #endif

@@ -27,7 +27,7 @@ csf_m2m_node_LDADD = csf/libnode.la
 # m2m-front
 noinst_LTLIBRARIES += csf/libfront.la
 csf_libfront_la_SOURCES = \
-	csf/csf.h csf/front.c csf/front.h csf/front_control.c csf/front_control.h csf/front_index.c csf/front_index.h csf/front_pipe.c csf/front_pipe.h csf/front_resolve.c csf/front_resolve.h \
+	csf/csf.h csf/front.c csf/front.h csf/front_again.c csf/front_again.h csf/front_control.c csf/front_control.h csf/front_index.c csf/front_index.h csf/front_pipe.c csf/front_pipe.h csf/front_resolve.c csf/front_resolve.h \
 	csf/front_resolve_line.c csf/front_tls.c csf/front_tls.h csf/hostport.c csf/hostport.h csf/listen.c csf/listen.h \
 	csf/wipejson.c csf/wipejson.h
 csf_libfront_la_CFLAGS = $(AM_CFLAGS) $(SSL_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
