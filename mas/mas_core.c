@@ -27,7 +27,7 @@ struct item {
 	bool enter;	      /* KPR: the key is new, put it */
 	struct mas_line line; /* likewise: of its enrolee */
 	bool writing;	      /* a decision that failed had begun to write: the job is undone */
-	bool ahead;	      /* KRR: there is no such key, or not yet */
+	bool ahead;	      /* KRR: there is no such key of this MTF, or not yet */
 };
 
 struct batch {
@@ -496,20 +496,39 @@ void mas_push(struct mas *mas, const struct m2m_peer *peer, const struct m2m_kpr
 
 /* --- revoke -------------------------------------------------------------- */
 
-/* A key that is another MTF's or is revoked already counts as done and changes nothing. So does one that is not there,
- * but it is kept in mind. */
+/* Did this MTF push it? For a key that is not there a decoy is opened. */
+static enum m2m_rc is_own(const struct item *it, struct store_txn *t, bool *own, struct m2m_err *err)
+{
+	const struct batch *b = it->batch;
+	struct m2m_secret plain = { 0 };
+	struct m2m_span sealed = { 0 };
+	struct rootkey rk = { 0 };
+	enum m2m_rc rc = store_txn_get(t, MAS_T_ROOTKEY, mas_rel_span(it->rel), &sealed, err);
+	bool found = rc == M2M_OK;
+
+	if (rc == M2M_ENOENT) {
+		sealed = mas_decoy_of(b->mas, it->rel);
+		rc = M2M_OK;
+	}
+	if (rc == M2M_OK)
+		rc = mas_rootkey_open(b->mas, found ? it->rel : b->mas->decoy_rel, sealed, &plain, &rk, NULL, err);
+	*own = rc == M2M_OK && m2m_span_equal(rk.mtf, m2m_id_span(&b->mtf)) && found;
+	rootkey_wipe(&rk);
+	m2m_secret_wipe(&plain);
+	return rc;
+}
+
+/* A key that is revoked already counts as done and changes nothing. So does one that is not there, but it is kept in
+ * mind; and another MTF's, with the same work, since nobody is to learn which of them it is. */
 static enum m2m_rc revoke_decide(struct item *it, struct store_txn *t, struct m2m_err *err)
 {
 	const struct batch *b = it->batch;
 	const struct mas_revocation why = { .reason = b->reason, .now = b->now, .mtf = m2m_id_span(&b->mtf) };
-	struct m2m_span sealed = { 0 };
-	bool revoked = false;
-	enum m2m_rc rc = store_txn_get(t, MAS_T_ROOTKEY, mas_rel_span(it->rel), &sealed, err);
+	bool revoked = false, own = false;
+	enum m2m_rc rc = is_own(it, t, &own, err);
 
-	it->ahead = rc == M2M_ENOENT;
-	if (rc == M2M_ENOENT)
-		return M2M_OK;
-	return rc == M2M_OK ? mas_revoke_rootkey(b->mas, t, it->rel, &why, &revoked, &it->writing, err) : rc;
+	it->ahead = rc == M2M_OK && !own;
+	return own ? mas_revoke_rootkey(b->mas, t, it->rel, &why, &revoked, &it->writing, err) : rc;
 }
 
 static void revoke_prepare(struct item *it, struct m2m_span name)

@@ -69,6 +69,9 @@ enum m2m_rc mas_rootkey_seal(const struct mas *mas, const uint8_t rel[M2M_REL_LE
 
 /* Fill mas->decoys with the root key of mas->decoy_rel. */
 enum m2m_rc mas_decoys_seal(struct mas *mas, const struct rootkey *rk, struct m2m_err *err);
+/* The decoy for a RelativeKeID. There are many, if all alike, so that it is as far from the processor as a record.
+ * Opens as the record of mas->decoy_rel. */
+struct m2m_span mas_decoy_of(const struct mas *mas, const uint8_t rel[M2M_REL_LEN]);
 /* Is a record sealed under the term that is active now? In a job this holds until its transaction is over, as far as a
  * rotation is concerned (store/reseal.h). Errors: m2m_keyring_hold's. */
 enum m2m_rc mas_sealed_current(const struct mas *mas, struct m2m_span sealed, bool *current, struct m2m_err *err);

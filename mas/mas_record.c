@@ -125,3 +125,10 @@ enum m2m_rc mas_meta_put(const struct mas *mas, struct store_txn *t, struct m2m_
 	m2m_secret_wipe(&sealed);
 	return rc;
 }
+
+struct m2m_span mas_decoy_of(const struct mas *mas, const uint8_t rel[M2M_REL_LEN])
+{
+	size_t n = mas->decoys.n / MAS_DECOYS, i = (rel[0] | (size_t)rel[1] << 8) % MAS_DECOYS;
+
+	return m2m_span(mas->decoys.p + i * n, n);
+}

@@ -42,14 +42,6 @@ static bool list_has(const struct m2m_list *l, struct m2m_span s)
 	return false;
 }
 
-/* The decoy for a RelativeKeID. There are many, if all alike, so that it is as far from the processor as a record. */
-static struct m2m_span decoy_of(const struct mas *mas, const uint8_t rel[M2M_REL_LEN])
-{
-	size_t n = mas->decoys.n / MAS_DECOYS, i = (rel[0] | (size_t)rel[1] << 8) % MAS_DECOYS;
-
-	return m2m_span(mas->decoys.p + i * n, n);
-}
-
 /* The same work whether there is a record or not: one look-up, one copy, one record opened; no text is made of a record
  * that is not there. For another MAS's it is looked for where there is none. */
 static enum m2m_rc open_once(struct mas *mas, struct slot *s, bool *found, struct m2m_err *err)
@@ -68,7 +60,7 @@ static enum m2m_rc open_once(struct mas *mas, struct slot *s, bool *found, struc
 	if (rc == M2M_OK && !ours)
 		m2m_secret_reset(&sealed);
 	if (rc == M2M_ENOENT || (rc == M2M_OK && !ours)) {
-		struct m2m_span decoy = decoy_of(mas, rel);
+		struct m2m_span decoy = mas_decoy_of(mas, rel);
 
 		rc = m2m_secret_add(&sealed, decoy.p, decoy.n);
 	}

@@ -10,6 +10,12 @@
  *   away      one of another MAS
  *   awayhere  the same, and a root key of that number is there
  *
+ * and, with krr, an MTF revokes (KRR) root keys that it did not push:
+ *
+ *   nobody    a root key that is not there
+ *   others    one that another MTF pushed
+ *   ended     one that another MTF pushed and revoked
+ *
  * in an order that chance makes anew for each question. Each class's times are held against those of `unknown`, those
  * of `awayhere` against those of `away` (which MAS it names, the asker knows), by Welch's t-test, on all and on what is
  * below several percentiles of both together (the slowest are interrupts, not answers). The greatest |t| counts. A
@@ -18,8 +24,8 @@
  * audit log's disk, TLS, the network). So that a test that sees nothing is not mistaken for a server that shows
  * nothing, one more class, `control`, is `unknown` and one HMAC more: it has to be found.
  *
- * bench_timing [SAMPLES]: of each class, default 100,000. Prints a table; exits with 1 past the threshold, 2 when the
- * control was not found. Its store is in TMPDIR and is removed. */
+ * bench_timing [SAMPLES [krr]]: of each class, default 100,000. Prints a table; exits with 1 past the threshold, 2 when
+ * the control was not found. Its store is in TMPDIR and is removed. */
 #include "config.h"
 
 #include <ftw.h>
@@ -48,9 +54,23 @@
 #define THRESHOLD 10.0
 #define GAP 0.03 /* of the median of what it is held against */
 
-enum class { UNKNOWN, FOREIGN, REVOKED, EXPIRED, LONGER, AWAY_MAS, AWAY_HERE, CONTROL, CLASSES };
-static const char *const names[CLASSES] = { "unknown", "foreign", "revoked",  "expired",
-					    "longer",  "away",	  "awayhere", "control" };
+enum class {
+	UNKNOWN,
+	FOREIGN,
+	REVOKED,
+	EXPIRED,
+	LONGER,
+	AWAY_MAS,
+	AWAY_HERE,
+	CONTROL,
+	KRR_NOBODY,
+	KRR_OTHERS,
+	KRR_ENDED,
+	KRR_CONTROL,
+	CLASSES
+};
+static const char *const names[CLASSES] = { "unknown",	"foreign", "revoked", "expired", "longer", "away",
+					    "awayhere", "control", "nobody",  "others",	 "ended",  "control" };
 
 static struct {
 	char dir[64], store[96], kek[96];
@@ -58,7 +78,8 @@ static struct {
 	struct m2m_env env;
 	int64_t later; /* s that our clock is ahead */
 	struct mas *mas;
-	struct m2m_peer mtf, cse;
+	struct m2m_peer mtf, mtf2, cse;
+	enum class from, to; /* which are measured */
 	sem_t answered;
 	uint32_t result;
 	uint8_t rel[CLASSES][KEYS][M2M_REL_LEN];
@@ -129,6 +150,8 @@ static void set_up(void)
 	b.mtf = (struct m2m_peer){ .host = (char *)(uintptr_t)MTF,
 				   .roles = M2M_ROLE_MTF,
 				   .service_providers = { 1, &sp } };
+	b.mtf2 = b.mtf;
+	b.mtf2.host = (char *)(uintptr_t) "ftm.example.com";
 	b.cse = (struct m2m_peer){ .host = (char *)(uintptr_t) "csf.example.com",
 				   .roles = M2M_ROLE_CSE,
 				   .cse_ids = { 1, &asker } };
@@ -265,21 +288,59 @@ static double ns_now(void)
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
+static bool is_control(enum class c)
+{
+	return c == CONTROL || c == KRR_CONTROL;
+}
+
+/* One HMAC more; with krr, which takes twenty times as long, that many. */
+static void more_work(enum class c, const struct m2m_id *name)
+{
+	static uint8_t mac[32];
+
+	for (unsigned i = 0; i < (c == CONTROL ? 1 : 20); i++)
+		HMAC(EVP_sha256(), mac, sizeof(mac), (const uint8_t *)name->s, name->n, mac, NULL);
+}
+
+static double ask_krr(enum class c)
+{
+	static struct m2m_krr krr;
+	uint64_t r[2] = { dice(), dice() };
+	uint8_t rel[M2M_REL_LEN];
+	struct m2m_id km;
+	double began;
+
+	memcpy(rel, r, sizeof(rel));
+	if (c == KRR_OTHERS || c == KRR_ENDED)
+		memcpy(rel, b.rel[c == KRR_OTHERS ? FOREIGN : REVOKED][r[0] % KEYS], M2M_REL_LEN);
+	m2m_key_name_format(rel, MAS, &km);
+	krr = (struct m2m_krr){
+		.head.dest_host = m2m_span_str(MAS), .reason = 2, .n = 1, .name = { m2m_id_span(&km) }
+	};
+	began = ns_now();
+	mas_revoke(b.mas, &b.mtf2, &krr, on_answer, NULL);
+	expect_success("revocation of another's");
+	if (c == KRR_CONTROL)
+		more_work(c, &km);
+	return ns_now() - began;
+}
+
 /* One question of a class: what it takes, ns. */
 static double ask(enum class c)
 {
-	static uint8_t mac[32];
 	struct m2m_id ki;
 	struct m2m_skr req = { .target = m2m_span_str(ASKER), .usage = M2M_SUID_ASSOCIATION_KEY, .n = 1 };
 	double began;
 
+	if (c >= KRR_NOBODY)
+		return ask_krr(c);
 	ki_of(c, &ki);
 	req.name[0] = m2m_id_span(&ki);
 	b.result = 0;
 	began = ns_now();
 	mas_association_keys(b.mas, &b.cse, &req, on_keys, NULL);
 	if (c == CONTROL)
-		HMAC(EVP_sha256(), mac, sizeof(mac), (const uint8_t *)ki.s, 64, mac, NULL);
+		more_work(c, &ki);
 	began = ns_now() - began;
 	if (b.result != M2M_KEY_UNAVAILABLE)
 		die("%s answered with %u", names[c], b.result);
@@ -288,17 +349,17 @@ static double ask(enum class c)
 
 static void measure(size_t samples)
 {
-	size_t left = samples * CLASSES;
+	size_t n = b.to - b.from, left = samples * n;
 
-	for (unsigned c = 0; c < CLASSES; c++) {
+	for (unsigned c = b.from; c < b.to; c++) {
 		b.times[c] = calloc(samples, sizeof(double));
 		if (!b.times[c])
 			die("out of memory");
 	}
 	for (size_t i = 0; i < 2000; i++)
-		(void)ask(dice() % CLASSES);
+		(void)ask(b.from + dice() % n);
 	while (left > 0) {
-		enum class c = dice() % CLASSES;
+		enum class c = b.from + dice() % n;
 
 		if (b.n[c] == samples)
 			continue;
@@ -362,31 +423,35 @@ static double greatest_t(enum class x, enum class y, size_t n)
 	return worst;
 }
 
+/* What a class's times are held against. */
+static enum class against_of(enum class c) {
+	if (c >= KRR_NOBODY) return KRR_NOBODY; return c == AWAY_MAS || c == AWAY_HERE ? AWAY_MAS : UNKNOWN;
+}
+
 static int judge(size_t samples)
 {
 	int status = 0;
 
-	for (unsigned c = 0; c < CLASSES; c++)
+	for (unsigned c = b.from; c < b.to; c++)
 		qsort(b.times[c], samples, sizeof(double), by_size);
 	printf("%zu questions of each class, %u root keys of each that exists; told apart: |t| past %.0f and medians "
 	       "%.0f %% "
 	       "apart\n",
 	       samples, KEYS, THRESHOLD, GAP * 100);
 	printf("%-10s %12s %12s %12s %10s\n", "class", "25 %, ns", "median, ns", "75 %, ns", "t");
-	for (unsigned c = 0; c < CLASSES; c++) {
-		double t =
-			c == UNKNOWN || c == AWAY_MAS ? 0 : greatest_t(c == AWAY_HERE ? AWAY_MAS : UNKNOWN, c, samples);
+	for (unsigned c = b.from; c < b.to; c++) {
+		double t = c == against_of(c) ? 0 : greatest_t(against_of(c), c, samples);
 		const double *v = b.times[c];
-		const double *against = b.times[c == AWAY_HERE ? AWAY_MAS : UNKNOWN];
+		const double *against = b.times[against_of(c)];
 		double gap = v[samples / 2] - against[samples / 2];
 		bool apart = fabs(t) > THRESHOLD && fabs(gap) >= GAP * against[samples / 2],
-		     told_apart = apart && c != CONTROL && c != LONGER;
+		     told_apart = apart && !is_control(c) && c != LONGER;
 
 		printf("%-10s %12.0f %12.0f %12.0f %10.2f%s\n", names[c], v[samples / 4], v[samples / 2],
 		       v[samples / 4 * 3], t, told_apart ? "  can be told apart" : "");
 		if (told_apart && status == 0)
 			status = 1;
-		if (c == CONTROL && !apart)
+		if (is_control(c) && !apart)
 			status = 2;
 	}
 	puts(status == 0   ? "no class can be told from unknown; the control can"
@@ -400,6 +465,10 @@ int main(int argc, char **argv)
 	size_t samples = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000;
 	int status;
 
+	b.from = argc > 2 ? KRR_NOBODY : UNKNOWN;
+	b.to = argc > 2 ? CLASSES : KRR_NOBODY;
+	if (argc > 3 || (argc > 2 && strcmp(argv[2], "krr") != 0))
+		die("bench_timing [SAMPLES [krr]]");
 	if (samples < 1000 || samples > 10000000)
 		die("SAMPLES: 1000 to 10000000");
 	b.chance = (uint64_t)time(NULL) * 2654435761 + (uint64_t)getpid();

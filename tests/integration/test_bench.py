@@ -66,6 +66,16 @@ class Timing(unittest.TestCase):
         for name in ("unknown", "foreign", "revoked", "expired", "longer", "away", "awayhere", "control"):
             self.assertIn("\n" + name, p.stdout)
 
+    def test_revocations(self):
+        """The revocation of another's key is the work of one that is not there: a commit, above all."""
+        subprocess.run(["make", "-s", "-C", BUILD, "tests/bench/bench_timing"], check=True)
+        with tempfile.TemporaryDirectory(prefix="m2m-it.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as tmp:
+            p = subprocess.run([os.path.join(BUILD, "tests", "bench", "bench_timing"), "1000", "krr"], text=True, capture_output=True,
+                               timeout=300, env=dict(os.environ, TMPDIR=tmp))
+        medians = {words[0]: float(words[2]) for words in map(str.split, p.stdout.splitlines()) if len(words) >= 5 and words[0] in ("nobody", "others", "ended")}
+        self.assertEqual(len(medians), 3, p.stdout + p.stderr)
+        self.assertLess(max(medians.values()), 2 * min(medians.values()), p.stdout)
+
 
 if __name__ == "__main__":
     unittest.main()
