@@ -5,16 +5,24 @@
 
 #include <stdint.h>
 
-#define M2M_HORIZON_SPEED 60 /* s in a second, at most */
+#define M2M_HORIZON_SPEED 2 /* s in a second, at most, for what is deleted by it */
 
-/* The new horizon, after `elapsed` s by a clock that nobody sets: towards target, which is how the clock has it. Back
- * at once; forward at most at that speed, so that a clock that is ahead by years for an hour moves it by two days and a
- * half, while one that stood still for months makes up for it. */
-static inline int64_t m2m_horizon(int64_t horizon, int64_t target, int64_t elapsed)
+/* A clock before this is one that was not set yet. */
+#define M2M_HORIZON_EPOCH INT64_C(1767225600) /* 2026-01-01 */
+
+/* The new horizon, after `elapsed` s by a clock that nobody sets: towards target, which is how the clock has it, at
+ * most so fast, in either direction. One that is some time behind the clock reaches the true time, where the clock is
+ * ahead by however much, after just that time at twice the speed: keep-expired is then how long a clock may be wrong
+ * without harm. It falls back no faster, or a clock that was behind for a moment would have to be made up for in years;
+ * so use it no further than the clock. After months of standstill it takes as many to come up: what is over can wait.
+ */
+static inline int64_t m2m_horizon(int64_t horizon, int64_t target, int64_t elapsed, int64_t speed)
 {
-	int64_t step = M2M_HORIZON_SPEED * elapsed;
+	int64_t step = speed * elapsed;
 
-	return target <= horizon || target - horizon <= step ? target : horizon + step;
+	if (target <= horizon)
+		return horizon - target <= step ? target : horizon - step;
+	return target - horizon <= step ? target : horizon + step;
 }
 
 #endif

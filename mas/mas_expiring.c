@@ -18,10 +18,13 @@
 #define BATCH 256
 #define MARK_VERSION 1
 #define ENTRY_LEN (8 + M2M_REL_LEN)
-#define SAVE_S 3600			/* how far the horizon goes without being stored */
+#define SPEED 60    /* of the horizon: it deletes nothing, and makes up for a standstill while that is of use */
+#define SAVE_S 3600 /* how far the horizon goes without being stored */
 #define AHEAD_MAX (INT64_C(30) * 86400) /* s: a mark that is further ahead of its time is of a clock that was wrong */
+#define AHEAD_MISSED 60			/* s: likewise, if somebody was not told because of it */
 
-static const struct m2m_span mark_key = { (const uint8_t *)"expiring", 8 };
+static const struct m2m_span mark_key = { (const uint8_t *)"expiring", 8 },
+			     missed_key = { (const uint8_t *)"expiring-missed", 15 };
 
 struct item {
 	uint8_t rel[M2M_REL_LEN];
@@ -33,6 +36,9 @@ struct mas_expiring {
 	int64_t mark;			/* what expires before it was told, */
 	uint8_t after[M2M_REL_LEN + 1]; /* and of what expires in that second, up to this one */
 	size_t after_n;
+	/* The least expiry of what the clock called expired when the mark came by; 0: none. If the clock is right, they
+	 * are over. If it goes back, they were not, and the mark goes back to it. */
+	int64_t missed;
 	int64_t saved;
 	size_t n;
 	struct item items[BATCH];
@@ -50,6 +56,43 @@ void mas_expiring_free(struct mas_expiring *e)
 }
 
 /* --- how far it has come -------------------------------------------------- */
+
+static enum m2m_rc missed_load(const struct mas *mas, struct mas_expiring *e, struct m2m_err *err)
+{
+	struct m2m_secret plain = { 0 };
+	struct m2m_rd rd = { 0 };
+	enum m2m_rc rc = mas_meta_load(mas, missed_key, &plain, err);
+
+	e->missed = 0;
+	if (rc == M2M_OK) {
+		rd = m2m_rd(m2m_secret_span(&plain));
+		if (m2m_rd_u8(&rd) != MARK_VERSION)
+			rd.bad = true;
+		e->missed = (int64_t)m2m_rd_u64(&rd);
+		if (!m2m_rd_done(&rd))
+			rc = m2m_fail(err, M2M_ECORRUPT, "meta expiring-missed: not as it was written");
+	}
+	m2m_secret_wipe(&plain);
+	return rc == M2M_ENOENT ? M2M_OK : rc;
+}
+
+static enum m2m_rc missed_put(const struct mas *mas, struct store_txn *t, struct m2m_err *err)
+{
+	struct m2m_secret plain = { 0 };
+	struct m2m_wr wr = m2m_wr(&plain);
+	enum m2m_rc rc = M2M_OK;
+
+	if (mas->expiring->missed == 0)
+		return store_txn_del(t, MAS_T_META, missed_key, err);
+	m2m_wr_u8(&wr, MARK_VERSION);
+	m2m_wr_u64(&wr, (uint64_t)mas->expiring->missed);
+	if (wr.bad)
+		rc = m2m_fail(err, M2M_ENOMEM, "notices of expiry: out of memory");
+	else
+		rc = mas_meta_put(mas, t, missed_key, m2m_secret_span(&plain), err);
+	m2m_secret_wipe(&plain);
+	return rc;
+}
 
 static enum m2m_rc mark_load(const struct mas *mas, struct mas_expiring *e, struct m2m_err *err)
 {
@@ -73,6 +116,8 @@ static enum m2m_rc mark_load(const struct mas *mas, struct mas_expiring *e, stru
 		e->mark = m2m_now(mas->env);
 		rc = M2M_OK;
 	}
+	if (rc == M2M_OK)
+		rc = missed_load(mas, e, err);
 	e->saved = e->mark;
 	e->known = rc == M2M_OK;
 	m2m_secret_wipe(&plain);
@@ -134,18 +179,20 @@ static enum m2m_rc collect_batch(const struct mas *mas, struct mas_expiring *e, 
 	return rc;
 }
 
-/* A key that is over, or does not open, tells nobody anything. */
-static void tell(const struct mas *mas, struct store_txn *t, const struct item *it, int64_t now)
+/* A key that is over, or does not open, tells nobody anything. missed: in and out. */
+static void tell(const struct mas *mas, struct store_txn *t, const struct item *it, int64_t now, int64_t *missed)
 {
 	const struct mas_notice notice = { .event = M2M_EVENT_EXPIRING, .now = now };
 	struct m2m_secret plain = { 0 };
 	struct m2m_id name = { 0 };
 	struct rootkey rk = { 0 };
+	bool lives = mas_rootkey_txn(mas, t, it->rel, &plain, &rk, NULL, NULL) == M2M_OK && rk.state == ROOTKEY_ACTIVE;
 
-	if (mas_rootkey_txn(mas, t, it->rel, &plain, &rk, NULL, NULL) == M2M_OK && rk.state == ROOTKEY_ACTIVE &&
-	    rk.expiry > now) {
+	if (lives && rk.expiry > now) {
 		m2m_key_name_format(it->rel, mas->id.s, &name);
 		mas_tell_holders(mas, t, m2m_id_span(&name), &rk.targets, &notice);
+	} else if (lives && (*missed == 0 || rk.expiry < *missed)) {
+		*missed = rk.expiry;
 	}
 	rootkey_wipe(&rk);
 	m2m_secret_wipe(&plain);
@@ -154,11 +201,28 @@ static void tell(const struct mas *mas, struct store_txn *t, const struct item *
 static enum m2m_rc apply(void *arg, struct store_txn *t, struct m2m_err *err)
 {
 	const struct mas *mas = arg;
-	int64_t now = m2m_now(mas->env);
+	struct mas_expiring *e = mas->expiring;
+	int64_t now = m2m_now(mas->env), missed = e->missed;
+	enum m2m_rc rc = M2M_OK;
 
-	for (size_t i = 0; i < mas->expiring->n; i++)
-		tell(mas, t, &mas->expiring->items[i], now);
-	return mark_put(mas, t, err);
+	for (size_t i = 0; i < e->n; i++)
+		tell(mas, t, &e->items[i], now, &missed);
+	e->missed = missed; /* a job that runs again, or not at all, only finds more of them */
+	rc = missed_put(mas, t, err);
+	return rc == M2M_OK ? mark_put(mas, t, err) : rc;
+}
+
+/* The clock has gone back: so far the mark does too. */
+static void mark_back(struct mas_expiring *e, int64_t target)
+{
+	bool missed = e->missed > 0 && e->missed < e->mark;
+
+	if (e->mark - target <= (missed ? AHEAD_MISSED : AHEAD_MAX))
+		return;
+	e->mark = missed && e->missed < target ? e->missed : target;
+	e->missed = 0;
+	e->after_n = 0;
+	e->saved = e->mark - SAVE_S; /* stored by this step */
 }
 
 /* The mark after this batch: its last entry, or all up to the horizon. */
@@ -182,11 +246,9 @@ static enum m2m_rc step(struct mas *mas, struct mas_expiring *e, int64_t elapsed
 
 	if (rc != M2M_OK)
 		return rc;
-	if (e->mark - target > AHEAD_MAX) {
-		e->mark = target;
-		e->after_n = 0;
-	}
-	horizon = e->mark < target ? m2m_horizon(e->mark, target, elapsed) : e->mark; /* never back: told is told */
+	mark_back(e, target);
+	horizon = e->mark < target ? m2m_horizon(e->mark, target, elapsed, SPEED)
+				   : e->mark; /* never back: told is told */
 	rc = collect_batch(mas, e, horizon, err);
 	before = *e;
 	if (rc == M2M_OK)

@@ -3,9 +3,9 @@
  * that calls mas_tend; beside whoever uses the store, in jobs of at most 256 records.
  *
  * What is deleted is decided by a limit: what expired before it goes. It follows the clock less keep-expired, but never
- * faster than 60 seconds in a second, and is kept in the store. So a clock that is ahead deletes nothing that
- * lives for a sixtieth of keep-expired (30 days: 12 hours): that is the head start that it has to make up for. After
- * that it does. A tombstone may go because a push of an expired key is refused. */
+ * faster than 2 seconds in a second, and is kept in the store. So a clock that is ahead deletes nothing that lives
+ * until it has been so for keep-expired: that is the head start that the limit has to make up for. A tombstone may go
+ * because a push of an expired key is refused. */
 #include "config.h"
 
 #include "mas/mas_int.h"
@@ -35,6 +35,7 @@ struct item {
 struct mas_prune {
 	bool known; /* the limit is */
 	int64_t limit, saved;
+	int64_t until; /* what expired before goes: the limit, as far as the clock has it */
 	int64_t since; /* s since the table's beginning was looked at */
 	uint8_t from[ENTRY_LEN + 1];
 	size_t from_n;
@@ -114,9 +115,12 @@ static enum m2m_rc limit_load(const struct mas *mas, int64_t target, int64_t *li
 /* Bring the limit up to date. */
 static enum m2m_rc limit_move(const struct mas *mas, struct mas_prune *p, int64_t elapsed, struct m2m_err *err)
 {
-	int64_t target = m2m_now(mas->env) - mas->conf->keep_expired;
+	int64_t now = m2m_now(mas->env), target = now - mas->conf->keep_expired;
 	enum m2m_rc rc = M2M_OK;
 
+	p->until = INT64_MIN;
+	if (now < M2M_HORIZON_EPOCH)
+		return M2M_OK; /* nothing is known of the time */
 	if (!p->known) {
 		rc = limit_load(mas, target, &p->limit, err);
 		p->known = rc == M2M_OK;
@@ -129,7 +133,8 @@ static enum m2m_rc limit_move(const struct mas *mas, struct mas_prune *p, int64_
 		p->from_n = 0;
 		p->since = 0;
 	}
-	p->limit = m2m_horizon(p->limit, target, elapsed);
+	p->limit = m2m_horizon(p->limit, target, elapsed, M2M_HORIZON_SPEED);
+	p->until = p->limit < target ? p->limit : target;
 	return M2M_OK;
 }
 
@@ -158,7 +163,7 @@ static bool collect(void *arg, struct m2m_span key, struct m2m_span val)
 	const uint8_t *rel = mas_expiry_parse(key, &it->expiry);
 
 	(void)val;
-	if (!rel || it->expiry >= p->limit)
+	if (!rel || it->expiry >= p->until)
 		return false; /* one that is no entry: m2mctl check tells it */
 	memcpy(it->rel, rel, M2M_REL_LEN);
 	memcpy(p->from, key.p, ENTRY_LEN); /* and a zero: the least that comes after it */
@@ -259,7 +264,7 @@ static void tell(struct mas *mas, struct mas_prune *p, bool more)
 		p->told += p->items[i].go;
 	if (p->told == 0 || more)
 		return;
-	m2m_time_format(p->limit, when);
+	m2m_time_format(p->until, when);
 	m2m_log(mas->env, M2M_NOTICE, "deleted %" PRIu64 " root keys that had expired before %s", p->told, when);
 	p->told = 0;
 }
@@ -282,7 +287,7 @@ static enum m2m_rc step(struct mas *mas, struct mas_prune *p, int64_t elapsed, b
 		return rc;
 	for (size_t i = 0; i < p->n; i++)
 		item_prepare(mas, &p->items[i]);
-	if (p->n == 0 && p->limit - p->saved < SAVE_S)
+	if (p->n == 0 && (!p->known || llabs(p->limit - p->saved) < SAVE_S))
 		return M2M_OK;
 	rc = store_run(mas->keys, STORE_KEEPS, apply, mas, err);
 	if (rc != M2M_OK)

@@ -25,6 +25,7 @@ static const struct m2m_span limit_key = { (const uint8_t *)"pruned", 6 };
 struct mtf_prune {
 	bool loaded, known; /* the limit was looked for; there is one */
 	int64_t limit, saved;
+	int64_t until; /* what expired before goes: the limit, as far as the clock has it */
 	int64_t least; /* expiry of what was seen in this walk */
 	uint8_t from[M2M_REL_LEN + 1];
 	size_t from_n;
@@ -138,7 +139,7 @@ static bool is_due(const struct mtf *mtf, struct store_view *v, struct mtf_prune
 	if (mtf_store_view_load(&mtf->store, v, MTF_T_ENROLMENT, m2m_span(rel, M2M_REL_LEN), &plain, NULL) == M2M_OK &&
 	    mtf_enrolment_decode(m2m_secret_span(&plain), &en, NULL) == M2M_OK) {
 		p->least = en.expiry < p->least ? en.expiry : p->least;
-		due = p->known && en.expiry < p->limit && !is_done(mtf, v, rel, &en);
+		due = p->known && en.expiry < p->until && !is_done(mtf, v, rel, &en);
 	}
 	m2m_key_wipe(&en.ke);
 	m2m_secret_wipe(&plain);
@@ -217,7 +218,7 @@ static enum m2m_rc store(struct mtf *mtf, struct mtf_prune *p, struct m2m_err *e
 {
 	enum m2m_rc rc = M2M_OK;
 
-	if (!p->known || (p->due == 0 && p->limit - p->saved < SAVE_S))
+	if (!p->known || (p->due == 0 && llabs(p->limit - p->saved) < SAVE_S))
 		return M2M_OK;
 	rc = store_run(mtf->store.st, STORE_KEEPS, apply, mtf, err);
 	if (rc == M2M_OK) {
@@ -237,7 +238,7 @@ static void walk_end(struct mtf *mtf, struct mtf_prune *p, int64_t target)
 		p->limit = p->saved = p->limit < target ? p->limit : target;
 		p->known = true;
 	} else if (p->told > 0) {
-		m2m_time_format(p->limit, when);
+		m2m_time_format(p->until, when);
 		m2m_log(mtf->env, M2M_NOTICE, "deleted %" PRIu64 " enrolments that had expired before %s", p->told,
 			when);
 	}
@@ -255,11 +256,14 @@ static bool writable(const struct mtf *mtf)
 
 static enum m2m_rc step(struct mtf *mtf, struct mtf_prune *p, int64_t elapsed, struct m2m_err *err)
 {
-	int64_t target = m2m_now(mtf->env) - mtf->conf->keep_expired;
+	int64_t now = m2m_now(mtf->env), target = now - mtf->conf->keep_expired;
 	enum m2m_rc rc = p->loaded ? M2M_OK : limit_load(mtf, p, err);
 
-	if (rc == M2M_OK && p->known)
-		p->limit = m2m_horizon(p->limit, target, elapsed);
+	if (rc != M2M_OK || now < M2M_HORIZON_EPOCH)
+		return rc; /* nothing is known of the time */
+	if (p->known)
+		p->limit = m2m_horizon(p->limit, target, elapsed, M2M_HORIZON_SPEED);
+	p->until = p->limit < target ? p->limit : target;
 	if (rc == M2M_OK)
 		rc = look(mtf, p, err);
 	if (rc == M2M_OK)

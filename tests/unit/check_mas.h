@@ -75,6 +75,7 @@ Suite *upgrade_suite(void);
 Suite *clock_suite(void);
 Suite *fetch_suite(void);
 Suite *life_suite(void);
+Suite *revoke_suite(void);
 Suite *end_suite(void);
 
 #endif
