@@ -138,6 +138,43 @@ static enum m2m_rc instruction_read(const struct ctl_args *args, struct mtf_enro
 	return M2M_OK;
 }
 
+static enum m2m_rc change_read(const struct ctl_args *args, struct mtf_enrolee_change *c, struct m2m_err *err)
+{
+	const char *life = ctl_value(args, CTL_KEY_LIFE), *expires = ctl_value(args, CTL_EXPIRES);
+
+	c->enrolee = m2m_span_str(args->operand);
+	c->app_ids = list_of(args, CTL_APP_ID);
+	c->mas_ids = list_of(args, CTL_FOR_MAS);
+	c->targets = list_of(args, CTL_TARGET);
+	c->has_key_life = life != NULL;
+	c->has_expiry = expires != NULL;
+	if (life && strcmp(life, "default") != 0 &&
+	    (m2m_conf_duration(life, &c->key_life, err) != M2M_OK || c->key_life == 0))
+		return m2m_fail(err, M2M_EINVAL, "--key-life: a time, as 365d, or default");
+	if (expires && strcmp(expires, "never") != 0 &&
+	    (m2m_time_parse(m2m_span_str(expires), &c->expiry, err) != M2M_OK || c->expiry == 0))
+		return m2m_fail(err, M2M_EINVAL, "--expires: a time, as 20301231T000000, or never");
+	return M2M_OK;
+}
+
+enum m2m_rc ctl_enrolee_set(const struct ctl_args *args, struct m2m_err *err)
+{
+	struct mtf_enrolee_change c = { .has_expiry = false };
+	struct ctl_mtf m = { 0 };
+	enum m2m_rc rc = change_read(args, &c, err);
+
+	if (rc == M2M_OK)
+		rc = ctl_mtf_open(args, &m, err);
+	if (rc == M2M_OK)
+		rc = mtf_enrolee_set(m.mtf, &c, err);
+	if (rc == M2M_OK)
+		printf("%s is changed, from its next enrolment on; keys that it has stay as they are\n", args->operand);
+	if (rc == M2M_OK && c.mas_ids.n > 0)
+		printf("a MAS that is new to it gets the key of now by m2mctl fetch --mas ITS-CONFIGURATION\n");
+	ctl_mtf_close(&m);
+	return rc;
+}
+
 enum m2m_rc ctl_enrolee_add(const struct ctl_args *args, struct m2m_err *err)
 {
 	struct mtf_enrolee_info info = { 0 };

@@ -244,10 +244,10 @@ enum m2m_rc ctl_host_conf_check(const char *path, ctl_finding *each, void *arg, 
 
 /* --- the verbs --------------------------------------------------------------------------------------------------- */
 /* A ..._list is also the ..._show: it tells the one that is named. */
-ctl_run ctl_init, ctl_credential_add, ctl_credential_remove, ctl_credential_list, ctl_enrolee_add, ctl_enrolee_list,
-	ctl_enrolment_list, ctl_key_list, ctl_check_config, ctl_kek_list, ctl_kek_test, ctl_kek_add, ctl_kek_remove,
-	ctl_rotate, ctl_purge, ctl_backup, ctl_restore, ctl_check, ctl_upgrade, ctl_fetch, ctl_audit_verify,
-	ctl_audit_name, ctl_revoke, ctl_enrolee_remove, ctl_outbox_list, ctl_fuse_list, ctl_fuse_lift,
+ctl_run ctl_init, ctl_credential_add, ctl_credential_remove, ctl_credential_list, ctl_enrolee_add, ctl_enrolee_set,
+	ctl_enrolee_list, ctl_enrolment_list, ctl_key_list, ctl_check_config, ctl_kek_list, ctl_kek_test, ctl_kek_add,
+	ctl_kek_remove, ctl_rotate, ctl_purge, ctl_backup, ctl_restore, ctl_check, ctl_upgrade, ctl_fetch,
+	ctl_audit_verify, ctl_audit_name, ctl_revoke, ctl_enrolee_remove, ctl_outbox_list, ctl_fuse_list, ctl_fuse_lift,
 	ctl_association_list, ctl_association_close;
 
 #endif

@@ -129,6 +129,13 @@ const struct ctl_verb ctl_verbs[] = {
 	  "repeated.",
 	  "m2mctl enrolee add //sp.example.com/node-7 --credential psk:node-7 --mas mas.example.com \\\n"
 	  "      --target //sp.example.com/in-cse --key-life 365d" },
+	{ "enrolee set", ctl_enrolee_set, "ENROLEE-ID", 1, 1,
+	  MTF_OPTIONS | CTL_BIT(CTL_APP_ID) | CTL_BIT(CTL_FOR_MAS) | CTL_BIT(CTL_TARGET) | CTL_BIT(CTL_KEY_LIFE) |
+		  CTL_BIT(CTL_EXPIRES),
+	  "change what a node becomes when it enrols next",
+	  "What is named takes the place of all that was there of its kind (each --mas, not one more); the rest stays. "
+	  "--expires never, --key-life default. Keys that it has, and an enrolment under way, stay as they are.",
+	  "m2mctl enrolee set //sp.example.com/node-7 --mas mas.example.com --mas mas2.example.net" },
 	{ "enrolee list", ctl_enrolee_list, "", 0, 0, MTF_OPTIONS | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_PROVIDER),
 	  "list the nodes that may enrol", NULL, "m2mctl enrolee list" },
 	{ "enrolee show", ctl_enrolee_list, "ENROLEE-ID", 1, 1, MTF_OPTIONS | CTL_BIT(CTL_JSON),

@@ -78,6 +78,11 @@ size_t mtf_package_octets(const struct mtf *mtf, struct m2m_span mas_id, struct 
 enum m2m_rc mtf_package_key(const struct mtf *mtf, struct m2m_span mas_id, struct m2m_span session_id,
 			    struct m2m_key_avp *key, struct m2m_secret *package, struct m2m_err *err);
 
+/* Owe that MAS a KRR for its root key of an enrolment, in a job. Not for reason 1: that would take the key back, as of
+ * an enrolment that failed, and the one before it would serve on (doc/protocol.md, section 7). Errors: outbox_put's. */
+enum m2m_rc mtf_owe_revocation(struct mtf *mtf, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
+			       struct m2m_span mas_id, uint32_t reason, int64_t now, struct m2m_err *err);
+
 /* Where notes for the audit log are (store/note.h). */
 struct note_at mtf_notes(const struct mtf *mtf);
 

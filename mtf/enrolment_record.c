@@ -70,9 +70,32 @@ static enum m2m_rc write_latest(struct mtf *mtf, const struct enrolment *en, int
 	return rc;
 }
 
-/* The enrolment that this one follows is over from now on. What it is not any more, it stays. */
-static enum m2m_rc supersede(struct mtf *mtf, const uint8_t rel[M2M_REL_LEN], int64_t now, struct store_txn *t,
-			     struct m2m_err *err)
+static bool has_mas(const struct m2m_list *l, struct m2m_span mas_id)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (m2m_fqdn_equal(l->v[i], mas_id))
+			return true;
+	}
+	return false;
+}
+
+/* A MAS that gets no key of the new enrolment does not learn from it that the old one is over. */
+static enum m2m_rc owe_others(struct mtf *mtf, const uint8_t rel[M2M_REL_LEN], const struct mtf_enrolment *old,
+			      const struct m2m_list *mas_ids, struct store_txn *t, struct m2m_err *err)
+{
+	enum m2m_rc rc = M2M_OK;
+
+	for (size_t i = 0; rc == M2M_OK && i < old->mas_ids.n; i++) {
+		if (!has_mas(mas_ids, old->mas_ids.v[i]))
+			rc = mtf_owe_revocation(mtf, t, rel, old->mas_ids.v[i], M2M_REASON_SUPERSEDED, old->ended, err);
+	}
+	return rc;
+}
+
+/* The enrolment that this one follows is over from now on. What it is not any more, it stays. mas_ids: who gets keys of
+ * the new one. */
+static enum m2m_rc supersede(struct mtf *mtf, const uint8_t rel[M2M_REL_LEN], const struct m2m_list *mas_ids,
+			     int64_t now, struct store_txn *t, struct m2m_err *err)
 {
 	struct m2m_span key = m2m_span(rel, M2M_REL_LEN);
 	struct m2m_secret plain = { 0 }, fresh = { 0 };
@@ -88,6 +111,8 @@ static enum m2m_rc supersede(struct mtf *mtf, const uint8_t rel[M2M_REL_LEN], in
 		rc = mtf_enrolment_encode(&en, &fresh, err);
 		if (rc == M2M_OK)
 			rc = mtf_store_txn_save(&mtf->store, t, MTF_T_ENROLMENT, key, m2m_secret_span(&fresh), err);
+		if (rc == M2M_OK)
+			rc = owe_others(mtf, rel, &en, mas_ids, t, err);
 	}
 	m2m_key_wipe(&en.ke);
 	m2m_secret_wipe(&plain);
@@ -111,7 +136,7 @@ static enum m2m_rc follow(struct mtf *mtf, const struct enrolment *en, struct st
 	if (rc == M2M_OK && before.enrolled > *created)
 		*created = before.enrolled;
 	if (rc == M2M_OK)
-		rc = supersede(mtf, before.rel, *created, t, err);
+		rc = supersede(mtf, before.rel, &en->in.mas_ids, *created, t, err);
 	m2m_secret_wipe(&plain);
 	return rc == M2M_ENOENT ? M2M_OK : rc;
 }

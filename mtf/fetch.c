@@ -288,6 +288,8 @@ static void run(void *arg, struct work *w)
 
 	(void)arg;
 	if (rc == M2M_OK && f->refusal.result == 0)
+		rc = mtf_fetch_enter(f, &err);
+	if (rc == M2M_OK && f->refusal.result == 0)
 		rc = mtf_fetch_pack(f, &err);
 	if (rc != M2M_OK) {
 		trouble(f, &err);

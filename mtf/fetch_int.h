@@ -19,6 +19,7 @@ struct mtf_given {
 	struct m2m_id km_id, ke_id;
 	struct m2m_key km;	   /* zeros unless it is given in clear */
 	struct m2m_secret package; /* empty unless it is given in one */
+	bool added;		   /* the MAS was added to the instruction after the enrolment */
 	uint32_t result;
 };
 
@@ -49,6 +50,10 @@ enum m2m_rc mtf_fetch_look(const struct mtf_fetching *f, const uint8_t rel[M2M_R
 			   struct mtf_given *g, struct m2m_err *err);
 /* Wipe all but its name. */
 void mtf_fetch_forget(struct mtf_given *g);
+
+/* Keys whose enrolment was not for this MAS: it is now, durably, before any leaves, so that the MAS is told of their
+ * end. One that has ended meanwhile is not given. Waits. Errors of the store and of sealing. */
+enum m2m_rc mtf_fetch_enter(struct mtf_fetching *f, struct m2m_err *err);
 
 /* Does g still fit into the answer? If so, it is counted. */
 bool mtf_fetch_fits(struct mtf_fetching *f, const struct mtf_given *g);

@@ -104,7 +104,7 @@ static enum m2m_rc judge(const struct mtf_fetching *f, const struct mtf_enrolmen
 enum m2m_rc mtf_fetch_look(const struct mtf_fetching *f, const uint8_t rel[M2M_REL_LEN], bool foreign,
 			   struct mtf_given *g, struct m2m_err *err)
 {
-	bool found = false, named = false;
+	bool found = false, named = false, listed = false;
 	uint8_t key[M2M_REL_LEN];
 	enum m2m_rc rc = M2M_OK;
 
@@ -114,10 +114,10 @@ enum m2m_rc mtf_fetch_look(const struct mtf_fetching *f, const uint8_t rel[M2M_R
 	found = found && !foreign;
 	if (rc == M2M_OK)
 		rc = mtf_enrolment_decode(m2m_secret_span(&g->plain), &g->rec, err);
-	if (rc == M2M_OK && (!found || !list_has(&g->rec.mas_ids, &f->mas)))
+	listed = rc == M2M_OK && found && list_has(&g->rec.mas_ids, &f->mas);
+	named = listed;
+	if (rc == M2M_OK && !listed)
 		rc = instructed(f, g->rec.enrolee, &named, err);
-	else if (rc == M2M_OK)
-		named = true;
 	if (rc == M2M_OK)
 		rc = m2m_kdf_km(&g->rec.ke, m2m_id_span(&f->mas), &g->km, err);
 	m2m_key_wipe(&g->rec.ke);
@@ -129,6 +129,7 @@ enum m2m_rc mtf_fetch_look(const struct mtf_fetching *f, const uint8_t rel[M2M_R
 		m2m_key_name_format(rel, f->mas.s, &g->km_id);
 		rc = mtf_ke_id(rel, g->rec.mtf_id, &g->ke_id, err);
 		g->result = DIAMETER_SUCCESS;
+		g->added = !listed;
 	}
 	return rc;
 }

@@ -175,6 +175,17 @@ struct mtf_enrolee_info {
 /* At least one credential, MAS and target. Every credential must exist and be nobody's yet, every MAS be configured.
  * M2M_EEXIST | M2M_ENOENT | M2M_EINVAL. */
 enum m2m_rc mtf_enrolee_add(struct mtf *mtf, const struct mtf_enrolee_info *info, struct m2m_err *err);
+/* Change an instruction: lists with n > 0 take the place of what it has; what is not named stays. */
+struct mtf_enrolee_change {
+	struct m2m_span enrolee;
+	struct m2m_list app_ids, mas_ids, targets;
+	bool has_key_life, has_expiry;
+	int64_t key_life, expiry; /* 0: the configuration's; none */
+};
+/* From the node's next enrolment on; one that is under way, and keys that were issued, stay as they are. A MAS that is
+ * new gets the present key by a fetch of its own, one that is named no more is told to revoke it when the node enrols
+ * again. Nothing to change, or nonsense as for mtf_enrolee_add: M2M_EINVAL. M2M_ENOENT. */
+enum m2m_rc mtf_enrolee_set(struct mtf *mtf, const struct mtf_enrolee_change *change, struct m2m_err *err);
 /* Remove an instruction: the node cannot enrol any more, its credentials are nobody's. What was issued is still listed.
  * M2M_ENOENT | M2M_EBUSY: its latest enrolment is good; it has to be revoked first. */
 enum m2m_rc mtf_enrolee_remove(struct mtf *mtf, struct m2m_span enrolee, struct m2m_err *err);

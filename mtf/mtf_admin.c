@@ -327,6 +327,83 @@ enum m2m_rc mtf_enrolee_add(struct mtf *mtf, const struct mtf_enrolee_info *info
 	return rc;
 }
 
+struct set_job {
+	struct enrolee_job job; /* first */
+	const struct mtf_enrolee_change *change;
+	int64_t now;
+};
+
+/* What is there, with what changes in its place; is it still an instruction? */
+static enum m2m_rc merge(struct set_job *s, struct m2m_span plain, struct m2m_err *err)
+{
+	const struct mtf_enrolee_change *c = s->change;
+	struct mtf_instruction *in = &s->job.in;
+	struct mtf_enrolee_info info = { .enrolee = c->enrolee };
+	enum m2m_rc rc = mtf_instruction_decode(plain, in, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	in->app_ids = c->app_ids.n > 0 ? c->app_ids : in->app_ids;
+	in->targets = c->targets.n > 0 ? c->targets : in->targets;
+	in->key_life = c->has_key_life ? c->key_life : in->key_life;
+	in->expiry = c->has_expiry ? c->expiry : in->expiry;
+	info.credentials = in->credentials;
+	info.app_ids = in->app_ids;
+	info.targets = in->targets;
+	info.mas_ids = c->mas_ids.n > 0 ? c->mas_ids : in->mas_ids;
+	info.key_life = in->key_life;
+	info.expiry = in->expiry;
+	rc = check_enrolee(&info, s->now, err);
+	if (rc == M2M_OK && c->mas_ids.n > 0)
+		rc = take_mas_ids(&c->mas_ids, &s->job, err);
+	return rc == M2M_OK ? refuse_twice(in, err) : rc;
+}
+
+static enum m2m_rc apply_enrolee_set(void *arg, struct store_txn *t, struct m2m_err *err)
+{
+	struct set_job *s = arg;
+	const struct mtf_store *ms = &s->job.mtf->store;
+	struct m2m_secret plain = { 0 }, fresh = { 0 };
+	enum m2m_rc rc = mtf_store_txn_load(ms, t, MTF_T_ENROLEE, s->job.enrolee, &plain, err);
+
+	if (rc == M2M_ENOENT)
+		rc = m2m_fail(err, rc, "enrolee %.*s: there is none", (int)s->job.enrolee.n,
+			      (const char *)s->job.enrolee.p);
+	if (rc == M2M_OK)
+		rc = merge(s, m2m_secret_span(&plain), err);
+	if (rc == M2M_OK)
+		rc = mtf_instruction_encode(&s->job.in, &fresh, err);
+	if (rc == M2M_OK)
+		rc = mtf_store_txn_save(ms, t, MTF_T_ENROLEE, s->job.enrolee, m2m_secret_span(&fresh), err);
+	m2m_secret_wipe(&plain);
+	m2m_secret_wipe(&fresh);
+	return rc;
+}
+
+enum m2m_rc mtf_enrolee_set(struct mtf *mtf, const struct mtf_enrolee_change *change, struct m2m_err *err)
+{
+	struct set_job *s = NULL;
+	enum m2m_rc rc = m2m_enrolee_id_check(change->enrolee, err);
+
+	if (rc == M2M_OK && change->app_ids.n + change->mas_ids.n + change->targets.n == 0 && !change->has_key_life &&
+	    !change->has_expiry)
+		rc = m2m_fail(err, M2M_EINVAL, "enrolee: nothing to change is named");
+	if (rc == M2M_OK && change->mas_ids.n > M2M_LIST_MAX)
+		rc = m2m_fail(err, M2M_EINVAL, "enrolee: it needs 1 to %d MASs", M2M_LIST_MAX);
+	if (rc != M2M_OK)
+		return rc;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return m2m_fail(err, M2M_ENOMEM, "enrolee: out of memory");
+	s->job.mtf = mtf;
+	s->job.enrolee = change->enrolee;
+	s->change = change;
+	s->now = m2m_now(mtf->env);
+	rc = store_run(mtf->store.st, STORE_GROWS, apply_enrolee_set, s, err);
+	free(s);
+	return rc;
+}
+
 struct enrolee_walk {
 	struct mtf *mtf;
 	mtf_enrolee_each *each;

@@ -11,28 +11,31 @@
 
 /* --- one enrolment -------------------------------------------------------- */
 
-/* Each MAS that has a root key of it is owed a KRR. Not for reason 1: that would take the key back, as of an enrolment
- * that failed, and the one before it would serve on (doc/protocol.md, section 7). */
+enum m2m_rc mtf_owe_revocation(struct mtf *mtf, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
+			       struct m2m_span mas_id, uint32_t reason, int64_t now, struct m2m_err *err)
+{
+	struct outbox_debt debt = { .command = OUTBOX_KRR,
+				    .reason = reason == M2M_REASON_UNSPECIFIED ? M2M_REASON_POLICY : reason,
+				    .owed = now };
+	struct m2m_id mas = { 0 }, km_id = { 0 };
+	enum m2m_rc rc = m2m_fqdn_parse(mas_id, &mas, err);
+
+	if (rc != M2M_OK)
+		return rc;
+	m2m_key_name_format(rel, mas.s, &km_id);
+	debt.peer = m2m_id_span(&mas);
+	debt.name = m2m_id_span(&km_id);
+	return outbox_put(&mtf->outbox, t, &debt, false, NULL, err);
+}
+
+/* Each MAS that has a root key of it is owed a KRR. */
 static enum m2m_rc owe(struct mtf *mtf, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
 		       const struct mtf_enrolment *en, struct m2m_err *err)
 {
 	enum m2m_rc rc = M2M_OK;
 
-	for (size_t i = 0; rc == M2M_OK && i < en->mas_ids.n; i++) {
-		struct outbox_debt debt = { .command = OUTBOX_KRR,
-					    .reason = en->reason == M2M_REASON_UNSPECIFIED ? M2M_REASON_POLICY
-											   : en->reason,
-					    .owed = en->ended };
-		struct m2m_id mas = { 0 }, km_id = { 0 };
-
-		rc = m2m_fqdn_parse(en->mas_ids.v[i], &mas, err);
-		if (rc != M2M_OK)
-			break;
-		m2m_key_name_format(rel, mas.s, &km_id);
-		debt.peer = m2m_id_span(&mas);
-		debt.name = m2m_id_span(&km_id);
-		rc = outbox_put(&mtf->outbox, t, &debt, false, NULL, err);
-	}
+	for (size_t i = 0; rc == M2M_OK && i < en->mas_ids.n; i++)
+		rc = mtf_owe_revocation(mtf, t, rel, en->mas_ids.v[i], en->reason, en->ended, err);
 	return rc;
 }
 

@@ -104,3 +104,10 @@ tests_unit_check_mtf_held_SOURCES = tests/unit/check_mtf_held.c $(MTF_RIG)
 tests_unit_check_mtf_held_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_mtf_held_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
 tests_unit_check_mtf_held_LDADD = $(MTF_RIG_LIBS)
+
+check_PROGRAMS += tests/unit/check_mtf_set
+TESTS += tests/unit/check_mtf_set
+tests_unit_check_mtf_set_SOURCES = tests/unit/check_mtf_set.c tests/unit/mtf_kfr.c tests/unit/mtf_kfr.h $(MTF_RIG)
+tests_unit_check_mtf_set_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_mtf_set_CFLAGS = $(TEST_CFLAGS) $(SSL_CFLAGS)
+tests_unit_check_mtf_set_LDADD = $(MTF_RIG_LIBS)

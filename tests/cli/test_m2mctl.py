@@ -545,6 +545,34 @@ class Enrolee(Case):
         self.bad(REFUSED, "psk:node-1", *self.instruct(f"//{SP}/node-2"))
 
 
+class EnroleeSet(Case):
+    def setUp(self):
+        super().setUp()
+        self.good("init", "--mtf", self.mtf, "--no-recovery")
+
+    def test_set(self):
+        name = f"//{SP}/node-1"
+
+        def change(*more):
+            return ("enrolee", "set", name, "--mtf", self.mtf, *more)
+        self.bad(REFUSED, "there is none", *change("--app-id", "Nnew"))
+        self.add()
+        self.good(*self.instruct(name, "psk:node-1", "--app-id", "Nold"))
+        self.assertIn("from its next enrolment on", self.good(*change("--app-id", "Nnew", "--app-id", "Nother", "--expires", "20991231T000000")))
+        row = self.rows("enrolee", "show", name, "--mtf", self.mtf)[0]
+        self.assertEqual((row["appIds"], row["expires"], row["masIds"]), (["Nnew", "Nother"], "20991231T000000", [MAS_ID]))
+        self.assertIn("m2mctl fetch", self.good(*change("--mas", MAS_ID)))
+        self.good(*change("--expires", "never"))
+        for more, why in (((), "nothing to change"), (("--mas", "mas9.example.com"), "mas9.example.com"), (("--expires", "soon"), "--expires"),
+                          (("--expires", "20200101T000000"), "past"), (("--key-life", "0"), "--key-life"), (("--target", "in-cse"), "."),
+                          (("--credential", "psk:node-1"), "--credential")):
+            with self.subTest(more):
+                self.bad(USAGE, why, *change(*more))
+        row = self.rows("enrolee", "show", name, "--mtf", self.mtf)[0]
+        self.assertEqual((row["appIds"], row["expires"], row["keyLife"]), (["Nnew", "Nother"], None, None))
+        self.good("check", "--mtf", self.mtf)
+
+
 class Enrolment(Case):
     def test_list(self):
         folder, credential, ke_id, *secret = subprocess.run([SEED_MTF], check=True, capture_output=True, text=True).stdout.split()

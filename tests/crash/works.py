@@ -48,7 +48,7 @@ class Bench:
 
     def argv(self, side, *args):
         """enrolee add gets the configuration by the environment: its --mas means something else."""
-        return [self.m2mctl, *args] + ([] if args[:2] == ("enrolee", "add") else ["--" + side, self.conf(side)])
+        return [self.m2mctl, *args] + ([] if args[:2] in (("enrolee", "add"), ("enrolee", "set")) else ["--" + side, self.conf(side)])
 
     def env(self, side, more):
         return dict(os.environ, **{f"M2M_{side.upper()}_CONF": self.conf(side)}, **more)
@@ -243,7 +243,8 @@ def all_works(bench):
     for args, more in ((("credential", "add", "psk:new", "--key-file", bench.psk), {"done": (1,)}),
                        (("credential", "remove", "psk:node-7", "--yes"), {"done": (1,)}),
                        (("enrolee", "add", NODE, "--credential", "psk:spare", "--mas", "mas.example.com", "--target",
-                         "//sp.example.com/in-cse"), {"done": (0, 1)})):
+                         "//sp.example.com/in-cse"), {"done": (0, 1)}),
+                       (("enrolee", "set", "//sp.example.com/node-7", "--app-id", "Nnew"), {"done": (0,)})):
         out["mtf " + " ".join(args[:2])] = ("mtf", "plain", args, more)
     return out
 
