@@ -56,6 +56,9 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 			 "policy; or 1 to 5" },
 	[CTL_REVOKE] = { "--revoke", NULL, true, "revoke all that it was given first" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
+	[CTL_WAIT] = { "--wait", "TIME", false,
+		       "first have the running server try at once whoever it waits for, and wait until nothing is due, "
+		       "this long at most, as in 30s" },
 };
 
 #define MAS_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_IDENTITY) | CTL_BIT(CTL_PASSPHRASE))
@@ -90,10 +93,11 @@ const struct ctl_verb ctl_verbs[] = {
 	  "and asks.\n"
 	  "The data file that was there is kept. A keyring that is there stays; a missing one comes from the backup.",
 	  "m2mctl restore /backup/mas-20271124 --mas /etc/m2m/mas.conf" },
-	{ "outbox", ctl_outbox_list, "", 0, 0, OPEN_OPTIONS | CTL_BIT(CTL_JSON),
+	{ "outbox", ctl_outbox_list, "", 0, 0, OPEN_OPTIONS | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_WAIT),
 	  "list what a server owes its peers: revocations and notifications that were not answered yet",
 	  "Beside the running server, which goes on trying. Why a peer has not taken them, and how often, is in each "
-	  "row.",
+	  "row.\n"
+	  "With --wait, to be used before a server is stopped: exit status 4 and the rows if something is due still.",
 	  "m2mctl outbox --mas /etc/m2m/mas.conf" },
 	{ "audit verify", ctl_audit_verify, "[FILE]", 0, 1,
 	  CTL_BIT(CTL_HELP) | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_MAS) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY) |

@@ -65,6 +65,15 @@ typedef bool outbox_each(void *arg, const struct outbox_info *info);
  * told but records that do not open; the text names the first | the store's. */
 enum m2m_rc outbox_list(const struct outbox_at *at, outbox_each *each, void *arg, struct m2m_err *err);
 
+/* How much is due, and to how many peers. Cheap, beside a running server. Errors: the store's. */
+struct outbox_due {
+	uint64_t n, peers;
+};
+enum m2m_rc outbox_due(const struct outbox_at *at, struct outbox_due *out, struct m2m_err *err);
+/* Have the running server try at once whoever waits for his time after a failure; up to 256 peers. Errors: the store's.
+ */
+enum m2m_rc outbox_ask(const struct outbox_at *at, struct m2m_err *err);
+
 /* A store_look (store/check.h) whose arg is the outbox_at: does the record open, and does the peer's fit its entries?
  */
 enum m2m_rc outbox_look(void *arg, struct store_view *v, struct m2m_span key, struct m2m_span val, struct m2m_err *err);

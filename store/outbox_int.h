@@ -46,4 +46,12 @@ enum m2m_rc outbox_peer_load(const struct outbox_at *at, struct store_txn *t, st
 enum m2m_rc outbox_peer_save(const struct outbox_at *at, struct store_txn *t, struct m2m_span peer,
 			     const struct outbox_peer *p, uint64_t generation, struct m2m_err *err);
 
+/* A peer's failure that is none: somebody wants it asked at once (outbox_ask). */
+#define OUTBOX_ASKED "asked to be tried at once"
+
+/* Each peer that has a record, in the order of their names. p: its own record; NULL: it has none that opens. Ends with
+ * what is not M2M_OK. Errors: each's, the store's. */
+typedef enum m2m_rc outbox_peer_each(void *arg, struct m2m_span host, const struct outbox_peer *p, struct m2m_err *err);
+enum m2m_rc outbox_peers(const struct outbox_at *at, outbox_peer_each *each, void *arg, struct m2m_err *err);
+
 #endif

@@ -243,47 +243,20 @@ static enum m2m_rc peer_add(struct outbox *ob, struct m2m_span host)
 	return more ? M2M_OK : M2M_ENOMEM;
 }
 
-static bool take_first(void *arg, struct m2m_span key, struct m2m_span val)
+/* Once it is known. Whoever was asked for waits no longer, nor do those of its entries that it refused. */
+static enum m2m_rc peer_look(void *arg, struct m2m_span host, const struct outbox_peer *rec, struct m2m_err *err)
 {
-	struct outbox_key *out = arg;
+	struct outbox *ob = arg;
+	struct peer *p = peer_find(ob, host);
 
-	(void)val;
-	out->n = key.n <= sizeof(out->b) ? key.n : 0;
-	memcpy(out->b, key.p, out->n);
-	return false;
-}
-
-/* The peers that have a record, by leaps: no octet of a name is below 2, and one that is begins the rest. */
-static enum m2m_rc peers_look(struct outbox *ob, struct m2m_err *err)
-{
-	struct outbox_key key = { .n = 0 };
-	struct m2m_span host = { 0 };
-	enum outbox_kind kind = OUTBOX_DUE;
-	struct store_view *v = NULL;
-	uint64_t seq = 0;
-	bool entry = false;
-	enum m2m_rc rc = store_view_begin(ob->at.st, &v, err);
-
-	while (rc == M2M_OK) {
-		struct outbox_key from = key;
-
-		key.n = 0;
-		rc = store_scan(v, ob->at.table, m2m_span("", 0), outbox_key_span(&from), take_first, &key, err);
-		if (rc != M2M_OK || key.n == 0)
-			break;
-		if (!outbox_key_parse(outbox_key_span(&key), &host, &entry, &kind, &seq)) {
-			if (key.n == sizeof(key.b))
-				break;
-			key.b[key.n++] = 0; /* passed over: m2mctl check tells it */
-			continue;
-		}
-		if (!peer_find(ob, host) && peer_add(ob, host) != M2M_OK)
-			rc = m2m_fail(err, M2M_ENOMEM, "outbox: out of memory");
-		key.n = host.n + 1;
-		key.b[host.n] = OUTBOX_HELD + 1;
+	if (!p && peer_add(ob, host) != M2M_OK)
+		return m2m_fail(err, M2M_ENOMEM, "outbox: out of memory");
+	if (p && rec && p->backoff > 0 && strcmp(rec->failure, OUTBOX_ASKED) == 0) {
+		pthread_mutex_lock(&ob->lock);
+		p->up = p->up || !p->flight;
+		pthread_mutex_unlock(&ob->lock);
 	}
-	store_view_end(v);
-	return rc;
+	return M2M_OK;
 }
 
 /* --- sending ------------------------------------------------------------------------------------------------------ */
@@ -355,7 +328,7 @@ static void look(struct outbox *ob)
 {
 	uint64_t turn = store_newest(ob->at.st);
 
-	if (turn == 0 || turn == ob->turn || peers_look(ob, NULL) != M2M_OK)
+	if (turn == 0 || turn == ob->turn || outbox_peers(&ob->at, peer_look, ob, NULL) != M2M_OK)
 		return;
 	ob->turn = turn;
 	for (size_t i = 0; i < ob->n; i++)

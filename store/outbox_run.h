@@ -5,7 +5,8 @@
  * It looks for work when a commit was made, by whatever process (a look at a counter every 100 ms, or when it is
  * kicked), or a peer's time to wait is over. Up to 256 entries in a row with the same command, event and reason share a
  * message. A peer that fails is tried again after a second, then two, up to five minutes, give or take a quarter; at
- * once when its connection comes up. Failures are kept in the store, for whoever lists it.
+ * once when its connection comes up, or somebody asks (outbox_ask). Failures are kept in the store, for whoever lists
+ * it.
  *
  * An answer of 2001 removes what was sent; of 2002 and 5012, what its Key-Status do not name as failed. A failed one
  * stays and is tried again, unless its code says that the peer has no use for it (5501, 5502, 5503: it does not have

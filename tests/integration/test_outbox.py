@@ -269,10 +269,16 @@ class TakenBack(FalseMasCase):
         lablib.wait_for("it to be due", lambda: self.owed() == [("KRR", "due", name, "unspecified")], WAIT)
         since, mark = self.kill_and_start()
         self.assertEqual(self.owed(), [("KRR", "due", name, "unspecified")])
+        p = self.lab.ctl("outbox", "--wait", "1s", "--mtf", self.lab.mtf.conf, check=False)
+        self.assertEqual(p.returncode, 4)
+        self.assertIn(name, p.stdout)
+        self.assertIn("after 1 s 1 are due still, to 1 peers", p.stderr)
         type(self).start_mas()
         self.assertEqual(self.mas.wait("KRR", 60), ("KRR", name, 1))
         self.connected(since, mark)
-        lablib.wait_for("nothing to be owed", lambda: not self.owed(), WAIT)
+        p = self.lab.ctl("outbox", "--wait", f"{WAIT}s", "--mtf", self.lab.mtf.conf)
+        self.assertEqual(self.owed(), [])
+        self.assertIn("KEY", p.stdout)
         self.lab.csf.wait_log(rf"peer {lablib.MAS} connected", 40, since=mark)
 
     def test_an_enrolment_that_works_leaves_nothing(self):

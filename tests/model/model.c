@@ -357,7 +357,7 @@ bool m_revoke_one(struct m_root *m, unsigned mtf, const uint8_t rel[M_REL], uint
 {
 	struct m_key *k = m_find(m, rel);
 
-	if (!k && mtf != M_OPERATOR)
+	if (mtf != M_OPERATOR && (!k || k->mtf != mtf))
 		ahead_add(&m->ahead[mtf], rel, now);
 	if (!k || k->state == M_S_REVOKED || (mtf != M_OPERATOR && k->mtf != mtf))
 		return false;

@@ -318,6 +318,40 @@ START_TEST(test_refused_holds_up_nobody)
 }
 END_TEST
 
+/* Somebody asks, in another process: who waits for his time is tried at once, and nobody twice. */
+START_TEST(test_asked)
+{
+	struct outbox_due due = { 0 };
+
+	fake.mode = -1;
+	owe(A, 1, 3);
+	owe(B, 4, 2);
+	for (int i = 0; i < 10; i++)
+		advance_ms(400000);
+	ck_assert_int_eq(outbox_due(&at, &due, &err), M2M_OK);
+	ck_assert(due.n == 5 && due.peers == 2);
+	ck_assert_uint_eq(fake.n, 20);
+	steps();
+	ck_assert_uint_eq(fake.n, 20);
+	ck_assert_int_eq(outbox_ask(&at, &err), M2M_OK);
+	ck_assert_str_eq(listed().failure, OUTBOX_ASKED);
+	steps();
+	ck_assert_uint_eq(fake.n, 22);
+	ck_assert_str_eq(listed().failure, "no route");
+	steps();
+	ck_assert_uint_eq(fake.n, 22);
+	fake.mode = 2001;
+	ck_assert_int_eq(outbox_ask(&at, &err), M2M_OK);
+	steps();
+	ck_assert_uint_eq(fake.n, 24);
+	ck_assert_int_eq(outbox_due(&at, &due, &err), M2M_OK);
+	ck_assert(due.n == 0 && due.peers == 0);
+	ck_assert_int_eq(outbox_ask(&at, &err), M2M_OK); /* nobody waits: nothing is written */
+	steps();
+	ck_assert_uint_eq(fake.n, 24);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("outbox: sending");
@@ -339,6 +373,7 @@ int main(void)
 	LOOP(tc, test_answers, answers);
 	tcase_add_test(tc, test_one_that_cannot_be_read);
 	tcase_add_test(tc, test_refused_holds_up_nobody);
+	tcase_add_test(tc, test_asked);
 	suite_add_tcase(s, tc);
 	return check_run(s);
 }
