@@ -104,9 +104,12 @@ static enum m2m_rc import(const char *path, const gnutls_datum_t *data, struct l
 static bool same_ca(gnutls_x509_crl_t a, gnutls_x509_crl_t b)
 {
 	gnutls_datum_t x = { NULL, 0 }, y = { NULL, 0 };
+	bool same = gnutls_x509_crl_get_raw_issuer_dn(a, &x) == 0 && gnutls_x509_crl_get_raw_issuer_dn(b, &y) == 0 &&
+		    x.size == y.size && memcmp(x.data, y.data, x.size) == 0;
 
-	return gnutls_x509_crl_get_raw_issuer_dn(a, &x) == 0 && gnutls_x509_crl_get_raw_issuer_dn(b, &y) == 0 &&
-	       x.size == y.size && memcmp(x.data, y.data, x.size) == 0;
+	gnutls_free(x.data);
+	gnutls_free(y.data);
+	return same;
 }
 
 static gnutls_x509_crl_t list_like(const struct lists *lists, unsigned n, gnutls_x509_crl_t list)
