@@ -9,6 +9,7 @@
 #include "mtf/names.h"
 
 enum decoy { DECOY_ENROLMENT, DECOY_INSTRUCTION };
+#define COPIES 4096 /* of each, all alike: one alone would always be at hand, and the quicker for it */
 
 static const uint8_t decoy_rel[M2M_REL_LEN] = { 0 };
 static const char decoy_enrolee[] = "//decoy.invalid/decoy";
@@ -23,8 +24,15 @@ static struct m2m_span decoy_key(enum decoy which)
 static enum m2m_rc seal_decoy(struct mtf *mtf, enum decoy which, struct m2m_span plain, struct m2m_err *err)
 {
 	const struct m2m_seal_place at = { "decoy", decoy_key(which), MTF_RECTYPE(MTF_T_ENROLMENT) };
+	struct m2m_secret sealed = { 0 };
+	enum m2m_rc rc = m2m_seal_decoy(mtf->store.kr, mtf->env, &at, plain, &sealed, err);
 
-	return m2m_seal_decoy(mtf->store.kr, mtf->env, &at, plain, &mtf->decoys[which], err);
+	for (size_t i = 0; rc == M2M_OK && i < COPIES; i++) {
+		if (m2m_secret_add(&mtf->decoys[which], sealed.p, sealed.n) != M2M_OK)
+			rc = m2m_fail(err, M2M_ENOMEM, "decoys: out of memory");
+	}
+	m2m_secret_wipe(&sealed);
+	return rc;
 }
 
 enum m2m_rc mtf_fetch_decoys(struct mtf *mtf, struct m2m_err *err)
@@ -54,17 +62,34 @@ enum m2m_rc mtf_fetch_decoys(struct mtf *mtf, struct m2m_err *err)
 	return rc;
 }
 
+/* The decoy in the place of a record: copied and opened as that would be. rel: whose. */
+static enum m2m_rc open_decoy(const struct mtf *mtf, enum decoy which, const uint8_t rel[M2M_REL_LEN],
+			      struct m2m_secret *plain, struct m2m_err *err)
+{
+	const struct m2m_seal_place at = { "decoy", decoy_key(which), MTF_RECTYPE(MTF_T_ENROLMENT) };
+	size_t n = mtf->decoys[which].n / COPIES, i = 0;
+	struct m2m_secret sealed = { 0 };
+	enum m2m_rc rc = M2M_OK;
+
+	for (size_t k = 0; k < M2M_REL_LEN; k++)
+		i = i * 31 + rel[k];
+	rc = m2m_secret_add(&sealed, mtf->decoys[which].p + i % COPIES * n, n);
+	if (rc == M2M_OK)
+		rc = m2m_unseal(mtf->store.kr, &at, m2m_secret_span(&sealed), plain, NULL, err);
+	m2m_secret_wipe(&sealed);
+	return rc;
+}
+
 /* A record, or the decoy where there is none: the same work. found: out. */
-static enum m2m_rc load(const struct mtf *mtf, enum decoy which, struct m2m_span key, struct m2m_secret *plain,
-			bool *found, struct m2m_err *err)
+static enum m2m_rc load(const struct mtf *mtf, enum decoy which, struct m2m_span key, const uint8_t rel[M2M_REL_LEN],
+			struct m2m_secret *plain, bool *found, struct m2m_err *err)
 {
 	const enum mtf_table table = which == DECOY_ENROLMENT ? MTF_T_ENROLMENT : MTF_T_ENROLEE;
-	const struct m2m_seal_place at = { "decoy", decoy_key(which), MTF_RECTYPE(MTF_T_ENROLMENT) };
 	enum m2m_rc rc = mtf_store_load(&mtf->store, table, key, plain, err);
 
 	*found = rc == M2M_OK;
 	if (rc == M2M_ENOENT)
-		rc = m2m_unseal(mtf->store.kr, &at, m2m_secret_span(&mtf->decoys[which]), plain, NULL, err);
+		rc = open_decoy(mtf, which, rel, plain, err);
 	return rc;
 }
 
@@ -80,12 +105,13 @@ static bool list_has(const struct m2m_list *l, const struct m2m_id *name)
 }
 
 /* Does the enrolee's instruction name the MAS by now? */
-static enum m2m_rc instructed(const struct mtf_fetching *f, struct m2m_span enrolee, bool *yes, struct m2m_err *err)
+static enum m2m_rc instructed(const struct mtf_fetching *f, struct m2m_span enrolee, const uint8_t rel[M2M_REL_LEN],
+			      bool *yes, struct m2m_err *err)
 {
 	struct m2m_secret plain = { 0 };
 	struct mtf_instruction in = { 0 };
 	bool found = false;
-	enum m2m_rc rc = load(f->mtf, DECOY_INSTRUCTION, enrolee, &plain, &found, err);
+	enum m2m_rc rc = load(f->mtf, DECOY_INSTRUCTION, enrolee, rel, &plain, &found, err);
 
 	if (rc == M2M_OK)
 		rc = mtf_instruction_decode(m2m_secret_span(&plain), &in, err);
@@ -110,14 +136,14 @@ enum m2m_rc mtf_fetch_look(const struct mtf_fetching *f, const uint8_t rel[M2M_R
 
 	for (size_t i = 0; i < sizeof(key); i++)
 		key[i] = rel[i] ^ (foreign ? 0x5a : 0); /* where there is none */
-	rc = load(f->mtf, DECOY_ENROLMENT, m2m_span(key, sizeof(key)), &g->plain, &found, err);
+	rc = load(f->mtf, DECOY_ENROLMENT, m2m_span(key, sizeof(key)), rel, &g->plain, &found, err);
 	found = found && !foreign;
 	if (rc == M2M_OK)
 		rc = mtf_enrolment_decode(m2m_secret_span(&g->plain), &g->rec, err);
 	listed = rc == M2M_OK && found && list_has(&g->rec.mas_ids, &f->mas);
 	named = listed;
 	if (rc == M2M_OK && !listed)
-		rc = instructed(f, g->rec.enrolee, &named, err);
+		rc = instructed(f, g->rec.enrolee, rel, &named, err);
 	if (rc == M2M_OK)
 		rc = m2m_kdf_km(&g->rec.ke, m2m_id_span(&f->mas), &g->km, err);
 	m2m_key_wipe(&g->rec.ke);

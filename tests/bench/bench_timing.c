@@ -42,6 +42,7 @@
 
 #include "common/kdf.h"
 #include "mas/mas.h"
+#include "welch.h"
 
 #define MAS "mas.example.com"
 #define AWAY "sam.example.com"
@@ -51,8 +52,6 @@
 #define DAY 86400
 #define KEYS 2048 /* of each class that exists */
 #define BATCH 32
-#define THRESHOLD 10.0
-#define GAP 0.03 /* of the median of what it is held against */
 
 enum class {
 	UNKNOWN,
@@ -280,14 +279,6 @@ static void on_keys(void *arg, const struct m2m_ska *answer)
 	b.result = answer->head.result;
 }
 
-static double ns_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
 static bool is_control(enum class c)
 {
 	return c == CONTROL || c == KRR_CONTROL;
@@ -370,62 +361,12 @@ static void measure(size_t samples)
 
 /* --- the test ----------------------------------------------------------------------------------------------------- */
 
-static int by_size(const void *a, const void *z)
-{
-	double x = *(const double *)a, y = *(const double *)z;
-
-	return (x > y) - (x < y);
-}
-
-/* Mean and variance of the sorted times below `below`. */
-static size_t moments(const double *v, size_t n, double below, double *mean, double *var)
-{
-	double sum = 0, squares = 0;
-	size_t k = 0;
-
-	while (k < n && v[k] <= below)
-		sum += v[k++];
-	*mean = k ? sum / (double)k : 0;
-	for (size_t i = 0; i < k; i++)
-		squares += (v[i] - *mean) * (v[i] - *mean);
-	*var = k > 1 ? squares / (double)(k - 1) : 0;
-	return k;
-}
-
-static double welch(const double *x, size_t nx, const double *y, size_t ny, double below)
-{
-	double mx, my, vx, vy;
-	size_t kx = moments(x, nx, below, &mx, &vx), ky = moments(y, ny, below, &my, &vy);
-
-	if (kx < 100 || ky < 100)
-		return 0;
-	return (my - mx) / sqrt(vx / (double)kx + vy / (double)ky);
-}
-
-/* The t of the greatest size among all crops of two classes; times are sorted. */
-static double greatest_t(enum class x, enum class y, size_t n)
-{
-	static const double parts[] = { 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1 };
-	double *all = calloc(2 * n, sizeof(*all)), worst = 0;
-
-	if (!all)
-		die("out of memory");
-	memcpy(all, b.times[x], n * sizeof(*all));
-	memcpy(all + n, b.times[y], n * sizeof(*all));
-	qsort(all, 2 * n, sizeof(*all), by_size);
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		double t = welch(b.times[x], n, b.times[y], n, all[(size_t)((double)(2 * n - 1) * parts[i])]);
-
-		if (fabs(t) > fabs(worst))
-			worst = t;
-	}
-	free(all);
-	return worst;
-}
-
 /* What a class's times are held against. */
-static enum class against_of(enum class c) {
-	if (c >= KRR_NOBODY) return KRR_NOBODY; return c == AWAY_MAS || c == AWAY_HERE ? AWAY_MAS : UNKNOWN;
+static unsigned against_of(unsigned c)
+{
+	if (c >= KRR_NOBODY)
+		return KRR_NOBODY;
+	return c == AWAY_MAS || c == AWAY_HERE ? AWAY_MAS : UNKNOWN;
 }
 
 static int judge(size_t samples)
@@ -440,7 +381,7 @@ static int judge(size_t samples)
 	       samples, KEYS, THRESHOLD, GAP * 100);
 	printf("%-10s %12s %12s %12s %10s\n", "class", "25 %, ns", "median, ns", "75 %, ns", "t");
 	for (unsigned c = b.from; c < b.to; c++) {
-		double t = c == against_of(c) ? 0 : greatest_t(against_of(c), c, samples);
+		double t = c == against_of(c) ? 0 : greatest_t(b.times[against_of(c)], b.times[c], samples);
 		const double *v = b.times[c];
 		const double *against = b.times[against_of(c)];
 		double gap = v[samples / 2] - against[samples / 2];

@@ -66,6 +66,14 @@ class Timing(unittest.TestCase):
         for name in ("unknown", "foreign", "revoked", "expired", "longer", "away", "awayhere", "control"):
             self.assertIn("\n" + name, p.stdout)
 
+    def test_fetches(self):
+        """Here it only has to end and find its control."""
+        subprocess.run(["make", "-s", "-C", BUILD, "tests/bench/bench_timing_kfr"], check=True)
+        p = subprocess.run([os.path.join(BUILD, "tests", "bench", "bench_timing_kfr"), "1000"], text=True, capture_output=True, timeout=300)
+        self.assertIn(p.returncode, (0, 1) if not lablib.SANITIZED else (0, 1, 2), p.stdout + p.stderr)
+        for name in ("unknown", "foreign", "away", "awayhere", "control"):
+            self.assertIn("\n" + name, p.stdout)
+
     def test_revocations(self):
         """The revocation of another's key is the work of one that is not there: a commit, above all."""
         subprocess.run(["make", "-s", "-C", BUILD, "tests/bench/bench_timing"], check=True)
