@@ -224,7 +224,7 @@ static enum m2m_rc key_write(struct job *j, struct store_txn *t, const uint8_t r
 	else if (rc == M2M_OK)
 		line_second(line, rel);
 	if (rc == M2M_OK)
-		rc = mas_rootkey_enter(t, rel, rk, sealed, line, err);
+		rc = mas_rootkey_enter(take->mas, t, rel, rk, sealed, line, err);
 	if (rc == M2M_OK) {
 		j->st.count.entered++;
 		news(j->take, rel, DIAMETER_SUCCESS);
@@ -242,6 +242,8 @@ static enum m2m_rc key_new(struct job *j, struct store_txn *t, const uint8_t rel
 	struct mas_line line;
 	enum m2m_rc rc = place_find(j, t, rk, &line, &place, err);
 
+	if (rc == M2M_OK)
+		rc = mas_quota_room(take->mas, t, rk->enrolee, err);
 	if (rc == M2M_OK && place == BEHIND) {
 		rk->state = ROOTKEY_SUPERSEDED;
 		rk->reason = M2M_REASON_SUPERSEDED;
@@ -260,6 +262,7 @@ static enum m2m_rc key_new(struct job *j, struct store_txn *t, const uint8_t rel
 static enum m2m_rc key_take(struct job *j, struct store_txn *t, size_t i, struct m2m_err *err)
 {
 	static const struct mas_reason other = { .text = "it is here with other content" },
+				       full = { .text = "its service provider has as many as it may" },
 				       damage = { .text = "what is here of it, or of the one it follows, does not "
 							  "open" };
 	const struct m2m_key_avp *key = &j->take->key[i];
@@ -288,6 +291,9 @@ static enum m2m_rc key_take(struct job *j, struct store_txn *t, size_t i, struct
 	}
 	if (is_damage(rc) && !writing) {
 		refused(j, key, &damage);
+		rc = M2M_OK;
+	} else if (rc == M2M_EFULL && !writing) {
+		refused(j, key, &full);
 		rc = M2M_OK;
 	}
 	rootkey_wipe(&rk);

@@ -33,6 +33,7 @@ struct mas_conf {
 	char *package_certificate, *package_private_key; /* to open protected key packages with; NULL: none open */
 	char *former_package_certificate, *former_package_private_key; /* likewise, of before */
 	char *crl;						       /* revocation list of peers' CA; NULL: none */
+	struct m2m_conf_sections quotas;			       /* struct m2m_quota */
 	struct m2m_conf_sections peers;				       /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */

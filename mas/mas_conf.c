@@ -5,6 +5,8 @@
 
 #include "mas/mas.h"
 
+#include "common/quota.h"
+
 #include <ctype.h>
 
 static const char *is_absolute(const char *value, char *buf, size_t size)
@@ -15,6 +17,19 @@ static const char *is_absolute(const char *value, char *buf, size_t size)
 }
 
 #define AT(member) .offset = offsetof(struct mas_conf, member)
+
+static const struct m2m_conf_item quota_items[] = {
+	{ .name = "max-root-keys",
+	  .type = M2M_CONF_INT,
+	  .offset = offsetof(struct m2m_quota, max),
+	  .required = true,
+	  .min = 1,
+	  .max = INT64_C(1) << 40,
+	  .help = "The most root keys of its nodes that are kept, those that have ended too, until keep-expired is "
+		  "over. What "
+		  "is one too many is refused with 4181." },
+	{ .name = NULL },
+};
 
 const struct m2m_conf_item mas_conf_items[] = {
 	{ .name = "mas-id",
@@ -156,6 +171,14 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  .help = "Revocation list (PEM) of the CA of Diameter peers. Read again when the file has changed: a peer "
 		  "whose "
 		  "certificate is on it is refused and its connection dropped, without a restart. Default: none." },
+	{ .name = "provider",
+	  .type = M2M_CONF_SECTIONS,
+	  AT(quotas),
+	  .check = m2m_conf_is_fqdn,
+	  .sub = quota_items,
+	  .sub_size = sizeof(struct m2m_quota),
+	  .help = "A bound of one service provider, whose FQDN is the title; the others do not notice when it is "
+		  "reached." },
 	{ .name = "peer",
 	  .type = M2M_CONF_SECTIONS,
 	  AT(peers),

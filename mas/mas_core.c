@@ -201,9 +201,9 @@ static enum m2m_rc item_put(struct item *it, struct store_txn *t, struct m2m_err
 {
 	enum m2m_rc rc = it->enter ? item_reseal(it, err) : M2M_OK;
 
-	return rc == M2M_OK && it->enter
-		       ? mas_rootkey_enter(t, it->rel, it->rk, m2m_secret_span(&it->sealed), &it->line, err)
-		       : rc;
+	return rc == M2M_OK && it->enter ? mas_rootkey_enter(it->batch->mas, t, it->rel, it->rk,
+							     m2m_secret_span(&it->sealed), &it->line, err)
+					 : rc;
 }
 
 /* KRR: remember what is to be kept out. */
@@ -426,6 +426,8 @@ static enum m2m_rc push_new(struct item *it, struct store_txn *t, struct m2m_err
 
 	if (rc == M2M_OK && ahead)
 		rc = m2m_fail(err, M2M_EEXIST, "this root key was revoked before it came");
+	if (rc == M2M_OK)
+		rc = mas_quota_room(b->mas, t, it->rk->enrolee, err);
 	if (rc == M2M_OK)
 		rc = mas_follow(b->mas, t, it->rel, it->rk->enrolee, b->now, &it->line, &it->writing, err);
 	it->enter = rc == M2M_OK;

@@ -206,13 +206,16 @@ enum m2m_rc mas_follow(const struct mas *mas, struct store_txn *t, const uint8_t
 	return rc;
 }
 
-enum m2m_rc mas_rootkey_enter(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], const struct rootkey *rk,
-			      struct m2m_span sealed, const struct mas_line *line, struct m2m_err *err)
+enum m2m_rc mas_rootkey_enter(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
+			      const struct rootkey *rk, struct m2m_span sealed, const struct mas_line *line,
+			      struct m2m_err *err)
 {
 	enum m2m_rc rc = store_txn_put(t, MAS_T_ROOTKEY, mas_rel_span(rel), sealed, err);
 
 	if (rc == M2M_OK)
 		rc = mas_line_put(t, rk->enrolee, line, err);
+	if (rc == M2M_OK)
+		rc = mas_quota_entered(mas, t, rk->enrolee, err);
 	if (rc == M2M_OK)
 		rc = mas_expiry_put(t, rel, rk->expiry, err);
 	return rc;

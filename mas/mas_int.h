@@ -129,8 +129,9 @@ enum m2m_rc mas_follow(const struct mas *mas, struct store_txn *t, const uint8_t
 		       struct m2m_span enrolee, int64_t now, struct mas_line *line, bool *writing, struct m2m_err *err);
 
 /* Put a new root key and its place in every index. Errors: store_txn_put's. */
-enum m2m_rc mas_rootkey_enter(struct store_txn *t, const uint8_t rel[M2M_REL_LEN], const struct rootkey *rk,
-			      struct m2m_span sealed, const struct mas_line *line, struct m2m_err *err);
+enum m2m_rc mas_rootkey_enter(const struct mas *mas, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
+			      const struct rootkey *rk, struct m2m_span sealed, const struct mas_line *line,
+			      struct m2m_err *err);
 
 /* Why a check refused: static text, NULL if none did; and the AVP that it is about. */
 struct mas_reason {
@@ -148,6 +149,14 @@ struct mas_arrival {
  * from sent, and from opened, which was empty before; its key is a copy. Else the result, and why. */
 uint32_t mas_key_check(struct mas *mas, const struct mas_arrival *from, const struct m2m_key_avp *sent,
 		       uint8_t rel[M2M_REL_LEN], struct rootkey *rk, struct m2m_secret *opened, struct mas_reason *why);
+
+/* Bounds per service provider (mas_quota.c): how many root key records of one are kept, counted in the jobs that change
+ * it. open: count what is there of those that have no count yet, drop counts of those that have no bound any more;
+ * before anything else writes. May a new one of this enrolee come in? M2M_EFULL: no. */
+enum m2m_rc mas_quota_open(struct mas *mas, struct m2m_err *err);
+enum m2m_rc mas_quota_room(const struct mas *mas, struct store_txn *t, struct m2m_span enrolee, struct m2m_err *err);
+enum m2m_rc mas_quota_entered(const struct mas *mas, struct store_txn *t, struct m2m_span enrolee, struct m2m_err *err);
+enum m2m_rc mas_quota_deleted(const struct mas *mas, struct store_txn *t, struct m2m_span enrolee, struct m2m_err *err);
 
 /* Why and when root keys are revoked. */
 struct mas_revocation {

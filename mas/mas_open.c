@@ -352,6 +352,8 @@ enum m2m_rc mas_open(const struct mas_conf *conf, const char *identity, bool sof
 	m2m_log_limit_init(&mas->log_limit, M2M_LOG_MANY, M2M_LOG_FEW);
 	rc = open_all(mas, identity, soft, err);
 	if (rc == M2M_OK && soft)
+		rc = mas_quota_open(mas, err);
+	if (rc == M2M_OK && soft)
 		rc = open_fuses(mas, err);
 	if (rc == M2M_OK && soft)
 		rc = mas_prune_new(&mas->prune, err);

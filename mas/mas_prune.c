@@ -220,7 +220,7 @@ static void item_prepare(struct mas *mas, struct item *it)
 }
 
 /* As long as it is the record that was read. */
-static enum m2m_rc item_delete(const struct item *it, struct store_txn *t, struct m2m_err *err)
+static enum m2m_rc item_delete(const struct mas *mas, const struct item *it, struct store_txn *t, struct m2m_err *err)
 {
 	struct m2m_span rel = mas_rel_span(it->rel), enrolee = m2m_id_span(&it->enrolee), val = { 0 };
 	enum m2m_rc rc = store_txn_get(t, MAS_T_ROOTKEY, rel, &val, err);
@@ -240,6 +240,8 @@ static enum m2m_rc item_delete(const struct item *it, struct store_txn *t, struc
 		rc = store_txn_del(t, MAS_T_ENROLEE, enrolee, err);
 	if (rc == M2M_OK && there)
 		rc = store_txn_del(t, MAS_T_ROOTKEY, rel, err);
+	if (rc == M2M_OK && there)
+		rc = mas_quota_deleted(mas, t, enrolee, err);
 	return rc == M2M_OK ? mas_expiry_del(t, it->rel, it->expiry, err) : rc;
 }
 
@@ -251,7 +253,7 @@ static enum m2m_rc apply(void *arg, struct store_txn *t, struct m2m_err *err)
 
 	for (size_t i = 0; rc == M2M_OK && i < p->n; i++) {
 		if (p->items[i].go)
-			rc = item_delete(&p->items[i], t, err);
+			rc = item_delete(mas, &p->items[i], t, err);
 	}
 	return rc;
 }

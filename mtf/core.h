@@ -83,6 +83,14 @@ enum m2m_rc mtf_package_key(const struct mtf *mtf, struct m2m_span mas_id, struc
 enum m2m_rc mtf_owe_revocation(struct mtf *mtf, struct store_txn *t, const uint8_t rel[M2M_REL_LEN],
 			       struct m2m_span mas_id, uint32_t reason, int64_t now, struct m2m_err *err);
 
+/* Bounds per service provider (mtf_quota.c): how many enrolments of one are kept, counted in the jobs that change it.
+ * open: count what is there of those that have no count yet, drop counts of those that have no bound any more; before
+ * anything else writes. May one more of this enrolee come in? M2M_EFULL: no. t NULL: as it stands now. */
+enum m2m_rc mtf_quota_open(struct mtf *mtf, struct m2m_err *err);
+enum m2m_rc mtf_quota_room(const struct mtf *mtf, struct store_txn *t, struct m2m_span enrolee, struct m2m_err *err);
+enum m2m_rc mtf_quota_entered(const struct mtf *mtf, struct store_txn *t, struct m2m_span enrolee, struct m2m_err *err);
+enum m2m_rc mtf_quota_deleted(const struct mtf *mtf, struct store_txn *t, struct m2m_span enrolee, struct m2m_err *err);
+
 /* Where notes for the audit log are (store/note.h). */
 struct note_at mtf_notes(const struct mtf *mtf);
 

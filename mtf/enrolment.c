@@ -194,6 +194,8 @@ static void on_done(struct mtf *mtf, struct handshake *h)
 		rc = instruct(mtf, h->en, &why);
 	if (rc == M2M_OK)
 		rc = check_carrier(h, &why);
+	if (rc == M2M_OK) /* before a MAS gets a key that would have to be taken back; the commit looks again */
+		rc = mtf_quota_room(mtf, NULL, m2m_id_span(&h->en->enrolee), &why);
 	if (rc != M2M_OK)
 		refuse_by_rc(mtf, h, rc, &why);
 	else if (!knows_every_mas(mtf, h->en, &why))

@@ -153,6 +153,10 @@ static enum m2m_rc apply_commit(void *arg, struct store_txn *t, struct m2m_err *
 	enum m2m_rc rc = still_bound(c->mtf, c->h->en, t, err);
 
 	if (rc == M2M_OK)
+		rc = mtf_quota_room(c->mtf, t, m2m_id_span(&c->h->en->enrolee), err);
+	if (rc == M2M_OK)
+		rc = mtf_quota_entered(c->mtf, t, m2m_id_span(&c->h->en->enrolee), err);
+	if (rc == M2M_OK)
 		rc = follow(c->mtf, c->h->en, t, &created, err);
 	if (rc == M2M_OK)
 		rc = write_enrolment(c->mtf, c->h->en, created, t, err);

@@ -44,6 +44,7 @@ struct mtf_conf {
 	struct m2m_conf_sections mas;	    /* struct mtf_mas */
 	char *package_certificate, *package_private_key; /* who signs protected key packages; NULL: nobody */
 	char *crl;					 /* revocation list of peers' CA; NULL: none */
+	struct m2m_conf_sections quotas;		 /* struct m2m_quota */
 	struct m2m_conf_sections peers;			 /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */

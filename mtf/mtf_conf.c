@@ -2,6 +2,8 @@
 /* The configuration file of mtf.fdx: what may stand in it, and what must fit together. Thread-safe (no state). */
 #include "mtf/mtf.h"
 
+#include "common/quota.h"
+
 #define YEAR (365LL * 86400)
 
 static const char *is_path(const char *value, char *buf, size_t size)
@@ -27,6 +29,18 @@ static const struct m2m_conf_item mas_items[] = {
 	  .help = "Certificate (PEM, P-256) of this MAS: its root keys go to it in "
 		  "protected key packages that only it can open. Trusted as it is, "
 		  "until it expires. Default: none, keys go in clear inside TLS." },
+	{ 0 }
+};
+
+static const struct m2m_conf_item quota_items[] = {
+	{ .name = "max-enrolments",
+	  .type = M2M_CONF_INT,
+	  .offset = offsetof(struct m2m_quota, max),
+	  .required = true,
+	  .min = 1,
+	  .max = INT64_C(1) << 40,
+	  .help = "The most enrolments of its nodes that are kept, those that have ended too, until keep-expired is "
+		  "over. What is one too many is refused with 4181." },
 	{ 0 }
 };
 
@@ -195,6 +209,14 @@ const struct m2m_conf_item mtf_conf_items[] = {
 	  .help = "Revocation list (PEM) of the CA of Diameter peers. Read again when the file has changed: a peer "
 		  "whose "
 		  "certificate is on it is refused and its connection dropped, without a restart. Default: none." },
+	{ .name = "provider",
+	  .type = M2M_CONF_SECTIONS,
+	  AT(quotas),
+	  .check = m2m_conf_is_fqdn,
+	  .sub = quota_items,
+	  .sub_size = sizeof(struct m2m_quota),
+	  .help = "A bound of one service provider, whose FQDN is the title; the others do not notice when it is "
+		  "reached." },
 	{ .name = "peer",
 	  .type = M2M_CONF_SECTIONS,
 	  AT(peers),

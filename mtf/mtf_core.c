@@ -160,6 +160,8 @@ enum m2m_rc mtf_open(const struct mtf_conf *conf, const char *identity, const st
 	if (rc == M2M_OK)
 		rc = settle_id(mtf, identity, err);
 	if (rc == M2M_OK && out_ops)
+		rc = mtf_quota_open(mtf, err);
+	if (rc == M2M_OK && out_ops)
 		rc = mtf_prune_new(&mtf->prune, err);
 	if (rc == M2M_OK && out_ops)
 		rc = open_serving(mtf, out_ops, err);

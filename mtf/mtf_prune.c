@@ -194,6 +194,8 @@ static enum m2m_rc delete_one(struct mtf *mtf, struct store_txn *t, struct m2m_s
 		rc = wipe_key(mtf, t, rel, &en, err);
 	} else if (rc == M2M_OK) {
 		rc = store_txn_del(t, MTF_T_ENROLMENT, rel, err);
+		if (rc == M2M_OK)
+			rc = mtf_quota_deleted(mtf, t, en.enrolee, err);
 		mtf->prune->deleted++;
 	}
 	m2m_key_wipe(&en.ke);

@@ -15,7 +15,7 @@ EXTRA_DIST += tests/data/mas-schema-2/README tests/data/mas-schema-2/data.mdb te
 tests_unit_check_mas_SOURCES = tests/unit/check_mas.c tests/unit/check_mas.h tests/unit/check_mas_push.c \
 	tests/unit/check_mas_sak.c tests/unit/check_mas_package.c tests/unit/tls_node.c tests/unit/tls_node.h tests/unit/check_mas_fuse.c tests/unit/check_mas_view.c tests/unit/check_mas_audit.c tests/unit/check_mas_upgrade.c \
 	tests/unit/check_mas_clock.c tests/unit/check_mas_end.c tests/unit/check_mas_life.c tests/unit/check_mas_revoke.c tests/unit/check_clock.h
-tests_unit_check_mas_SOURCES += tests/unit/check_mas_fetch.c tests/unit/check_mas_fetch.h tests/unit/check_mas_fetch_bad.c tests/unit/check_mas_fetch_world.c
+tests_unit_check_mas_SOURCES += tests/unit/check_mas_quota.c tests/unit/check_mas_fetch.c tests/unit/check_mas_fetch.h tests/unit/check_mas_fetch_bad.c tests/unit/check_mas_fetch_world.c
 tests_unit_check_mas_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_mas_CFLAGS = $(TEST_CFLAGS) $(JANSSON_CFLAGS) $(SSL_CFLAGS)
 tests_unit_check_mas_LDADD = mas/libmas.la $(CHECK_LIBS) $(JANSSON_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(AX_PTHREAD_LIBS)

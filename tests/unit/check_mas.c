@@ -587,6 +587,7 @@ int main(void)
 	srunner_add_suite(sr, upgrade_suite());
 	srunner_add_suite(sr, clock_suite());
 	srunner_add_suite(sr, fetch_suite());
+	srunner_add_suite(sr, quota_suite());
 	srunner_add_suite(sr, life_suite());
 	srunner_add_suite(sr, revoke_suite());
 	srunner_run_all(sr, CK_ENV);

@@ -77,5 +77,6 @@ Suite *fetch_suite(void);
 Suite *life_suite(void);
 Suite *revoke_suite(void);
 Suite *end_suite(void);
+Suite *quota_suite(void);
 
 #endif

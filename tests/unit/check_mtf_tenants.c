@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Several service providers on one MTF: on whose behalf a root key is pushed, and whose nodes a CSF carries. */
+#include "config.h"
+
 #include "mtf_rig.h"
+
+#include "common/quota.h"
 
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct rig r;
 
@@ -68,6 +73,49 @@ START_TEST(test_csf_of_service_providers)
 }
 END_TEST
 
+static struct m2m_quota quota = { (char *)(uintptr_t) "SP.example.com", 2 };
+
+static void reopen(size_t bounds)
+{
+	r.conf.quotas = (struct m2m_conf_sections){ bounds, &quota };
+	rig_close(&r);
+	rig_open(&r);
+}
+
+/* A bound on a service provider's enrolments: exact, also of a store from before and after a restart; no MAS gets a key
+ * of what is refused, and another provider's nodes enrol. */
+START_TEST(test_bound)
+{
+	struct node_conf other = rig_psk_node("node-8");
+	struct enrolled e;
+
+	an_enrolee();
+	rig_credential(&r, "psk:node-8");
+	rig_enrolee(&r, "//other.example.com/node-8", "psk:node-8", 1, 0, 0);
+	enrol("s;1", &e);
+	ck_assert_uint_eq(e.result, 2001);
+	reopen(1);
+	enrol("s;2", &e);
+	ck_assert_uint_eq(e.result, 2001);
+	ck_assert_uint_eq(r.mas[0].pushes, 2);
+	for (int i = 0; i < 2; i++) {
+		enrol(i ? "s;3" : "s;4", &e);
+		ck_assert_uint_eq(e.result, M2M_KEY_STORE_UNAVAILABLE);
+		ck_assert_ptr_nonnull(strstr(e.text, "try-later"));
+		ck_assert_uint_eq(r.mas[0].pushes, 2);
+		ck_assert_uint_eq(rig_count(&r), 2);
+		reopen(1);
+	}
+	rig_enrol(&r, &other, "s;5", &e);
+	ck_assert_uint_eq(e.result, 2001);
+	rig_owed(&r);
+	ck_assert_uint_eq(r.mas[0].revocations, 0);
+	reopen(0);
+	enrol("s;6", &e);
+	ck_assert_uint_eq(e.result, 2001);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("mtf-tenants");
@@ -79,6 +127,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, test_stakeholder_is_named, 0, 2);
 	tcase_add_test(tc, test_csf_of_service_providers);
+	tcase_add_test(tc, test_bound);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
