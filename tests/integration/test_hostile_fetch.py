@@ -38,6 +38,9 @@ class Fetches(HostileCase):
                 a = m.ask(self.kfr(m, *avps))
                 self.assertEqual(a.result, result)
                 self.assertIsNone(a.get(dia.KEY))
+        with self.subTest("sent again, with T and without"):
+            octets = self.kfr(m, *self.names(own))
+            self.assertEqual({m.ask(o).result for o in (octets, octets, octets[:4] + bytes([octets[4] | dia.AGAIN]) + octets[5:])}, {5501})
         m.close()
 
 
