@@ -61,7 +61,8 @@ enum m2m_rc outbox_peers(const struct outbox_at *at, outbox_peer_each *each, voi
 	return rc;
 }
 
-/* --- what is due ---------------------------------------------------------------------------------------------------- */
+/* --- what is due ----------------------------------------------------------------------------------------------------
+ */
 
 static enum m2m_rc add_due(void *arg, struct m2m_span host, const struct outbox_peer *p, struct m2m_err *err)
 {
@@ -82,7 +83,8 @@ enum m2m_rc outbox_due(const struct outbox_at *at, struct outbox_due *out, struc
 	return outbox_peers(at, add_due, out, err);
 }
 
-/* --- asking --------------------------------------------------------------------------------------------------------- */
+/* --- asking ---------------------------------------------------------------------------------------------------------
+ */
 
 #define ASK_MAX 256
 
