@@ -121,34 +121,51 @@ static enum m2m_rc get_keys(const struct node_enrol *arg, struct node_keys **out
 enum m2m_rc node_enrol(const struct node_enrol *arg, struct m2m_err *err)
 {
 	struct node_keys *keys = NULL;
-	enum m2m_rc rc = get_keys(arg, &keys, err);
+	int lock = -1;
+	enum m2m_rc rc = node_keys_lock(arg->keys, &lock, err);
 
+	if (rc == M2M_OK)
+		rc = get_keys(arg, &keys, err);
 	if (rc == M2M_OK)
 		rc = node_keys_store(arg->keys, keys, err);
 	if (rc == M2M_OK)
 		tell(keys);
+	node_keys_free(keys);
+	node_keys_unlock(arg->keys, lock);
+	return rc;
+}
+
+static enum m2m_rc is_due(const struct node_enrol *arg, int64_t before, bool *due, struct m2m_err *err)
+{
+	struct node_keys *keys = NULL;
+	enum m2m_rc rc = node_keys_load(arg->keys, &keys, err);
+
+	*due = rc == M2M_OK && node_keys_due(keys, m2m_now(&m2m_env_system), before);
 	node_keys_free(keys);
 	return rc;
 }
 
 enum m2m_rc node_renew(const struct node_enrol *arg, int64_t before, bool quiet, struct m2m_err *err)
 {
-	struct node_keys *old = NULL, *keys = NULL;
-	int64_t now = m2m_now(&m2m_env_system);
+	struct node_keys *keys = NULL;
 	bool due = false;
-	enum m2m_rc rc = node_keys_load(arg->keys, &old, err);
+	int lock = -1;
+	enum m2m_rc rc = is_due(arg, before, &due, err);
 
-	if (rc == M2M_OK)
-		due = node_keys_due(old, now, before);
-	node_keys_free(old);
+	if (rc == M2M_OK && due) { /* once more when nobody else is at it: it may have been renewed meanwhile */
+		rc = node_keys_lock(arg->keys, &lock, err);
+		if (rc == M2M_OK)
+			rc = is_due(arg, before, &due, err);
+	}
 	if (rc == M2M_OK && due)
 		rc = get_keys(arg, &keys, err);
 	if (rc == M2M_OK && due)
-		rc = node_keys_renew(arg->keys, keys, now, err);
+		rc = node_keys_renew(arg->keys, keys, m2m_now(&m2m_env_system), err);
 	if (rc == M2M_OK && !quiet && due)
 		tell(keys);
 	else if (rc == M2M_OK && !quiet)
 		printf("nothing to renew yet\n");
 	node_keys_free(keys);
+	node_keys_unlock(arg->keys, lock);
 	return rc;
 }

@@ -225,6 +225,49 @@ static enum m2m_rc open_locked(const char *path, int *fd, struct m2m_err *err)
 	}
 }
 
+static bool lock_name(const char *path, char name[PATH_MAX])
+{
+	return snprintf(name, PATH_MAX, "%s.lock", path) < PATH_MAX;
+}
+
+/* The lock counts only if the name still is that file's: whoever had it takes it away. */
+enum m2m_rc node_keys_lock(const char *path, int *fd, struct m2m_err *err)
+{
+	struct stat mine, there;
+	char name[PATH_MAX];
+
+	*fd = -1;
+	if (!lock_name(path, name))
+		return m2m_fail(err, M2M_EINVAL, "%s: the name is too long", path);
+	for (;;) {
+		enum m2m_rc rc = M2M_OK;
+
+		*fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+		if (*fd < 0)
+			return m2m_fail_errno(err, "%s", name);
+		if (flock(*fd, LOCK_EX) != 0 || fstat(*fd, &mine) != 0)
+			rc = m2m_fail_errno(err, "%s: cannot be locked", name);
+		if (rc == M2M_OK && stat(name, &there) == 0 && mine.st_ino == there.st_ino &&
+		    mine.st_dev == there.st_dev)
+			return M2M_OK;
+		close(*fd);
+		*fd = -1;
+		if (rc != M2M_OK)
+			return rc;
+	}
+}
+
+void node_keys_unlock(const char *path, int fd)
+{
+	char name[PATH_MAX];
+
+	if (fd < 0)
+		return;
+	if (lock_name(path, name))
+		unlink(name);
+	close(fd);
+}
+
 enum m2m_rc node_keys_store(const char *path, const struct node_keys *keys, struct m2m_err *err)
 {
 	int fd = -1;
@@ -290,6 +333,12 @@ static bool is_older(const struct node_keys *keys, size_t at)
 	return false;
 }
 
+/* Do both names have one RelativeKeID: are they of one enrolment (protocol, section 2)? */
+static bool same_enrolment(const struct m2m_id *a, const struct m2m_id *b)
+{
+	return strncmp(a->s, b->s, 2 * (size_t)M2M_REL_LEN) == 0;
+}
+
 bool node_keys_due(const struct node_keys *keys, int64_t now, int64_t before)
 {
 	for (size_t i = 0; i < keys->n; i++) {
@@ -298,7 +347,7 @@ bool node_keys_due(const struct node_keys *keys, int64_t now, int64_t before)
 
 		if (before < 0)
 			within = third < BEFORE_DEFAULT ? third : BEFORE_DEFAULT;
-		if (!is_older(keys, i) && k->expires - now <= within)
+		if (same_enrolment(&k->km_id, &keys->ke_id) && !is_older(keys, i) && k->expires - now <= within)
 			return true;
 	}
 	return false;
@@ -323,33 +372,45 @@ static bool fits(const struct node_root_key *key, const struct node_target *t, c
 	       (target == NULL || strcmp(t->id.s, target) == 0);
 }
 
-/* Does an earlier key of the same MAS and target stand in for this one? */
-static bool is_covered(const struct node_keys *keys, size_t at, const struct node_target *t)
+static bool any_fits(const struct node_root_key *key, const char *mas_id, const char *target)
 {
-	for (size_t i = 0; i < at; i++) {
-		const struct node_root_key *k = &keys->keys[i];
-
-		for (size_t j = 0; strcmp(k->mas_id.s, keys->keys[at].mas_id.s) == 0 && j < k->n; j++) {
-			if (strcmp(k->targets[j].id.s, t->id.s) == 0)
-				return true;
-		}
+	for (size_t j = 0; j < key->n; j++) {
+		if (fits(key, &key->targets[j], mas_id, target))
+			return true;
 	}
 	return false;
 }
 
-static enum m2m_rc several(const struct node_keys *keys, const char *mas_id, const char *target, struct m2m_err *err)
+/* The newest key that fits and has not expired, else the newest that fits; n: none does. */
+static size_t newest(const struct node_keys *keys, const char *mas_id, const char *target, int64_t now)
+{
+	size_t first = keys->n;
+
+	for (size_t i = 0; i < keys->n; i++) {
+		if (!any_fits(&keys->keys[i], mas_id, target))
+			continue;
+		if (keys->keys[i].expires > now)
+			return i;
+		first = first < keys->n ? first : i;
+	}
+	return first;
+}
+
+static enum m2m_rc several(const struct node_keys *keys, size_t first, const char *mas_id, const char *target,
+			   struct m2m_err *err)
 {
 	char list[400];
 	size_t at = 0;
 
 	list[0] = '\0';
-	for (size_t i = 0; i < keys->n; i++) {
-		for (size_t j = 0; j < keys->keys[i].n && at < sizeof(list); j++) {
-			const struct node_target *t = &keys->keys[i].targets[j];
+	for (size_t i = first; i < keys->n; i++) {
+		const struct node_root_key *k = &keys->keys[i];
 
-			if (fits(&keys->keys[i], t, mas_id, target) && !is_covered(keys, i, t))
+		for (size_t j = 0; same_enrolment(&k->km_id, &keys->keys[first].km_id) && j < k->n && at < sizeof(list);
+		     j++) {
+			if (fits(k, &k->targets[j], mas_id, target))
 				at += (size_t)snprintf(list + at, sizeof(list) - at, "%s %s by %s", at > 0 ? "," : "",
-						       t->id.s, keys->keys[i].mas_id.s);
+						       k->targets[j].id.s, k->mas_id.s);
 		}
 	}
 	return m2m_fail(err, M2M_EINVAL, "say which (--target, --mas-id):%s", list);
@@ -358,26 +419,25 @@ static enum m2m_rc several(const struct node_keys *keys, const char *mas_id, con
 enum m2m_rc node_keys_choose(const struct node_keys *keys, const char *mas_id, const char *target, int64_t now,
 			     size_t *key, size_t *target_index, struct m2m_err *err)
 {
+	size_t first = newest(keys, mas_id, target, now), found = 0;
 	char when[16];
-	size_t found = 0;
 
-	for (size_t i = 0; i < keys->n; i++) {
-		for (size_t j = 0; j < keys->keys[i].n; j++) {
-			const struct node_target *t = &keys->keys[i].targets[j];
-			bool covered = is_covered(keys, i, t);
+	for (size_t i = first; i < keys->n; i++) {
+		const struct node_root_key *k = &keys->keys[i];
 
-			if (!fits(&keys->keys[i], t, mas_id, target) || (covered && keys->keys[*key].expires > now))
+		for (size_t j = 0; same_enrolment(&k->km_id, &keys->keys[first].km_id) && j < k->n; j++) {
+			if (!fits(k, &k->targets[j], mas_id, target))
 				continue;
-			found += !covered;
-			*key = i;
-			*target_index = j;
+			*key = found == 0 ? i : *key;
+			*target_index = found == 0 ? j : *target_index;
+			found++;
 		}
 	}
 	if (found == 0)
 		return m2m_fail(err, M2M_ENOENT, "no root key for target %s by MAS %s",
 				target != NULL ? target : "(any)", mas_id != NULL ? mas_id : "(any)");
 	if (found > 1)
-		return several(keys, mas_id, target, err);
+		return several(keys, first, mas_id, target, err);
 	if (keys->keys[*key].expires <= now) {
 		m2m_time_format(keys->keys[*key].expires, when);
 		return m2m_fail(err, M2M_EEXPIRED, "root key %s expired at %s: enrol again", keys->keys[*key].km_id.s,

@@ -61,15 +61,23 @@ enum m2m_rc node_keys_store(const char *path, const struct node_keys *keys, stru
  * keys, as far as there is room: an association may run on it, and a MAS may still know nothing newer. */
 enum m2m_rc node_keys_renew(const char *path, const struct node_keys *keys, int64_t now, struct m2m_err *err);
 
-/* Must a node enrol again at `now`: of some MAS, does its newest key expire within `before` s? before < 0: within 30
- * days, or the last third of its life if that is less. */
+/* Must a node enrol again at `now`: does a key of its newest enrolment expire within `before` s? before < 0: within 30
+ * days, or the last third of its life if that is less. A key of a MAS that the newest enrolment no longer named makes
+ * nothing due: it would be so for ever. */
 bool node_keys_due(const struct node_keys *keys, int64_t now, int64_t before);
+
+/* Wait until no other process enrols into FILE: the order of enrolments in it is then that of the MTF. By an empty file
+ * FILE.lock, which is there meanwhile, and harmless if a kill leaves it; node_keys_next_sequence does not wait for it.
+ * fd: out, for node_keys_unlock; -1 on failure. M2M_EINVAL | the codes of m2m_fail_errno. */
+enum m2m_rc node_keys_lock(const char *path, int *fd, struct m2m_err *err);
+/* fd -1 does nothing. */
+void node_keys_unlock(const char *path, int fd);
 
 /* Would node_keys_store work? Asked before an enrolment, which would be lost otherwise. Errors as there. */
 enum m2m_rc node_keys_probe(const char *path, struct m2m_err *err);
 
-/* Which root key and target: mas_id and target may be NULL when there is only one choice (indexes out). Of several keys
- * of a MAS the newest that has not expired.
+/* Which root key and target: mas_id and target may be NULL when there is only one choice (indexes out). The newest
+ * enrolment decides that has a key which fits and has not expired; what older ones have beside that is no choice.
  * M2M_EINVAL several fit, the text names them | M2M_ENOENT none does | M2M_EEXPIRED it is over at `now` (s). */
 enum m2m_rc node_keys_choose(const struct node_keys *keys, const char *mas_id, const char *target, int64_t now,
 			     size_t *key, size_t *target_index, struct m2m_err *err);

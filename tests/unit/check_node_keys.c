@@ -3,8 +3,10 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/hex.h"
@@ -451,6 +453,91 @@ START_TEST(test_due)
 }
 END_TEST
 
+/* A MAS that the newest enrolment no longer named is not renewed for ever; nor is it a choice, as long as it is not
+ * named. */
+START_TEST(test_mas_that_left)
+{
+	struct node_keys *old = good(RESULT(ONE "," TWO)), *fresh = newer(), *all = NULL;
+	size_t k = 9, t = 9;
+
+	old->keys[1].expires = EXPIRES;
+	ck_assert_int_eq(node_keys_store(path, old, &err), M2M_OK);
+	fresh->keys[0].expires = EXPIRES + 400 * INT64_C(86400);
+	ck_assert_int_eq(node_keys_renew(path, fresh, EXPIRES - 10, &err), M2M_OK);
+	ck_assert_int_eq(node_keys_load(path, &all, &err), M2M_OK);
+	ck_assert_uint_eq(all->n, 3);
+	ck_assert(!node_keys_due(all, EXPIRES - 10, -1));
+	ck_assert(!node_keys_due(all, EXPIRES + 10, -1));
+	ck_assert(node_keys_due(all, EXPIRES + 380 * INT64_C(86400), -1));
+	ck_assert_int_eq(node_keys_choose(all, NULL, NULL, EXPIRES - 10, &k, &t, &err), M2M_OK);
+	ck_assert_uint_eq(k, 0);
+	ck_assert_int_eq(
+		node_keys_choose(all, "mas-2.example.com", "//sp.example.com/in-2", EXPIRES - 10, &k, &t, &err),
+		M2M_OK);
+	ck_assert_uint_eq(k, 2);
+	node_keys_free(all);
+	node_keys_free(old);
+	node_keys_free(fresh);
+}
+END_TEST
+
+/* The instruction names another target now: the newest key's is taken, the older one has to be asked for. */
+START_TEST(test_target_that_changed)
+{
+	struct node_keys *old = good(RESULT(ONE)), *fresh = newer(), *all = NULL;
+	size_t k = 9, t = 9;
+
+	snprintf(fresh->keys[0].targets[0].id.s, sizeof(fresh->keys[0].targets[0].id.s), "//sp.example.com/in-9");
+	fresh->keys[0].targets[0].id.n = strlen(fresh->keys[0].targets[0].id.s);
+	ck_assert_int_eq(node_keys_store(path, old, &err), M2M_OK);
+	ck_assert_int_eq(node_keys_renew(path, fresh, EXPIRES - 10, &err), M2M_OK);
+	ck_assert_int_eq(node_keys_load(path, &all, &err), M2M_OK);
+	ck_assert_int_eq(node_keys_choose(all, NULL, NULL, EXPIRES - 10, &k, &t, &err), M2M_OK);
+	ck_assert_uint_eq(k, 0);
+	ck_assert_int_eq(node_keys_choose(all, NULL, "//sp.example.com/in-cse", EXPIRES - 10, &k, &t, &err), M2M_OK);
+	ck_assert_uint_eq(k, 1);
+	node_keys_free(all);
+	node_keys_free(old);
+	node_keys_free(fresh);
+}
+END_TEST
+
+static void lock_and_end(int held, int out)
+{
+	int fd = -1;
+
+	close(held); /* the parent's, which a fork shares */
+	if (node_keys_lock(path, &fd, NULL) == M2M_OK)
+		(void)!write(out, "1", 1);
+	_exit(0);
+}
+
+/* One enrolment into a file at a time; a kill lets the next one go on. */
+START_TEST(test_lock)
+{
+	struct pollfd p = { .events = POLLIN };
+	int fd = -1, ends[2];
+	pid_t pid;
+
+	ck_assert_int_eq(node_keys_lock("/nonexistent/keys", &fd, &err), M2M_ENOENT);
+	ck_assert_int_eq(fd, -1);
+	ck_assert_int_eq(node_keys_lock(path, &fd, &err), M2M_OK);
+	ck_assert_int_eq(pipe(ends), 0);
+	pid = fork();
+	if (pid == 0)
+		lock_and_end(fd, ends[1]);
+	close(ends[1]);
+	p.fd = ends[0];
+	ck_assert_int_eq(poll(&p, 1, 100), 0);
+	node_keys_unlock(path, fd);
+	ck_assert_int_eq(poll(&p, 1, 30000), 1);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	close(ends[0]);
+	ck_assert_int_eq(node_keys_lock(path, &fd, &err), M2M_OK); /* a file that it left is none in the way */
+	node_keys_unlock(path, fd);
+}
+END_TEST
+
 START_TEST(test_host_port)
 {
 	static const char *const bad[] = { "",	      ":",	  "a",	  ":1",	    "a:",   "a:x",
@@ -486,6 +573,9 @@ int main(void)
 	tcase_add_test(tc, test_renew_keeps_the_old);
 	tcase_add_test(tc, test_renew_of_another_node);
 	tcase_add_test(tc, test_due);
+	tcase_add_test(tc, test_mas_that_left);
+	tcase_add_test(tc, test_target_that_changed);
+	tcase_add_test(tc, test_lock);
 	tcase_add_test(tc, test_host_port);
 	suite_add_tcase(s, tc);
 	return check_run(s);
