@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hostile fetches (KFR) at the MTF, by another MAS that it knows: nothing of the first one's can be had or guessed."""
+"""Hostile fetches (KFR) at the MTF, by another MAS that it knows: nothing of the first one's can be had or guessed. And an MTF that
+answers the MAS's fetches as it likes."""
+import json
 import os
 import unittest
 
 from hostile import HostileCase, SECTIONS, lablib
 
+import good
 import rawdia as dia
 
 CURSOR = 1114
@@ -42,6 +45,66 @@ class Fetches(HostileCase):
             octets = self.kfr(m, *self.names(own))
             self.assertEqual({m.ask(o).result for o in (octets, octets, octets[:4] + bytes([octets[4] | dia.AGAIN]) + octets[5:])}, {5501})
         m.close()
+
+    # --- an MTF with pages of its own ------------------------------------------------------------------------------------
+
+    def answer(self, link, m, avps, result=2001):
+        link.send(m.answer([dia.avp(dia.SESSION_ID, m.get(dia.SESSION_ID)), dia.avp(dia.AUTH_APP, dia.RKM), dia.avp(dia.AUTH_STATE, 1), *link.me,
+                            dia.avp(dia.RESULT, result), *avps]))
+
+    def status(self):
+        p = self.lab.ctl("fetch", "--status", "--json", "--mtf", "mtf2.example.com", "--mas", self.lab.mas.conf, check=False)
+        rows = [json.loads(line) for line in p.stdout.splitlines()]
+        return p.returncode, rows[0] if rows else {"state": "none"}
+
+    def serve(self, link, page):
+        """Answer until the fetch has ended; page(number, cursor): AVPs and result. How many pages that took."""
+        pages, names = 0, 0
+        self.lab.ctl("fetch", "--mtf", "mtf2.example.com", "--mas", self.lab.mas.conf)
+        while True:
+            try:
+                m = link.receive(1)
+            except TimeoutError:
+                if self.status()[1]["state"] in ("done", "failed"):
+                    return pages, names
+                continue
+            if m.code != dia.KFR:
+                continue
+            if m.get(dia.KEY_NAME) is not None:
+                names += 1
+                group = [dia.avp(dia.EXPERIMENTAL, [dia.avp(266, dia.VENDOR), dia.avp(298, 4181)])]
+                self.answer(link, m, [dia.avp(dia.STATUS, [dia.avp(dia.KEY_NAME, m.get(dia.KEY_NAME)), *group])], 2002)
+            else:
+                self.answer(link, m, *page(pages, m.get(CURSOR)))
+                pages += 1
+
+    def pushed(self, link, i):
+        return good.key(link, bytes([i]) * 16, ENROLEE=f"//{lablib.SP}/of-mtf2-{i}")
+
+    def test_pages_out_of_order(self):
+        """Backwards, each key twice, with one cursor, some missing: taken, and told of."""
+        link = self.link("mtf2")
+
+        def page(n, cursor):
+            self.assertEqual(cursor, b"x" if n else None)
+            keys = [self.pushed(link, i) for i in range(40 - n * 4, 40 - n * 4 - 8, -1) if i > 0]
+            hole = dia.avp(dia.STATUS, [dia.avp(dia.KEY_NAME, "ee" * 16 + "@" + lablib.MAS),
+                                        dia.avp(dia.EXPERIMENTAL, [dia.avp(266, dia.VENDOR), dia.avp(298, 4181)])])
+            if n == 9:
+                return [*keys, hole], 2002
+            return [*keys, dia.avp(CURSOR, b"x")], 2001
+        self.serve(link, page)
+        code, s = self.status()
+        self.assertEqual((s["state"], s["entered"], s["missed"], s["refused"], code), ("done", 40, 1, 0, 3), s)
+
+    def test_pages_without_end(self):
+        """The same page and the same cursor, for ever: the MAS ends it, and serves meanwhile (tearDown)."""
+        link = self.link("mtf2")
+        pages, _ = self.serve(link, lambda n, cursor: ([*[self.pushed(link, i) for i in range(100, 132)], dia.avp(CURSOR, b"x")], 2001))
+        code, s = self.status()
+        self.assertEqual((s["state"], code), ("failed", 3), s)
+        self.assertIn("nothing new", s["why"])
+        self.assertLess(pages, 200)
 
 
 if __name__ == "__main__":
