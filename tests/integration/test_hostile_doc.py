@@ -25,7 +25,13 @@ class Doc(unittest.TestCase):
         self.assertGreater(len(named), 50)
         self.assertEqual(named - known, set())
         for row in re.findall(r"^\|.*\|$", text, re.M):
-            self.assertTrue(re.match(r"\| input \||\|---", row) or re.search(r"test_\w+ \|$|check_\w+ \|$", row), row)
+            self.assertTrue(re.match(r"\| input \||\|---", row) or re.search(r"test_\w+ \|$|check_\w+( \([\w, ]+\))? \|$", row), row)
+        units = ""
+        for path in glob.glob(os.path.join(TOP, "tests", "unit", "check_*.c")):
+            with open(path) as f:
+                units += f.read()
+        in_units = set(re.findall(r"\btest_\w+", " ".join(re.findall(r"\bcheck_\w+ \(([^)]*)\)", text))))
+        self.assertEqual({name for name in in_units if f"START_TEST({name})" not in units}, set())
 
 
 if __name__ == "__main__":

@@ -129,11 +129,20 @@ class Direct(Packages, LabCase):
         self.assertEqual(self.push(may, ENROLEE="//other.example.com/x", inside={"ENROLEE": "//other.example.com/x"}).result, 5003)
         self.assertEqual(may.ask(good.kpr(may, good.key(may, KEYING_MATERIAL=None, PACKAGE=bytes(24577)))).result, 5004)  # too long for the AVP
         self.assertEqual(self.states(), before)
+        # the message's own time is the package's
+        self.assertEqual(self.timed(must, 100).result, 5506)
+        lablib.wait_for("both to be of one second", lambda: self.timed(must, 0).result == 2001)
+        before = self.states()
         # one of two
         session = f"{must.host};7;two"
         m = must.ask(good.kpr(must, good.key(must), packages.key(self.lab, must, session), session=session))
         self.assertEqual(m.result, 2002)
         self.assertEqual(len(self.states()), len(before) + 1)
+
+    def timed(self, link, off):
+        """A package, and in clear an Event-Timestamp that is off by so much."""
+        session, now = f"{link.host};9;{os.urandom(4).hex()}", int(time.time())
+        return link.ask(good.kpr(link, packages.key(self.lab, link, session), dia.avp(55, (now + off + packages.NTP) & 0xffffffff), session=session))
 
     def test_5_packages_that_are_work(self):
         """32 packages in a message are the work of 32 requests, and count so against kpr-per-second (500)."""
