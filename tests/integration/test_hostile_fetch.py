@@ -19,6 +19,8 @@ class Fetches(HostileCase):
         SECTIONS["mas2"] = (None, "roles = { mas }")
         cls.addClassCleanup(SECTIONS.pop, "mas2")
         super().prepare()
+        host, mas, mtf = cls.lab.clients[-1]
+        cls.lab.clients[-1] = (host, mas, mtf + f'mas "{host}" {{\n\trealm = "example.com"\n}}\n')
 
     def kfr(self, link, *avps):
         return dia.message(dia.KFR, dia.RKM, [*self.head(link, dia.RKM, lablib.MTF), *avps])
@@ -44,6 +46,29 @@ class Fetches(HostileCase):
         with self.subTest("sent again, with T and without"):
             octets = self.kfr(m, *self.names(own))
             self.assertEqual({m.ask(o).result for o in (octets, octets, octets[:4] + bytes([octets[4] | dia.AGAIN]) + octets[5:])}, {5501})
+        m.close()
+
+    def test_added_mas(self):
+        """A MAS that an instruction names later gets the key by a fetch, and is told of its revocation like the first."""
+        self.new_node("wide")
+        self.enrol("wide")
+        keys = self.node_keys("wide")
+        rel = keys["keys"][0]["kmId"].split("@")[0]
+        name = f"{rel}@mas2.example.com"
+        m = self.dial("mas2", "mtf")
+        self.assertEqual(m.settle(lambda: self.kfr(m, *self.names(name))).result, 5501)
+        self.lab.ctl("enrolee", "set", f"//{lablib.SP}/wide", "--mas", lablib.MAS, "--mas", "mas2.example.com", "--mtf", self.lab.mtf.conf)
+        a = m.ask(self.kfr(m, *self.names(name)))
+        self.assertEqual(a.result, 2001)
+        self.assertIsNotNone(a.get(dia.KEY))
+        self.lab.ctl("revoke", keys["keId"], "--yes", "--reason", "compromise", "--mtf", self.lab.mtf.conf)
+        told = m.receive(30)
+        self.assertEqual((told.code, told.get(dia.KEY_NAME)), (dia.KRR, name.encode()))
+        self.answer(m, told, [])
+        lablib.wait_for("the first MAS to be told", lambda: json.loads(self.lab.ctl(
+            "key", "show", f"{rel}@{lablib.MAS}", "--json", "--mas", self.lab.mas.conf).stdout)["state"] == "revoked", 30)
+        lablib.wait_for("the outbox to be empty", lambda: not self.lab.ctl("outbox", "--json", "--mtf", self.lab.mtf.conf).stdout.strip(), 30)
+        self.assertEqual(m.ask(self.kfr(m, *self.names(name))).result, 5502)
         m.close()
 
     # --- an MTF with pages of its own ------------------------------------------------------------------------------------
