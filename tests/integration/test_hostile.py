@@ -245,10 +245,11 @@ class Hostile(HostileCase):
         m, rel = self.link("mtf2"), os.urandom(16)
         for push in (1, 0, 1, 0, 1):
             m.send(self.kpr(m, self.key(m, rel)) if push else self.krr(m, [f"{rel.hex()}@{lablib.MAS}"]))
-        # The host's threads may take what comes at once in any order. What was answered counts from then on.
+        # The host's threads may take what comes at once in any order. What was answered counts from then on; a revocation that is taken
+        # first keeps out all three pushes.
         results = [m.receive().result for _ in range(5)]
         self.assertLessEqual(set(results), {2001, 5504})
-        self.assertGreaterEqual(results.count(2001), 3)
+        self.assertGreaterEqual(results.count(2001), 2)
         self.assertEqual(m.ask(self.krr(m, [f"{rel.hex()}@{lablib.MAS}"])).result, 2001)
         self.assertEqual(m.ask(self.kpr(m, self.key(m, rel))).result, 5504)
 
