@@ -322,6 +322,7 @@ static enum m2m_rc make_due(const struct outbox_at *at, struct store_txn *t, con
 	enum m2m_rc rc = outbox_entry_open(at, outbox_key_span(held), sealed, &plain, &d, &why);
 
 	if (outbox_damaged(rc)) {
+		m2m_secret_wipe(&plain);
 		m2m_log(at->env, M2M_ERROR, "%s: it is not owed", why.text);
 		return M2M_OK;
 	}
