@@ -12,5 +12,6 @@ common_libcommon_la_SOURCES = \
 	common/package.h common/package_crypto.c common/package_int.h common/package_open.c common/package_seal.c common/party.c common/party.h \
 	common/seal.c common/seal.h common/secret.c common/secret.h common/span.h common/ticker.c common/ticker.h
 common_libcommon_la_SOURCES += common/horizon.h
+common_libcommon_la_SOURCES += common/metrics.c common/metrics.h common/metrics_conf.c common/metrics_conf.h common/metrics_table.c
 common_libcommon_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(CONFUSE_CFLAGS)
 common_libcommon_la_LIBADD = $(CRYPTO_LIBS) $(CONFUSE_LIBS) $(AX_PTHREAD_LIBS)

@@ -5,6 +5,8 @@
 #define CSF_H
 
 #include "common/conf.h"
+#include "common/metrics.h"
+#include "common/metrics_conf.h"
 #include "common/env.h"
 #include "common/ident.h"
 #include "dict/messages.h"
@@ -30,6 +32,7 @@ struct csf_conf {
 	int64_t cache_max;	      /* association keys held at once */
 	struct m2m_conf_sections mas; /* struct csf_mas */
 	char *crl;		      /* revocation list of peers' CA; NULL: none */
+	struct m2m_metrics_conf show_metrics;
 	struct m2m_conf_sections peers; /* struct m2m_peer */
 };
 extern const struct m2m_conf_item csf_conf_items[];

@@ -122,6 +122,7 @@ const struct m2m_conf_item csf_conf_items[] = {
 	  .help = "Revocation list (PEM) of the CA of Diameter peers. Read again when the file has changed: a peer "
 		  "whose "
 		  "certificate is on it is refused and its connection dropped, without a restart. Default: none." },
+	M2M_METRICS_CONF_ITEMS(csf_conf, show_metrics),
 	{ .name = "peer",
 	  .type = M2M_CONF_SECTIONS,
 	  .offset = offsetof(struct csf_conf, peers),
@@ -183,6 +184,8 @@ enum m2m_rc csf_conf_load(const char *path, struct csf_conf *out, struct m2m_err
 		rc = check_relay(path, out, err);
 	if (rc == M2M_OK && out->resolver_socket)
 		rc = check_resolver(path, out, err);
+	if (rc == M2M_OK)
+		rc = m2m_metrics_conf_check(path, &out->show_metrics, err);
 	if (rc != M2M_OK)
 		csf_conf_free(out);
 	return rc;

@@ -6,6 +6,7 @@
 
 #include "csf/csf.h"
 #include "dict/entry.h"
+#include "dict/metrics_serve.h"
 #include "dict/node.h"
 
 #include <pthread.h>
@@ -14,6 +15,7 @@
 struct glue {
 	struct csf_conf conf;
 	struct csf *csf;
+	struct m2m_metrics_server *metrics;
 	pthread_rwlock_t lock;
 	struct dict_node *node; /* NULL: not there yet, or shut */
 };
@@ -78,9 +80,23 @@ static void on_knr(void *arg, struct dict_call *call)
 
 /* --- life ------------------------------------------------------------------------------------------------------- */
 
+static void on_sample(void *arg, struct m2m_metrics *m)
+{
+	struct glue *g = arg;
+
+	dict_node_sample(g->node, m); /* which is there until the listener has gone */
+}
+
+static enum m2m_rc show_metrics(struct glue *g, struct m2m_metrics *m, struct m2m_err *err)
+{
+	m2m_metrics_sampler(m, on_sample, g);
+	return m2m_metrics_serve(&g->conf.show_metrics, m, &dict_env, &g->metrics, err);
+}
+
 static enum m2m_rc start(struct glue *g, const char *conffile, struct m2m_err *err)
 {
 	const struct csf_out out = { provision, association_keys, session_id, g };
+	struct m2m_metrics *m = NULL;
 	enum m2m_rc rc = csf_conf_load(conffile, &g->conf, err);
 
 	if (rc == M2M_OK)
@@ -94,10 +110,12 @@ static enum m2m_rc start(struct glue *g, const char *conffile, struct m2m_err *e
 	if (rc == M2M_OK && g->conf.resolver_socket)
 		rc = dict_client_of(g->node, M2M_SKR, err);
 	if (rc == M2M_OK)
+		rc = dict_node_count(g->node, M2M_SERVER_CSF, &m, err);
+	if (rc == M2M_OK)
 		rc = csf_open(&g->conf, &out, &dict_env, &g->csf, err);
 	if (rc == M2M_OK && g->conf.resolver_socket)
 		rc = dict_serve(g->node, M2M_KNR, M2M_ROLE_MAS, on_knr, g->csf, err);
-	return rc;
+	return rc == M2M_OK ? show_metrics(g, m, err) : rc;
 }
 
 static int csf_entry(char *conffile)
@@ -126,6 +144,7 @@ void fd_ext_fini(void)
 
 	if (!glue)
 		return;
+	m2m_metrics_stop(glue->metrics);
 	/* First the Diameter side, which ends every request under way; then the core, which waits for just that. */
 	pthread_rwlock_wrlock(&glue->lock);
 	node = glue->node;

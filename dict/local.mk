@@ -34,6 +34,7 @@ $(nodist_erlang_DATA): dict/dictgen$(EXEEXT)
 noinst_LTLIBRARIES += dict/libdict.la
 dict_libdict_la_SOURCES = dict/codec.h dict/codec_int.h dict/decode.c dict/encode.c dict/msg.c dict/failed_avp.c dict/fd_dict.c \
 	dict/fd_dict.h dict/node.h dict/entry.h \
-	dict/node_int.h dict/node.c dict/links.c dict/serve.c dict/ask.c dict/self.c dict/cert.c dict/cert.h dict/crl.c dict/crl.h
-dict_libdict_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(GNUTLS_CFLAGS)
-dict_libdict_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(GNUTLS_LIBS) $(AX_PTHREAD_LIBS)
+	dict/node_int.h dict/node.c dict/links.c dict/serve.c dict/ask.c dict/self.c dict/cert.c dict/cert.h dict/crl.c dict/crl.h \
+	dict/metrics_serve.c dict/metrics_serve.h dict/sample.c
+dict_libdict_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(GNUTLS_CFLAGS) $(MICROHTTPD_CFLAGS)
+dict_libdict_la_LIBADD = $(CRYPTO_LIBS) $(FD_LIBS) $(GNUTLS_LIBS) $(MICROHTTPD_LIBS) $(AX_PTHREAD_LIBS)

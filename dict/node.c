@@ -58,6 +58,7 @@ static void destroy(struct dict_node *node)
 	pthread_mutex_destroy(&node->up_lock);
 	free(node->rates);
 	m2m_again_free(node->again);
+	m2m_metrics_free(node->metrics);
 	m2m_log_limit_close(&node->log_limit);
 	free(node);
 }
@@ -192,6 +193,14 @@ void dict_node_free(struct dict_node *node)
 	dict_ask_close(node);
 	dict_links_close(node);
 	dict_node_unref(node);
+}
+
+enum m2m_rc dict_node_count(struct dict_node *node, unsigned server, struct m2m_metrics **out, struct m2m_err *err)
+{
+	enum m2m_rc rc = m2m_metrics_new(server, dict_env.now_us(dict_env.arg), &node->metrics, err);
+
+	*out = node->metrics;
+	return rc;
 }
 
 const char *dict_node_identity(const struct dict_node *node)

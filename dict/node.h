@@ -22,6 +22,7 @@
 
 #include "common/env.h"
 #include "common/ident.h"
+#include "common/metrics.h"
 #include "dict/messages.h"
 #include "dict/peers.h"
 
@@ -39,6 +40,14 @@ void dict_node_free(struct dict_node *node);
  * changed, on connections that are open. Call in init; path: borrowed until dict_node_free, NULL: no list. M2M_ECONF,
  * M2M_ENOMEM: m2m_crl_open's. A file that turns bad later leaves the list in force as it was, and is logged. */
 enum m2m_rc dict_node_revocations(struct dict_node *node, const char *path, struct m2m_err *err);
+
+/* Count what is served from now on. server: M2M_SERVER_*. Call in init, once, before dict_serve. out: the node's, and
+ * as long as there is the node. M2M_ENOMEM. */
+enum m2m_rc dict_node_count(struct dict_node *node, unsigned server, struct m2m_metrics **out, struct m2m_err *err);
+/* Set the gauges that the node knows: peers that are connected, the host's certificate. For a sampler. */
+void dict_node_sample(struct dict_node *node, struct m2m_metrics *m);
+/* The same of a certificate's file (PEM); path NULL, or one that cannot be read: nothing is set. */
+void dict_sample_certificate(struct m2m_metrics *m, enum m2m_met_certificate which, const char *path);
 
 /* Of the host, lower case, NUL-terminated, borrowed. */
 const char *dict_node_identity(const struct dict_node *node);

@@ -79,7 +79,8 @@ struct dict_node {
 	pthread_mutex_t rates_lock;
 	struct m2m_rate *rates; /* M2M_CMDS per peer section */
 
-	struct m2m_again *again; /* one peer per section */
+	struct m2m_metrics *metrics; /* NULL: nobody counts */
+	struct m2m_again *again;     /* one peer per section */
 
 	struct m2m_log_limit log_limit;
 

@@ -36,19 +36,28 @@ static const struct {
 	{ M2M_ENROLMENT_TARGET_UNKNOWN, "ENROLMENT_TARGET_UNKNOWN" },
 };
 
+#define RESULTS (sizeof(results) / sizeof(results[0]))
+
 bool m2m_result_is_experimental(uint32_t code)
 {
 	return (code >= M2M_KEY_STORE_UNAVAILABLE && code <= M2M_RATE_LIMITED) ||
 	       (code >= M2M_KEY_UNAVAILABLE && code <= M2M_ENROLMENT_TARGET_UNKNOWN);
 }
 
+size_t m2m_result_index(uint32_t code)
+{
+	size_t i = 0;
+
+	while (i < RESULTS && results[i].code != code)
+		i++;
+	return i;
+}
+
 const char *m2m_result_name(uint32_t code)
 {
-	for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
-		if (results[i].code == code)
-			return results[i].name;
-	}
-	return "?";
+	size_t i = m2m_result_index(code);
+
+	return i < RESULTS ? results[i].name : "?";
 }
 
 bool m2m_result_is_success(uint32_t code)

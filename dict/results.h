@@ -47,6 +47,8 @@ enum {
 bool m2m_result_is_experimental(uint32_t code);
 /* "KEY_REVOKED"; "?" for a code that is not in the table. */
 const char *m2m_result_name(uint32_t code);
+/* Where a code is in the table, from 0; as many as there are in it: it is not. */
+size_t m2m_result_index(uint32_t code);
 /* Is it 2xxx (1001 counts as success of a round)? */
 bool m2m_result_is_success(uint32_t code);
 /* The code that answers a failure inside a server: store and system troubles 4181, M2M_EBUSY 4182, M2M_EDENIED 5003,

@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <openssl/evp.h>
+#include <time.h>
 
 #define HEADER 20 /* octets */
 
@@ -21,6 +22,7 @@ struct dict_call {
 	struct dict_node *node;
 	enum m2m_cmd cmd;
 	struct msg *request;
+	int64_t arrived;	       /* us, monotonic */
 	const struct m2m_peer *peer;   /* who asks */
 	const struct m2m_peer *source; /* the connection's: a relay, or the same */
 	void *decoded;
@@ -33,6 +35,14 @@ struct refusal {
 	struct m2m_fault *fault; /* for Failed-AVP; may be NULL */
 	bool is_logged;
 };
+
+static int64_t monotonic_us(void)
+{
+	struct timespec ts = { 0 };
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
 
 /* --- answers ---------------------------------------------------------------------------------------------------- */
 
@@ -78,8 +88,15 @@ static void answer_send(struct msg *request, struct msg *answer)
 	}
 }
 
+/* From arrival until the host has the answer. */
+static void count(struct dict_node *node, enum m2m_cmd cmd, uint32_t result, int64_t arrived)
+{
+	m2m_count(node->metrics, M2M_MET_REQUESTS, cmd, m2m_result_index(result));
+	m2m_observe(node->metrics, M2M_MET_REQUEST_TIME, cmd, monotonic_us() - arrived);
+}
+
 /* False: nothing was sent, the request is still there. */
-static bool answer(struct dict_node *node, enum m2m_cmd cmd, struct msg *request, const void *content,
+static bool answer(struct dict_node *node, enum m2m_cmd cmd, struct msg *request, int64_t arrived, const void *content,
 		   struct m2m_fault *fault)
 {
 	const struct m2m_answer *head = content;
@@ -103,10 +120,12 @@ static bool answer(struct dict_node *node, enum m2m_cmd cmd, struct msg *request
 		return false;
 	}
 	answer_send(request, msg);
+	count(node, cmd, head->result, arrived);
 	return true;
 }
 
-static void refuse(struct dict_node *node, enum m2m_cmd cmd, struct msg *request, const struct refusal *why)
+static void refuse(struct dict_node *node, enum m2m_cmd cmd, struct msg *request, int64_t arrived,
+		   const struct refusal *why)
 {
 	struct m2m_answer *content = calloc(1, m2m_cmds[cmd].answer.size);
 	bool sent = false;
@@ -114,7 +133,7 @@ static void refuse(struct dict_node *node, enum m2m_cmd cmd, struct msg *request
 	if (content) {
 		content->result = why->code;
 		content->error_message = why->text;
-		sent = answer(node, cmd, request, content, why->fault);
+		sent = answer(node, cmd, request, arrived, content, why->fault);
 	}
 	if (!sent) {
 		m2m_log_often(&node->log_limit, &dict_env, M2M_ERROR, NULL, "%s-Request: no answer could be made",
@@ -138,8 +157,8 @@ static void call_answer(struct dict_call *call, const void *content)
 	struct m2m_fault fault = { 0 };
 
 	if (m2m_fault_of(&call->node->codec, call->request, content, &fault) != M2M_OK ||
-	    !answer(call->node, call->cmd, call->request, content, &fault))
-		refuse(call->node, call->cmd, call->request, &why);
+	    !answer(call->node, call->cmd, call->request, call->arrived, content, &fault))
+		refuse(call->node, call->cmd, call->request, call->arrived, &why);
 	m2m_fault_wipe(&fault);
 	call_free(call);
 }
@@ -174,7 +193,7 @@ void dict_call_refuse(struct dict_call *call, uint32_t result, const char *error
 	struct m2m_again_answer content = { .head = { .result = result, .error_message = error_message } };
 
 	share(call, &content);
-	refuse(call->node, call->cmd, call->request, &why);
+	refuse(call->node, call->cmd, call->request, call->arrived, &why);
 	call_free(call);
 }
 
@@ -399,6 +418,7 @@ static void serve(const struct served *s, struct msg *request)
 	struct link link = { 0 };
 	struct m2m_request *head = NULL;
 	struct msg_hdr *hdr = NULL;
+	int64_t arrived = monotonic_us();
 	struct dict_call *call = calloc(1, sizeof(*call));
 
 	if (call)
@@ -406,18 +426,19 @@ static void serve(const struct served *s, struct msg *request)
 	if (!call || !call->decoded) {
 		free(call);
 		why.code = DIAMETER_UNABLE_TO_COMPLY;
-		refuse(s->node, s->cmd, request, &why);
+		refuse(s->node, s->cmd, request, arrived, &why);
 		return;
 	}
 	dict_node_ref(s->node);
 	call->node = s->node;
 	call->cmd = s->cmd;
 	call->request = request;
+	call->arrived = arrived;
 	call->is_own = dict_self_is_from(request);
 	if (check_link(s, call, &link, &why) || check_rate(s, call, &why) || check_content(s, call, &link, &why)) {
 		if (!why.is_logged)
 			log_refusal(s, call, &why);
-		refuse(s->node, s->cmd, request, &why);
+		refuse(s->node, s->cmd, request, arrived, &why);
 		call_free(call);
 	} else {
 		head = call->decoded;

@@ -386,7 +386,9 @@ enum m2m_rc assoc_open(const struct assoc_conf *conf, const struct m2m_env *env,
 				       .map_size = conf->map_size,
 				       .sync = STORE_SOFT,
 				       .create = true,
-				       .schema = ASSOC_SCHEMA };
+				       .schema = ASSOC_SCHEMA,
+				       .metrics = conf->metrics,
+				       .counted_as = M2M_MET_ASSOCIATIONS };
 	struct assoc *as = calloc(1, sizeof(*as));
 	enum m2m_rc rc = M2M_OK;
 

@@ -18,9 +18,10 @@
 struct assoc;
 
 struct assoc_conf {
-	const char *dir;  /* folder of the environment; must exist */
-	size_t map_size;  /* octets, the most that it may grow to */
-	size_t max_pairs; /* in memory, about 700 octets each; at least 1. Rounded up to a multiple of 64 */
+	const char *dir;	     /* folder of the environment; must exist */
+	size_t map_size;	     /* octets, the most that it may grow to */
+	struct m2m_metrics *metrics; /* store_conf's */
+	size_t max_pairs;	     /* in memory, about 700 octets each; at least 1. Rounded up to a multiple of 64 */
 };
 
 /* Open, made if the folder is empty. env: borrowed. out: owned, assoc_close(). Errors: store_open's, M2M_ENOMEM. */

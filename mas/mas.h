@@ -9,6 +9,8 @@
 #include "common/conf.h"
 #include "common/env.h"
 #include "common/ident.h"
+#include "common/metrics.h"
+#include "common/metrics_conf.h"
 #include "common/secret.h"
 #include "dict/messages.h"
 #include "dict/peers.h"
@@ -34,11 +36,14 @@ struct mas_conf {
 	char *former_package_certificate, *former_package_private_key; /* likewise, of before */
 	char *crl;						       /* revocation list of peers' CA; NULL: none */
 	struct m2m_conf_sections quotas;			       /* struct m2m_quota */
-	struct m2m_conf_sections peers;				       /* struct m2m_peer */
+	struct m2m_metrics_conf show_metrics;
+	struct m2m_conf_sections peers; /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */
 	const char *passphrase_file;
 	const char *keyring; /* likewise: the keyring is not in the store's folder but here; NULL: it is */
+	struct m2m_metrics
+		*metrics; /* likewise: where the server counts, NULL: nowhere. Borrowed until it is closed. */
 };
 extern const struct m2m_conf_item mas_conf_items[];
 
@@ -227,6 +232,9 @@ enum m2m_rc mas_check_store(struct mas *mas, const struct store_told *told, uint
 /* Where this MAS's outbox is (store/outbox.h); borrowed until mas_close. */
 struct outbox_at;
 const struct outbox_at *mas_outbox(const struct mas *mas);
+
+/* Set the gauges of the MAS; for a sampler. */
+void mas_sample(struct mas *mas, struct m2m_metrics *m);
 
 /* What to give to reseal_rotate; borrowed until mas_close. */
 struct reseal;

@@ -179,6 +179,7 @@ const struct m2m_conf_item mas_conf_items[] = {
 	  .sub_size = sizeof(struct m2m_quota),
 	  .help = "A bound of one service provider, whose FQDN is the title; the others do not notice when it is "
 		  "reached." },
+	M2M_METRICS_CONF_ITEMS(mas_conf, show_metrics),
 	{ .name = "peer",
 	  .type = M2M_CONF_SECTIONS,
 	  AT(peers),
@@ -216,6 +217,8 @@ enum m2m_rc mas_conf_load(const char *path, struct mas_conf *out, struct m2m_err
 		return rc;
 	if (!out->kek_file && !out->kek_credential)
 		rc = m2m_fail(err, M2M_ECONF, "%s: kek-file: it or kek-credential is needed", path);
+	if (rc == M2M_OK)
+		rc = m2m_metrics_conf_check(path, &out->show_metrics, err);
 	if (rc == M2M_OK && out->store_alarm > out->store_reserve)
 		rc = m2m_fail(err, M2M_ECONF, "%s: store-alarm: %d is above store-reserve, %d", path,
 			      (int)out->store_alarm, (int)out->store_reserve);

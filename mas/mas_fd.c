@@ -8,6 +8,7 @@
 
 #include "common/ticker.h"
 #include "dict/entry.h"
+#include "dict/metrics_serve.h"
 #include "dict/node.h"
 #include "dict/owed.h"
 #include "mas/mas.h"
@@ -18,6 +19,7 @@
 struct server {
 	struct mas_conf conf;
 	struct dict_node *node;
+	struct m2m_metrics_server *metrics;
 	struct mas *mas;
 	struct m2m_ticker *ticker;
 	struct dict_owed *owed;
@@ -64,12 +66,29 @@ static bool on_tick(void *arg, int64_t elapsed)
 	return mas_tend(s->mas, elapsed);
 }
 
+static void on_sample(void *arg, struct m2m_metrics *m)
+{
+	struct server *s = arg;
+
+	dict_node_sample(s->node, m);
+	dict_sample_certificate(m, M2M_MET_PACKAGE, s->conf.package_certificate);
+	dict_sample_certificate(m, M2M_MET_FORMER_PACKAGE, s->conf.former_package_certificate);
+	mas_sample(s->mas, m);
+}
+
+static enum m2m_rc show_metrics(struct server *s, struct m2m_err *err)
+{
+	m2m_metrics_sampler(s->conf.metrics, on_sample, s);
+	return m2m_metrics_serve(&s->conf.show_metrics, s->conf.metrics, &dict_env, &s->metrics, err);
+}
+
 /* Everything that can be half-made: works after any step of start(). Requests under way are answered before the node
  * goes. */
 static void stop(struct server *s)
 {
 	if (!s)
 		return;
+	m2m_metrics_stop(s->metrics);
 	fetcher_stop(s->fetcher);
 	m2m_ticker_stop(s->ticker);
 	dict_unserve(s->node);
@@ -107,6 +126,8 @@ static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err
 	if (rc == M2M_OK)
 		rc = dict_node_revocations(s->node, s->conf.crl, err);
 	if (rc == M2M_OK)
+		rc = dict_node_count(s->node, M2M_SERVER_MAS, &s->conf.metrics, err);
+	if (rc == M2M_OK)
 		rc = mas_open(&s->conf, dict_node_identity(s->node), true, &dict_env, &s->mas, err);
 	if (rc == M2M_OK)
 		rc = m2m_ticker_start(on_tick, s, &s->ticker, err);
@@ -116,7 +137,9 @@ static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err
 		rc = dict_owed_start(s->node, mas_outbox(s->mas), &s->owed, err);
 	if (rc == M2M_OK)
 		rc = serve(s, err);
-	return rc == M2M_OK ? fetcher_start(s->node, s->mas, &s->fetcher, err) : rc;
+	if (rc == M2M_OK)
+		rc = fetcher_start(s->node, s->mas, &s->fetcher, err);
+	return rc == M2M_OK ? show_metrics(s, err) : rc;
 }
 
 static int mas_entry(char *conf_file)

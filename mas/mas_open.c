@@ -75,7 +75,9 @@ enum m2m_rc mas_keys_conf(const struct mas_conf *conf, struct mas_keys_conf *out
 				       .reserve = (unsigned)conf->store_reserve,
 				       .sync = STORE_DURABLE,
 				       .schema = MAS_SCHEMA,
-				       .epoch_file = out->epoch };
+				       .epoch_file = out->epoch,
+				       .metrics = conf->metrics,
+				       .counted_as = M2M_MET_KEYS };
 	return rc;
 }
 
@@ -93,7 +95,10 @@ static enum m2m_rc open_keys(const struct mas_conf *conf, bool create, bool serv
 static enum m2m_rc open_associations(struct mas *mas, struct m2m_err *err)
 {
 	char path[MAS_PATH_MAX];
-	const struct assoc_conf ac = { .dir = path, .map_size = (size_t)mas->conf->map_size, .max_pairs = MAX_PAIRS };
+	const struct assoc_conf ac = { .dir = path,
+				       .map_size = (size_t)mas->conf->map_size,
+				       .max_pairs = MAX_PAIRS,
+				       .metrics = mas->conf->metrics };
 	enum m2m_rc rc = mas_path(mas->conf, "associations", path, err);
 
 	/* Soft state: an operator may have thrown the folder away. */

@@ -65,3 +65,9 @@ bool mas_tend(struct mas *mas, int64_t elapsed)
 	more = mas_expiring_step(mas, elapsed) || more;
 	return mas_prune_step(mas, elapsed) || more;
 }
+
+void mas_sample(struct mas *mas, struct m2m_metrics *m)
+{
+	store_sample(mas->keys, m, M2M_MET_KEYS);
+	outbox_sample(&mas->outbox, m);
+}

@@ -9,6 +9,8 @@
 #include "common/conf.h"
 #include "common/env.h"
 #include "common/ident.h"
+#include "common/metrics.h"
+#include "common/metrics_conf.h"
 #include "common/secret.h"
 #include "dict/messages.h"
 #include "dict/peers.h"
@@ -45,11 +47,14 @@ struct mtf_conf {
 	char *package_certificate, *package_private_key; /* who signs protected key packages; NULL: nobody */
 	char *crl;					 /* revocation list of peers' CA; NULL: none */
 	struct m2m_conf_sections quotas;		 /* struct m2m_quota */
-	struct m2m_conf_sections peers;			 /* struct m2m_peer */
+	struct m2m_metrics_conf show_metrics;
+	struct m2m_conf_sections peers; /* struct m2m_peer */
 	/* Not in the file: the operator's tool opens the keyring by the passphrase in this file too. Borrowed, or NULL.
 	 */
 	const char *passphrase_file;
 	const char *keyring; /* likewise: the keyring is not in the store's folder but here; NULL: it is */
+	struct m2m_metrics
+		*metrics; /* likewise: where the server counts, NULL: nowhere. Borrowed until it is closed. */
 };
 extern const struct m2m_conf_item mtf_conf_items[];
 enum m2m_rc mtf_conf_load(const char *path, struct mtf_conf *out, struct m2m_err *err);
@@ -245,6 +250,9 @@ enum m2m_rc mtf_check_store(struct mtf *mtf, const struct store_told *told, uint
 /* Where this MTF's outbox is (store/outbox.h); borrowed until mtf_close. */
 struct outbox_at;
 const struct outbox_at *mtf_outbox(const struct mtf *mtf);
+
+/* Set the gauges of the MTF; for a sampler. */
+void mtf_sample(struct mtf *mtf, struct m2m_metrics *m);
 
 /* What to give to reseal_rotate; borrowed until mtf_close. */
 struct reseal;

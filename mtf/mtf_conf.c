@@ -217,6 +217,7 @@ const struct m2m_conf_item mtf_conf_items[] = {
 	  .sub_size = sizeof(struct m2m_quota),
 	  .help = "A bound of one service provider, whose FQDN is the title; the others do not notice when it is "
 		  "reached." },
+	M2M_METRICS_CONF_ITEMS(mtf_conf, show_metrics),
 	{ .name = "peer",
 	  .type = M2M_CONF_SECTIONS,
 	  AT(peers),
@@ -282,6 +283,8 @@ enum m2m_rc mtf_conf_load(const char *path, struct mtf_conf *out, struct m2m_err
 	if (rc != M2M_OK)
 		return rc;
 	rc = check_whole(path, out, err);
+	if (rc == M2M_OK)
+		rc = m2m_metrics_conf_check(path, &out->show_metrics, err);
 	if (rc != M2M_OK)
 		mtf_conf_free(out);
 	return rc;

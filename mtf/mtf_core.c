@@ -6,6 +6,8 @@
 #include "mtf/fetch.h"
 #include "mtf/names.h"
 
+#include "dict/results.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -203,6 +205,12 @@ static int64_t hs_now(struct mtf *mtf)
 	return m2m_ticks(&mtf->ticks, mtf->env) / 1000000;
 }
 
+/* A handshake is live no more. */
+static void ended(const struct mtf *mtf, enum m2m_met_outcome outcome)
+{
+	m2m_count(mtf->conf->metrics, M2M_MET_ENROLMENTS, outcome, 0);
+}
+
 /* Put r in place as the last answer and take who waits for it. lock is held. */
 static size_t settle(struct mtf *mtf, struct handshake *h, struct hs_reply *r, bool goes_on, struct hs_waiter *who)
 {
@@ -220,6 +228,7 @@ static size_t settle(struct mtf *mtf, struct handshake *h, struct hs_reply *r, b
 		r->rpa.state = m2m_span(r->state, HS_STATE_LEN);
 		r->rpa.round_timeout = h->until > now ? (uint32_t)(h->until - now) : 1;
 	} else {
+		ended(mtf, r && m2m_result_is_success(r->rpa.head.result) ? M2M_MET_DONE : M2M_MET_REFUSED);
 		enrolment_free(h);
 		hs_keep(&mtf->table, h, now + HS_KEEP_S);
 	}
@@ -328,6 +337,7 @@ static struct decision drop(struct mtf *mtf, struct handshake *h, uint32_t resul
 	h->nwaiters = 0;
 	h->in_work = false;
 	hs_keep(&mtf->table, h, hs_now(mtf));
+	ended(mtf, M2M_MET_REFUSED);
 	return say(result, text);
 }
 
@@ -361,6 +371,7 @@ static struct decision first(struct mtf *mtf, const struct m2m_peer *peer, const
 	if (rc != M2M_OK)
 		return say(M2M_PROVISIONING_BUSY, "too many enrolments at once");
 	h->peer = peer;
+	m2m_count(mtf->conf->metrics, M2M_MET_ENROLMENTS, M2M_MET_STARTED, 0);
 	d = begin_work(mtf, h, req, done, arg);
 	return d.go ? d : drop(mtf, h, d.result, d.text);
 }
@@ -419,6 +430,8 @@ void mtf_expire(struct mtf *mtf)
 	pthread_mutex_lock(&mtf->lock);
 	now = hs_now(mtf);
 	while ((h = hs_due(&mtf->table, now))) {
+		if (!h->finished)
+			ended(mtf, M2M_MET_TIMED_OUT);
 		enrolment_free(h);
 		hs_remove(&mtf->table, h);
 		hs_free(h);

@@ -9,6 +9,7 @@
 #include "common/log_limit.h"
 #include "common/ticker.h"
 #include "dict/entry.h"
+#include "dict/metrics_serve.h"
 #include "dict/node.h"
 #include "dict/owed.h"
 #include "mtf/mtf.h"
@@ -19,6 +20,7 @@
 struct server {
 	struct mtf_conf conf;
 	struct dict_node *node;
+	struct m2m_metrics_server *metrics;
 	struct mtf *mtf;
 	struct m2m_ticker *ticker;
 	struct dict_owed *owed;
@@ -142,6 +144,7 @@ static void stop(struct server *s)
 {
 	if (!s)
 		return;
+	m2m_metrics_stop(s->metrics);
 	m2m_ticker_stop(s->ticker);
 	dict_unserve(s->node);
 	dict_owed_stop(s->owed);
@@ -151,6 +154,20 @@ static void stop(struct server *s)
 	mtf_conf_free(&s->conf);
 	m2m_log_limit_close(&s->log_limit);
 	free(s);
+}
+
+static void on_sample(void *arg, struct m2m_metrics *m)
+{
+	struct server *s = arg;
+
+	dict_node_sample(s->node, m);
+	mtf_sample(s->mtf, m);
+}
+
+static enum m2m_rc show_metrics(struct server *s, struct m2m_err *err)
+{
+	m2m_metrics_sampler(s->conf.metrics, on_sample, s);
+	return m2m_metrics_serve(&s->conf.show_metrics, s->conf.metrics, &dict_env, &s->metrics, err);
 }
 
 static enum m2m_rc begin(struct server *s, struct m2m_err *err)
@@ -165,7 +182,9 @@ static enum m2m_rc begin(struct server *s, struct m2m_err *err)
 	if (rc != M2M_OK)
 		return rc;
 	rc = dict_serve(s->node, M2M_RPR, M2M_ROLE_CSF, on_rpr, s, err);
-	return rc == M2M_OK ? dict_serve(s->node, M2M_KFR, M2M_ROLE_MAS, on_kfr, s, err) : rc;
+	if (rc == M2M_OK)
+		rc = dict_serve(s->node, M2M_KFR, M2M_ROLE_MAS, on_kfr, s, err);
+	return rc == M2M_OK ? show_metrics(s, err) : rc;
 }
 
 static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err *err)
@@ -184,6 +203,8 @@ static enum m2m_rc start(struct server *s, const char *conf_file, struct m2m_err
 		rc = dict_node_revocations(s->node, s->conf.crl, err);
 	if (rc == M2M_OK)
 		rc = dict_client_of(s->node, M2M_KPR, err);
+	if (rc == M2M_OK)
+		rc = dict_node_count(s->node, M2M_SERVER_MTF, &s->conf.metrics, err);
 	return rc == M2M_OK ? begin(s, err) : rc;
 }
 

@@ -43,6 +43,8 @@ enum m2m_rc mtf_store_conf(const struct mtf_conf *conf, struct mtf_store_conf *o
 		.reserve = (unsigned)conf->store_reserve,
 		.sync = STORE_DURABLE,
 		.schema = MTF_SCHEMA,
+		.metrics = conf->metrics,
+		.counted_as = M2M_MET_ENROLMENT_STORE,
 	};
 	return M2M_OK;
 }

@@ -37,3 +37,15 @@ bool mtf_tend(struct mtf *mtf, int64_t elapsed)
 
 	return mtf_prune_step(mtf, elapsed) || more;
 }
+
+void mtf_sample(struct mtf *mtf, struct m2m_metrics *m)
+{
+	size_t live = 0;
+
+	pthread_mutex_lock(&mtf->lock);
+	live = mtf->table.nlive;
+	pthread_mutex_unlock(&mtf->lock);
+	m2m_gauge(m, M2M_MET_HANDSHAKES, 0, (int64_t)live);
+	store_sample(mtf->store.st, m, M2M_MET_ENROLMENT_STORE);
+	outbox_sample(&mtf->outbox, m);
+}

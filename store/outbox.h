@@ -73,6 +73,8 @@ enum m2m_rc outbox_due(const struct outbox_at *at, struct outbox_due *out, struc
 /* Have the running server try at once whoever waits for his time after a failure; up to 256 peers. Errors: the store's.
  */
 enum m2m_rc outbox_ask(const struct outbox_at *at, struct m2m_err *err);
+/* Set the gauges of what is owed: reads all of it. */
+void outbox_sample(const struct outbox_at *at, struct m2m_metrics *m);
 
 /* A store_look (store/check.h) whose arg is the outbox_at: does the record open, and does the peer's fit its entries?
  */

@@ -12,6 +12,7 @@
 #define STORE_H
 
 #include "common/env.h"
+#include "common/metrics.h"
 #include "common/secret.h"
 #include "common/span.h"
 #include "store/store_epoch.h"
@@ -47,6 +48,10 @@ struct store_conf {
 	/* Percent of the room that the store can have (see store_stat) from which it asks for help (alarm) and refuses
 	 * what makes it grow (reserve). 0: never. */
 	unsigned alarm, reserve;
+	/* Where the writer counts its transactions (NULL: nowhere), and which store it is there: enum m2m_met_store.
+	 * Until store_close. */
+	struct m2m_metrics *metrics;
+	unsigned counted_as;
 	bool bless; /* accept what is there, whatever the file says: a restored copy; not with read_only */
 };
 
@@ -171,6 +176,9 @@ struct store_stat {
 	bool durable; /* as the library reports the flags it really runs with */
 };
 enum m2m_rc store_stat(struct store *st, struct store_stat *out, struct m2m_err *err);
+
+/* Set the gauges of a store, which the metrics know as counted_as. */
+void store_sample(struct store *st, struct m2m_metrics *m, unsigned counted_as);
 
 /* --- copies ------------------------------------------------------------------------------------------------------ */
 

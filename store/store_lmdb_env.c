@@ -278,7 +278,11 @@ static struct store *store_new(const struct store_conf *conf, const struct m2m_e
 		return NULL;
 	st->menv = env;
 	st->job_txn.st = st;
-	st->writer_ops = (struct store_writer_ops){ .commit = store_lmdb_commit, .tick = store_lmdb_tick, .ctx = st };
+	st->writer_ops = (struct store_writer_ops){ .commit = store_lmdb_commit,
+						    .tick = store_lmdb_tick,
+						    .ctx = st,
+						    .metrics = conf->metrics,
+						    .counted_as = conf->counted_as };
 	pthread_rwlock_init(&st->map_lock, NULL);
 	pthread_mutex_init(&st->pool_lock, NULL);
 	st->dir = strdup(conf->dir);

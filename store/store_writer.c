@@ -31,23 +31,33 @@ struct store_writer {
 	atomic_uint_least64_t jobs;
 };
 
-static int64_t monotonic_ms(void)
+static int64_t monotonic_us(void)
 {
 	struct timespec ts = { 0 };
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int64_t monotonic_ms(void)
+{
+	return monotonic_us() / 1000;
 }
 
 /* --- the thread ----------------------------------------------------------- */
 
 static void commit(struct store_writer *w, struct store_job **jobs, unsigned n)
 {
+	const struct store_writer_ops *ops = w->ops;
 	struct m2m_err err = { 0 };
-	enum m2m_rc rc = w->ops->commit(w->ops->ctx, jobs, n, &err);
+	int64_t began = monotonic_us();
+	enum m2m_rc rc = ops->commit(ops->ctx, jobs, n, &err);
 
+	m2m_observe(ops->metrics, M2M_MET_COMMIT_TIME, ops->counted_as, monotonic_us() - began);
+	m2m_observe(ops->metrics, M2M_MET_COMMIT_JOBS, ops->counted_as, n);
 	if (rc == M2M_OK)
 		return;
+	m2m_count(ops->metrics, M2M_MET_COMMIT_ERRORS, ops->counted_as, 0);
 	w->next_tick = 0;
 	if (n > 1) {
 		for (unsigned i = 0; i < n; i++)

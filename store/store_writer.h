@@ -24,6 +24,8 @@ struct store_writer_ops {
 	/* From time to time, and after a commit that failed. Returns ms until it wants to be called again. */
 	int64_t (*tick)(void *ctx);
 	void *ctx;
+	struct m2m_metrics *metrics; /* as in store_conf */
+	unsigned counted_as;
 };
 
 struct store_writer;

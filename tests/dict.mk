@@ -110,3 +110,11 @@ TESTS += tests/unit/check_content
 tests_unit_check_content_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_check_content_CFLAGS = $(TEST_CFLAGS)
 tests_unit_check_content_LDADD = dict/libm2mmsg.la common/libcommon.la $(CHECK_LIBS)
+
+EXTRA_DIST += tests/data/m2m-alerts-test.yml
+check_PROGRAMS += tests/unit/check_metrics
+TESTS += tests/unit/check_metrics
+tests_unit_check_metrics_SOURCES = tests/unit/check_metrics.c dict/metrics_serve.c dict/metrics_serve.h
+tests_unit_check_metrics_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_check_metrics_CFLAGS = $(TEST_CFLAGS) $(MICROHTTPD_CFLAGS)
+tests_unit_check_metrics_LDADD = dict/libm2mmsg.la common/libcommon.la $(MICROHTTPD_LIBS) $(AX_PTHREAD_LIBS) $(CHECK_LIBS)

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The whole chain: nodes enrol by pre-provisioned key and by certificate, associate, and get octets through the front."""
 import http.server
+import json
 import os
 import re
 import threading
+import time
 import unittest
 
 from case import LabCase, lablib
+
+import metrics
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -20,6 +24,10 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 
 class Chain(LabCase):
+    @classmethod
+    def prepare(cls):
+        metrics.show(cls.lab)
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -48,6 +56,43 @@ class Chain(LabCase):
         self.assertIn("the page of the IN-CSE", self.fetch("chain-1"), "a second association with a new sequence")
         with open(self.path("front.log")) as f:
             self.assertIn(f"//{lablib.SP}/chain-1", f.read())
+        self.see_metrics()
+
+    def see_metrics(self):
+        """One node enrolled and associated at least: every server says so, in a form that Prometheus' own tool takes."""
+        requests = "m2m_requests_total"
+        self.assertGreaterEqual(metrics.scrape("mas")[requests, ("command", "KPR"), ("result", "2001"), ("server", "mas")], 1)
+        self.assertGreaterEqual(metrics.scrape("mas")[requests, ("command", "SKR"), ("result", "2001"), ("server", "mas")], 1)
+        mas, mtf, csf = (metrics.scrape(d) for d in ("mas", "mtf", "csf"))
+        self.assertGreaterEqual(mtf[requests, ("command", "RPR"), ("result", "2001"), ("server", "mtf")], 1)
+        self.assertGreaterEqual(mtf[requests, ("command", "RPR"), ("result", "1001"), ("server", "mtf")], 1)
+        self.assertGreaterEqual(mtf["m2m_enrolments_total", ("outcome", "done"), ("server", "mtf")], 1)
+        self.assertGreater(mas["m2m_request_duration_seconds_sum", ("command", "KPR"), ("server", "mas")], 0)
+        self.assertGreaterEqual(mas["m2m_store_commit_duration_seconds_count", ("server", "mas"), ("store", "keys")], 1)
+        self.assertGreater(mas["m2m_store_used_bytes", ("server", "mas"), ("store", "keys")], 0)
+        self.assertEqual(mas["m2m_store_room_bytes", ("server", "mas"), ("store", "keys")], 64 << 20)
+        self.assertEqual(mas["m2m_peers_connected", ("role", "mtf"), ("server", "mas")], 1)
+        self.assertEqual(csf["m2m_peers_connected", ("role", "mas"), ("server", "csf")], 1)
+        for server, values in (("mas", mas), ("mtf", mtf), ("csf", csf)):
+            self.assertGreater(values["m2m_certificate_not_after_timestamp_seconds", ("certificate", "host"), ("server", server)], time.time())
+        lablib.wait_for("the file of metrics", lambda: "m2m_requests_total{" in metrics.file_text(), 30)
+        metrics.promtool("check", "metrics", input=metrics.file_text())
+
+    def test_examples_for_those_who_watch(self):
+        """Alert rules and dashboard: Prometheus' tool takes the rules, they fire when they should, and each metric that is named exists."""
+        root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+        metrics.promtool("check", "rules", os.path.join(root, "doc", "examples", "m2m-alerts.yml"))
+        metrics.promtool("test", "rules", os.path.join(root, "tests", "data", "m2m-alerts-test.yml"))
+        with open(os.path.join(root, "doc", "operating.md")) as f:
+            there = set(re.findall(r"^\| `(m2m_\w+)` \|", f.read(), re.M))  # a unit test holds it against the table
+        for name in ("m2m-alerts.yml", "m2m-dashboard.json"):
+            with open(os.path.join(root, "doc", "examples", name)) as f:
+                text = f.read()
+            if name.endswith(".json"):
+                text = "\n".join(t["expr"] for p in json.loads(text)["panels"] for t in p["targets"])
+            named = {re.sub(r"_(bucket|sum|count)$", "", m) for m in re.findall(r"\bm2m_\w+", text)}
+            self.assertGreater(len(named), 5)
+            self.assertLessEqual(named, there, name)
 
     def test_psk_node_enrols_over_tls12(self):
         self.new_node("chain-12")
