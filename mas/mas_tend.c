@@ -66,8 +66,20 @@ bool mas_tend(struct mas *mas, int64_t elapsed)
 	return mas_prune_step(mas, elapsed) || more;
 }
 
+static int64_t fuses_blown(const struct mas *mas)
+{
+	int64_t now = m2m_now(mas->env), n = 0;
+
+	for (size_t i = 0; mas->fuses && i < mas->conf->peers.n; i++)
+		n += fuse_is_blown(mas->fuses[i], now);
+	return n;
+}
+
 void mas_sample(struct mas *mas, struct m2m_metrics *m)
 {
+	m2m_gauge(m, M2M_MET_FUSES, 0, fuses_blown(mas));
+	if (mas->audit)
+		m2m_gauge(m, M2M_MET_AUDIT, 0, m2m_audit_works(mas->audit));
 	store_sample(mas->keys, m, M2M_MET_KEYS);
 	outbox_sample(&mas->outbox, m);
 }

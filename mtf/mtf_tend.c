@@ -45,6 +45,8 @@ void mtf_sample(struct mtf *mtf, struct m2m_metrics *m)
 	pthread_mutex_lock(&mtf->lock);
 	live = mtf->table.nlive;
 	pthread_mutex_unlock(&mtf->lock);
+	if (mtf->audit)
+		m2m_gauge(m, M2M_MET_AUDIT, 0, m2m_audit_works(mtf->audit));
 	m2m_gauge(m, M2M_MET_HANDSHAKES, 0, (int64_t)live);
 	store_sample(mtf->store.st, m, M2M_MET_ENROLMENT_STORE);
 	outbox_sample(&mtf->outbox, m);

@@ -72,6 +72,8 @@ class Chain(LabCase):
         self.assertGreater(mas["m2m_store_used_bytes", ("server", "mas"), ("store", "keys")], 0)
         self.assertEqual(mas["m2m_store_room_bytes", ("server", "mas"), ("store", "keys")], 64 << 20)
         self.assertEqual(mas["m2m_peers_connected", ("role", "mtf"), ("server", "mas")], 1)
+        self.assertEqual((mas["m2m_audit_works", ("server", "mas")], mtf["m2m_audit_works", ("server", "mtf")]), (1, 1))
+        self.assertEqual(mas["m2m_fuses_blown", ("server", "mas")], 0)
         self.assertEqual(csf["m2m_peers_connected", ("role", "mas"), ("server", "csf")], 1)
         for server, values in (("mas", mas), ("mtf", mtf), ("csf", csf)):
             self.assertGreater(values["m2m_certificate_not_after_timestamp_seconds", ("certificate", "host"), ("server", server)], time.time())
