@@ -4,18 +4,35 @@
 
 #include "dict/node_int.h"
 
+#include <strings.h>
+
 #define ROLES 5 /* enum m2m_role */
+
+/* Under the host's lock: it frees a peer that has been away for long. */
+static bool is_open(const char *host)
+{
+	size_t n = strlen(host);
+	bool open = false;
+
+	if (pthread_rwlock_rdlock(&fd_g_peers_rw))
+		return false;
+	for (struct fd_list *li = fd_g_peers.next; li != &fd_g_peers && !open; li = li->next) {
+		struct peer_hdr *at = (struct peer_hdr *)li;
+
+		open = at->info.pi_diamidlen == n && strncasecmp(at->info.pi_diamid, host, n) == 0 &&
+		       fd_peer_get_state(at) == STATE_OPEN;
+	}
+	pthread_rwlock_unlock(&fd_g_peers_rw);
+	return open;
+}
 
 static bool is_up(struct dict_node *node, const struct m2m_peer *peer)
 {
-	struct peer_hdr *at = NULL;
 	struct link link;
 
 	if (peer == dict_self_peer(node))
 		return true;
-	if (fd_peer_getbyid(peer->host, strlen(peer->host), 1, &at) || !at || fd_peer_get_state(at) != STATE_OPEN)
-		return false;
-	return dict_link_get(node, peer, &link);
+	return is_open(peer->host) && dict_link_get(node, peer, &link);
 }
 
 static void sample_host_certificate(struct m2m_metrics *m)
