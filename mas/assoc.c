@@ -424,3 +424,17 @@ void assoc_close(struct assoc *as)
 	}
 	free(as);
 }
+
+size_t assoc_pairs(struct assoc *as)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct shard *sh = &as->shards[i];
+
+		pthread_mutex_lock(&sh->lock);
+		n += sh->n;
+		pthread_mutex_unlock(&sh->lock);
+	}
+	return n;
+}

@@ -28,6 +28,9 @@ struct assoc_conf {
 enum m2m_rc assoc_open(const struct assoc_conf *conf, const struct m2m_env *env, struct assoc **out,
 		       struct m2m_err *err);
 
+/* How many pairs are in memory. Thread-safe. */
+size_t assoc_pairs(struct assoc *as);
+
 /* Bring everything to the store and wait for it: before closing, and in tests. Not while others call assoc_use, never
  * on a dispatch thread. Errors: the store's. */
 enum m2m_rc assoc_flush(struct assoc *as, struct m2m_err *err);

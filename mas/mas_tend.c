@@ -78,6 +78,8 @@ static int64_t fuses_blown(const struct mas *mas)
 void mas_sample(struct mas *mas, struct m2m_metrics *m)
 {
 	m2m_gauge(m, M2M_MET_FUSES, 0, fuses_blown(mas));
+	if (mas->assoc)
+		m2m_gauge(m, M2M_MET_PAIRS, 0, (int64_t)assoc_pairs(mas->assoc));
 	if (mas->audit)
 		m2m_gauge(m, M2M_MET_AUDIT, 0, m2m_audit_works(mas->audit));
 	store_sample(mas->keys, m, M2M_MET_KEYS);

@@ -73,6 +73,7 @@ class Chain(LabCase):
         self.assertEqual(mas["m2m_store_room_bytes", ("server", "mas"), ("store", "keys")], 64 << 20)
         self.assertEqual(mas["m2m_peers_connected", ("role", "mtf"), ("server", "mas")], 1)
         self.assertEqual((mas["m2m_audit_works", ("server", "mas")], mtf["m2m_audit_works", ("server", "mtf")]), (1, 1))
+        self.assertGreaterEqual(mas["m2m_associations_in_memory", ("server", "mas")], 1)
         self.assertEqual(mas["m2m_fuses_blown", ("server", "mas")], 0)
         self.assertEqual(csf["m2m_peers_connected", ("role", "mas"), ("server", "csf")], 1)
         for server, values in (("mas", mas), ("mtf", mtf), ("csf", csf)):

@@ -99,8 +99,11 @@ START_TEST(test_state_survives_close)
 	struct assoc *as = open_assoc(16 << 20, 64);
 	int64_t rest = 0;
 
+	ck_assert_int_eq(assoc_pairs(as), 0);
 	ck_assert_int_eq(use(as, 1, 5, 1, 1000, &rest), M2M_OK);
+	ck_assert_int_eq(assoc_pairs(as), 1);
 	as = reopen(as, 64);
+	ck_assert_int_eq(assoc_pairs(as), 0); /* until it is asked for */
 	ck_assert_int_eq(use(as, 1, 5, 1, 1020, &rest), M2M_OK);
 	ck_assert_int_eq(rest, 40);
 	ck_assert_int_eq(use(as, 1, 5, 2, 1020, &rest), M2M_EEXPIRED);
