@@ -161,6 +161,7 @@ static void on_sample(void *arg, struct m2m_metrics *m)
 	struct server *s = arg;
 
 	dict_node_sample(s->node, m);
+	dict_sample_certificate(m, M2M_MET_PACKAGE, s->conf.package_certificate);
 	mtf_sample(s->mtf, m);
 }
 
