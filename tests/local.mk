@@ -17,3 +17,7 @@ include tests/lab.mk
 include tests/crash.mk
 include tests/model.mk
 include tests/bench/local.mk
+
+# After `make check`, in distcheck too: what its suites counted.
+installcheck-local:
+	@find tests -name '*.log' -newer config.status -exec grep -hE 'Checks: [0-9]+|^Ran [0-9]+' {} +
