@@ -55,6 +55,17 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 			 "unspecified (without it; a MAS keeps it as policy), compromise, superseded, decommissioned, "
 			 "policy; or 1 to 5" },
 	[CTL_REVOKE] = { "--revoke", NULL, true, "revoke all that it was given first" },
+	[CTL_FORMAT] = { "--format", "FORMAT", false, "csv, ndjson (else by the file's name)" },
+	[CTL_REPORT] = { "--report", "FILE", false,
+			 "write each refused row to this new file, one JSON object a line, not to standard error" },
+	[CTL_ALL_OR_NOTHING] = { "--all-or-nothing", NULL, true,
+				 "read the file twice, and store nothing if a row would be refused" },
+	[CTL_ENROLEE_PATTERN] = { "--enrolee", "PATTERN", false,
+				  "the Enrolee-Id of a row that has none, with {serial} or {key-id} for what the row "
+				  "has there" },
+	[CTL_CREDENTIAL_PATTERN] = { "--credential", "PATTERN", false,
+				     "likewise the credential (else psk:{key-id}, or psk:{serial})" },
+	[CTL_IGNORE] = { "--ignore", "NAME", true, "a column or member of the file that is of no use" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 	[CTL_WAIT] = { "--wait", "TIME", false,
 		       "first have the running server try at once whoever it waits for, and wait until nothing is due, "
@@ -151,6 +162,20 @@ const struct ctl_verb ctl_verbs[] = {
 	  "m2mctl enrolee remove //sp.example.com/node-7 --revoke --reason compromise --yes" },
 	{ "enrolment list", ctl_enrolment_list, "", 0, 0, MTF_OPTIONS | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_PROVIDER),
 	  "list the enrolments that the MTF has recorded", NULL, "m2mctl enrolment list --mtf /etc/m2m/mtf.conf" },
+	{ "import", ctl_import, "FILE", 1, 1,
+	  MTF_OPTIONS | CTL_BIT(CTL_FORMAT) | CTL_BIT(CTL_FOR_MAS) | CTL_BIT(CTL_TARGET) | CTL_BIT(CTL_APP_ID) |
+		  CTL_BIT(CTL_KEY_LIFE) | CTL_BIT(CTL_EXPIRES) | CTL_BIT(CTL_ENROLEE_PATTERN) |
+		  CTL_BIT(CTL_CREDENTIAL_PATTERN) | CTL_BIT(CTL_STAKEHOLDER) | CTL_BIT(CTL_IGNORE) |
+		  CTL_BIT(CTL_DRY_RUN) | CTL_BIT(CTL_ALL_OR_NOTHING) | CTL_BIT(CTL_REPORT),
+	  "store credentials and instructions from a file, beside the running server",
+	  "FILE is CSV whose first line names the columns, or a JSON object a line; - reads standard input. Columns "
+	  "and members:\n"
+	  "  credential, key (hex), serial, key-id, enrolee, app-id, mas, target, stakeholder, key-life, expires\n"
+	  "Options say what a row does not. A row without enrolee is a credential only. Bad rows are told and left "
+	  "out (exit\n"
+	  "status 1), what is there already is left as it is: cut short, it is completed when it is run again.",
+	  "m2mctl import devices.csv --enrolee '//sp.example.com/{serial}' --mas mas.example.com \\\n"
+	  "      --target //sp.example.com/in-cse" },
 	{ "key list", ctl_key_list, "", 0, 0, MAS_OPTIONS | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_PROVIDER),
 	  "list the root keys of a MAS (never the keys themselves)", NULL,
 	  "m2mctl key list --json | jq -r 'select(.state == \"active\") | .kmId'" },

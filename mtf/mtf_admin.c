@@ -3,11 +3,10 @@
  * running daemon, so every rule about what is in the store is checked inside the job that writes. No function here
  * gives out a key. Thread-safe. */
 #include "mtf/core.h"
+#include "mtf/instruct.h"
 #include "mtf/names.h"
 
 #include <stdlib.h>
-
-#define KEY_LIFE_MAX (20LL * 365 * 86400)
 
 /* --- credentials ---------------------------------------------------------- */
 
@@ -175,81 +174,9 @@ enum m2m_rc mtf_credential_show(struct mtf *mtf, struct m2m_span name, mtf_crede
 struct enrolee_job {
 	struct mtf *mtf;
 	struct m2m_span enrolee;
-	struct mtf_instruction in; /* lists: normalised, in names */
-	struct m2m_id credentials[M2M_LIST_MAX], mas_ids[M2M_LIST_MAX], stakeholder;
+	struct mtf_instruction in; /* its lists point into hold */
+	struct mtf_instructed hold;
 };
-
-static enum m2m_rc check_each(const struct m2m_list *l, enum m2m_rc (*check)(struct m2m_span, struct m2m_err *),
-			      struct m2m_err *err)
-{
-	enum m2m_rc rc = M2M_OK;
-
-	for (size_t i = 0; rc == M2M_OK && i < l->n; i++)
-		rc = check(l->v[i], err);
-	return rc;
-}
-
-/* What an instruction says, but for what depends on the store. */
-static enum m2m_rc check_enrolee(const struct mtf_enrolee_info *info, int64_t now, struct m2m_err *err)
-{
-	enum m2m_rc rc = m2m_enrolee_id_check(info->enrolee, err);
-
-	if (rc == M2M_OK && (info->credentials.n == 0 || info->credentials.n > M2M_LIST_MAX))
-		rc = m2m_fail(err, M2M_EINVAL, "enrolee: it needs 1 to %d credentials", M2M_LIST_MAX);
-	if (rc == M2M_OK && (info->mas_ids.n == 0 || info->mas_ids.n > M2M_LIST_MAX))
-		rc = m2m_fail(err, M2M_EINVAL, "enrolee: it needs 1 to %d MASs", M2M_LIST_MAX);
-	if (rc == M2M_OK && (info->targets.n == 0 || info->targets.n > M2M_LIST_MAX))
-		rc = m2m_fail(err, M2M_EINVAL, "enrolee: it needs 1 to %d association targets", M2M_LIST_MAX);
-	if (rc == M2M_OK && info->app_ids.n > M2M_LIST_MAX)
-		rc = m2m_fail(err, M2M_EINVAL, "enrolee: more than %d App-IDs", M2M_LIST_MAX);
-	if (rc == M2M_OK)
-		rc = check_each(&info->app_ids, m2m_app_id_check, err);
-	if (rc == M2M_OK)
-		rc = check_each(&info->targets, m2m_cse_id_check, err);
-	if (rc == M2M_OK && (info->key_life < 0 || info->key_life > KEY_LIFE_MAX))
-		rc = m2m_fail(err, M2M_EINVAL, "enrolee: the root key's life must be 0 to 20 years");
-	if (rc == M2M_OK && info->expiry != 0 && info->expiry <= now)
-		rc = m2m_fail(err, M2M_EINVAL, "enrolee: its expiry is in the past");
-	return rc;
-}
-
-/* Names in their stored form; `copy` holds them. */
-static enum m2m_rc take_credentials(const struct m2m_list *from, struct enrolee_job *job, struct m2m_err *err)
-{
-	enum mtf_credential_kind kind = MTF_CRED_PSK;
-	enum m2m_rc rc = M2M_OK;
-
-	for (size_t i = 0; rc == M2M_OK && i < from->n; i++) {
-		rc = mtf_credential_name(from->v[i], &job->credentials[i], &kind, err);
-		job->in.credentials.v[i] = m2m_id_span(&job->credentials[i]);
-	}
-	job->in.credentials.n = from->n;
-	return rc;
-}
-
-static enum m2m_rc take_mas_ids(const struct m2m_list *from, struct enrolee_job *job, struct m2m_err *err)
-{
-	enum m2m_rc rc = M2M_OK;
-
-	for (size_t i = 0; rc == M2M_OK && i < from->n; i++) {
-		rc = m2m_fqdn_parse(from->v[i], &job->mas_ids[i], err);
-		job->in.mas_ids.v[i] = m2m_id_span(&job->mas_ids[i]);
-		if (rc == M2M_OK && !mtf_conf_mas(job->mtf->conf, job->in.mas_ids.v[i]))
-			rc = m2m_fail(err, M2M_EINVAL, "MAS %s: no mas section of the configuration names it",
-				      job->mas_ids[i].s);
-	}
-	job->in.mas_ids.n = from->n;
-	return rc;
-}
-
-static enum m2m_rc refuse_twice(const struct mtf_instruction *in, struct m2m_err *err)
-{
-	if (mtf_list_has_twice(&in->credentials) || mtf_list_has_twice(&in->mas_ids) ||
-	    mtf_list_has_twice(&in->app_ids) || mtf_list_has_twice(&in->targets))
-		return m2m_fail(err, M2M_EINVAL,
-				"enrolee: a credential, MAS, App-ID or association target is named twice");
-	return M2M_OK;
-}
 
 static enum m2m_rc bind_credential(struct enrolee_job *job, struct store_txn *t, struct m2m_span name,
 				   struct m2m_span binding, struct m2m_err *err)
@@ -291,36 +218,28 @@ static enum m2m_rc apply_enrolee_add(void *arg, struct store_txn *t, struct m2m_
 	return rc;
 }
 
+static enum m2m_rc check_expiry(int64_t expiry, int64_t now, struct m2m_err *err)
+{
+	if (expiry != 0 && expiry <= now)
+		return m2m_fail(err, M2M_EINVAL, "enrolee: its expiry is in the past");
+	return M2M_OK;
+}
+
 enum m2m_rc mtf_enrolee_add(struct mtf *mtf, const struct mtf_enrolee_info *info, struct m2m_err *err)
 {
 	int64_t now = m2m_now(mtf->env);
-	struct enrolee_job *job = NULL;
-	enum m2m_rc rc = check_enrolee(info, now, err);
+	struct enrolee_job *job = calloc(1, sizeof(*job));
+	const char *field = NULL;
+	enum m2m_rc rc;
 
-	if (rc != M2M_OK)
-		return rc;
-	job = calloc(1, sizeof(*job));
 	if (!job)
 		return m2m_fail(err, M2M_ENOMEM, "enrolee: out of memory");
 	job->mtf = mtf;
 	job->enrolee = info->enrolee;
-	job->in = (struct mtf_instruction){ .created = now,
-					    .expiry = info->expiry,
-					    .key_life = info->key_life,
-					    .app_ids = info->app_ids,
-					    .targets = info->targets };
-	if (info->stakeholder.p) {
-		rc = m2m_fqdn_parse(info->stakeholder, &job->stakeholder, err);
-		if (rc != M2M_OK)
-			m2m_err_prefix(err, "Administrating-Stakeholder-Id");
-		job->in.stakeholder = m2m_id_span(&job->stakeholder);
-	}
+	rc = mtf_instruct(mtf->conf, info, &job->hold, &job->in, &field, err);
+	job->in.created = now;
 	if (rc == M2M_OK)
-		rc = take_credentials(&info->credentials, job, err);
-	if (rc == M2M_OK)
-		rc = take_mas_ids(&info->mas_ids, job, err);
-	if (rc == M2M_OK)
-		rc = refuse_twice(&job->in, err);
+		rc = check_expiry(info->expiry, now, err);
 	if (rc == M2M_OK)
 		rc = store_run(mtf->store.st, STORE_GROWS, apply_enrolee_add, job, err);
 	free(job);
@@ -337,26 +256,27 @@ struct set_job {
 static enum m2m_rc merge(struct set_job *s, struct m2m_span plain, struct m2m_err *err)
 {
 	const struct mtf_enrolee_change *c = s->change;
-	struct mtf_instruction *in = &s->job.in;
-	struct mtf_enrolee_info info = { .enrolee = c->enrolee };
-	enum m2m_rc rc = mtf_instruction_decode(plain, in, err);
+	/* A MAS that left the configuration since holds up no other change. */
+	const struct mtf_conf *conf = c->mas_ids.n > 0 ? s->job.mtf->conf : NULL;
+	struct mtf_instruction there = { 0 };
+	const char *field = NULL;
+	enum m2m_rc rc = mtf_instruction_decode(plain, &there, err);
 
 	if (rc != M2M_OK)
 		return rc;
-	in->app_ids = c->app_ids.n > 0 ? c->app_ids : in->app_ids;
-	in->targets = c->targets.n > 0 ? c->targets : in->targets;
-	in->key_life = c->has_key_life ? c->key_life : in->key_life;
-	in->expiry = c->has_expiry ? c->expiry : in->expiry;
-	info.credentials = in->credentials;
-	info.app_ids = in->app_ids;
-	info.targets = in->targets;
-	info.mas_ids = c->mas_ids.n > 0 ? c->mas_ids : in->mas_ids;
-	info.key_life = in->key_life;
-	info.expiry = in->expiry;
-	rc = check_enrolee(&info, s->now, err);
-	if (rc == M2M_OK && c->mas_ids.n > 0)
-		rc = take_mas_ids(&c->mas_ids, &s->job, err);
-	return rc == M2M_OK ? refuse_twice(in, err) : rc;
+	struct mtf_enrolee_info info = {
+		.enrolee = c->enrolee,
+		.stakeholder = there.stakeholder,
+		.credentials = there.credentials,
+		.app_ids = c->app_ids.n > 0 ? c->app_ids : there.app_ids,
+		.targets = c->targets.n > 0 ? c->targets : there.targets,
+		.mas_ids = c->mas_ids.n > 0 ? c->mas_ids : there.mas_ids,
+		.key_life = c->has_key_life ? c->key_life : there.key_life,
+		.expiry = c->has_expiry ? c->expiry : there.expiry,
+	};
+	rc = mtf_instruct(conf, &info, &s->job.hold, &s->job.in, &field, err);
+	s->job.in.created = there.created;
+	return rc == M2M_OK ? check_expiry(info.expiry, s->now, err) : rc;
 }
 
 static enum m2m_rc apply_enrolee_set(void *arg, struct store_txn *t, struct m2m_err *err)
