@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -149,9 +150,22 @@ static enum m2m_rc row_import(struct job *j, struct import_row *row, enum import
 	return skip ? M2M_OK : mtf_import_row(j->imp, &out, err);
 }
 
+/* A pipe may have nothing for long: a signal has to end the waiting. */
+static void signals_interrupt(void)
+{
+	static const int sigs[] = { SIGINT, SIGTERM };
+	struct sigaction sa;
+
+	for (size_t i = 0; i < 2; i++) {
+		if (sigaction(sigs[i], NULL, &sa) != 0)
+			continue;
+		sa.sa_flags &= ~SA_RESTART;
+		sigaction(sigs[i], &sa, NULL);
+	}
+}
+
 static bool tell_progress(struct job *j, struct ctl_progress *p, const struct import_input *in)
 {
-	/* of an unknown size nothing is shown, and the signals are heard */
 	return ctl_progress_tell(p, j->size > 0 ? in->consumed : 0, j->size > 0 ? (uint64_t)j->size : UINT64_MAX);
 }
 
@@ -164,18 +178,24 @@ static enum m2m_rc rows_import(struct job *j, struct import_reader *r, struct im
 	bool going = true;
 
 	ctl_progress_begin(&progress, j->dry ? "octets looked at" : "octets");
+	if (j->size == 0) {
+		progress.percent = 0; /* and so it stays: nothing is shown, but the signals are heard */
+		signals_interrupt();
+	}
 	while (rc == M2M_OK && going) {
 		struct m2m_err why = { 0 };
 
 		got = j->format->next(r, &row, &why);
 		if (got == IMPORT_END)
 			break;
+		going = tell_progress(j, &progress, in);
+		if (got == IMPORT_BROKEN && !going)
+			break;
 		if (got == IMPORT_BROKEN)
-			rc = m2m_fail(err, why.rc, "%s: %s %" PRIu64 ": %s; what was before it is stored", j->path,
-				      j->format->place, row.place, why.text);
+			rc = m2m_fail(err, why.rc, "%s: %s %" PRIu64 ": %s", j->path, j->format->place, row.place,
+				      why.text);
 		else
 			rc = row_import(j, &row, got, &why, err);
-		going = tell_progress(j, &progress, in);
 	}
 	ctl_progress_end();
 	rest = mtf_import_flush(j->imp, rc == M2M_OK ? err : NULL);
@@ -263,8 +283,7 @@ static enum m2m_rc import(struct job *j, struct m2m_err *err)
 	j->dry = j->args->opt[CTL_DRY_RUN].n > 0;
 	rc = all && !j->dry ? trial_then_file(j, err) : file_import(j, err);
 	closed = report_close(j, rc == M2M_OK ? err : NULL);
-	if (rc != M2M_EDENIED || j->stored + j->there > 0)
-		tell(j);
+	tell(j);
 	if (rc == M2M_OK)
 		rc = closed;
 	if (rc == M2M_OK && j->refused > 0)

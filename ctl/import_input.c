@@ -2,7 +2,6 @@
 /* An import's octets: one buffer, which holds the row at hand and what was read behind it. */
 #include "config.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 #include "ctl/import.h"
@@ -24,7 +23,7 @@ void import_input_close(struct import_input *in)
 	m2m_secret_wipe(&in->buf);
 }
 
-/* Move the row at hand to the front, and read more behind it. */
+/* Move the row at hand to the front, and read more behind it. A signal whose handler does not restart calls ends it. */
 static enum m2m_rc fill(struct import_input *in, struct m2m_err *err)
 {
 	size_t kept = in->buf.n - in->start;
@@ -34,9 +33,7 @@ static enum m2m_rc fill(struct import_input *in, struct m2m_err *err)
 	in->end -= in->start;
 	in->start = 0;
 	in->buf.n = kept;
-	do
-		n = read(in->fd, in->buf.p + kept, BUFFER - kept);
-	while (n < 0 && errno == EINTR);
+	n = read(in->fd, in->buf.p + kept, BUFFER - kept);
 	if (n < 0)
 		return m2m_fail_errno(err, "read");
 	in->eof = n == 0;
