@@ -5,7 +5,6 @@
  * disk that fails, can still stop it half-way. Then it is completed by running it again. */
 #include "config.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -25,7 +24,8 @@ struct job {
 	int fd;
 	off_t size; /* 0: not known */
 	FILE *report;
-	bool dry; /* of the run at hand */
+	bool report_bad; /* a row is missing in it */
+	bool dry;	 /* of the run at hand */
 	struct ctl_mtf mtf;
 	struct mtf_import *imp;
 	struct import_take take;
@@ -115,8 +115,9 @@ static void report_row(struct job *j, const struct mtf_import_told *told)
 	json_object_set_new(row, j->format->place, json_integer((json_int_t)told->place));
 	json_object_set_new(row, "field", told->field ? json_string(told->field) : json_null());
 	json_object_set_new(row, "reason", json_string(told->why->text));
-	if (json_dumpf(row, j->report, JSON_COMPACT) == 0)
-		fputc('\n', j->report);
+	if (json_object_size(row) != 3 || json_dumpf(row, j->report, JSON_COMPACT) != 0 ||
+	    fputc('\n', j->report) == EOF)
+		j->report_bad = true;
 	json_decref(row);
 }
 
@@ -256,23 +257,22 @@ static void tell(const struct job *j)
 	       j->there == 1 ? "was" : "were", j->refused);
 	if (j->skipped > 0)
 		printf(", %" PRIu64 " of enrolments left out", j->skipped);
-	printf("; %.0f rows/s%s\n", j->seconds > 0 ? (double)n / j->seconds : 0.0,
-	       j->dry ? "; nothing was changed" : "");
+	if (j->seconds >= 1) /* the rate of less says nothing */
+		printf("; %.0f rows/s", (double)n / j->seconds);
+	printf("%s\n", j->dry ? "; nothing was changed" : "");
 }
 
 static enum m2m_rc report_close(struct job *j, struct m2m_err *err)
 {
 	FILE *f = j->report;
-	bool bad;
 
 	j->report = NULL;
 	if (!f)
 		return M2M_OK;
-	bad = ferror(f) != 0;
-	errno = bad ? EIO : 0;
-	if (fclose(f) != 0 || bad)
+	if (fclose(f) != 0)
 		return m2m_fail_errno(err, "%s", ctl_value(j->args, CTL_REPORT));
-	return M2M_OK;
+	return j->report_bad ? m2m_fail(err, M2M_EIO, "%s: could not be written whole", ctl_value(j->args, CTL_REPORT))
+			     : M2M_OK;
 }
 
 static enum m2m_rc import(struct job *j, struct m2m_err *err)

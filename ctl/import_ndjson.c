@@ -136,6 +136,7 @@ static bool is_blank(const uint8_t *p, size_t n)
 static enum import_got ndjson_next(struct import_reader *r, struct import_row *row, struct m2m_err *err)
 {
 	enum import_got got;
+	json_error_t why = { 0 };
 	uint8_t *p = NULL;
 	size_t n = 0;
 
@@ -147,9 +148,14 @@ static enum import_got ndjson_next(struct import_reader *r, struct import_row *r
 	import_row_begin(row, r->in->line);
 	if (got != IMPORT_ROW)
 		return got;
-	r->object = json_loadb((const char *)p, n, JSON_REJECT_DUPLICATES, NULL);
+	r->object = json_loadb((const char *)p, n, JSON_REJECT_DUPLICATES, &why);
 	if (json_is_object(r->object))
 		return members(r, row, err);
+	if (!r->object && json_error_code(&why) == json_error_out_of_memory) {
+		m2m_fail(err, M2M_ENOMEM, "out of memory");
+		return IMPORT_BROKEN;
+	}
+	m2m_wipe(&why, sizeof(why));
 	m2m_fail(err, M2M_EINVAL, r->object ? "is JSON, but no object" : "is no JSON object, or has a member twice");
 	return IMPORT_BAD;
 }
