@@ -14,7 +14,7 @@
 
 #include "ctl/import_take.h"
 
-static const struct import_format *const formats[] = { &import_csv, &import_ndjson };
+static const struct import_format *const formats[] = { &import_csv, &import_ndjson, &import_pskc };
 #define FORMATS (sizeof(formats) / sizeof(formats[0]))
 
 struct job {
@@ -28,6 +28,7 @@ struct job {
 	bool dry;	 /* of the run at hand */
 	struct ctl_mtf mtf;
 	struct mtf_import *imp;
+	struct import_keys keys;
 	struct import_take take;
 	uint64_t stored, there, refused, skipped;
 	double seconds;
@@ -210,6 +211,7 @@ static enum m2m_rc rows_import(struct job *j, struct import_reader *r, struct im
 /* The whole file once. */
 static enum m2m_rc file_import(struct job *j, struct m2m_err *err)
 {
+	struct import_with with = { &j->args->opt[CTL_IGNORE], &j->keys };
 	struct import_reader *r = NULL;
 	struct import_input in = { 0 };
 	double began = now();
@@ -220,7 +222,7 @@ static enum m2m_rc file_import(struct job *j, struct m2m_err *err)
 	if (rc == M2M_OK)
 		rc = import_input_open(j->fd, &in, err);
 	if (rc == M2M_OK)
-		rc = j->format->open(&in, j->args, &r, err);
+		rc = j->format->open(&in, &with, &r, err);
 	if (rc == M2M_OK)
 		rc = rows_import(j, r, &in, err);
 	j->format->close(r);
@@ -297,12 +299,14 @@ enum m2m_rc ctl_import(const struct ctl_args *args, struct m2m_err *err)
 	struct job j = { .args = args, .path = args->operand, .fd = STDIN_FILENO };
 	enum m2m_rc rc;
 
-	import_json_wipes();
+	import_memory_wipes();
 	if (strcmp(j.path, "-") == 0)
 		j.path = "standard input";
 	rc = format_find(&j, err);
 	if (rc == M2M_OK)
-		rc = import_take_open(args, &j.take, err);
+		rc = import_keys_open(args, &j.keys, err);
+	if (rc == M2M_OK)
+		rc = import_take_open(args, &j.keys, &j.take, err);
 	if (rc == M2M_OK)
 		rc = file_open(&j, err);
 	if (rc == M2M_OK)
@@ -313,6 +317,7 @@ enum m2m_rc ctl_import(const struct ctl_args *args, struct m2m_err *err)
 		rc = import(&j, err);
 	(void)report_close(&j, NULL);
 	import_take_close(&j.take);
+	import_keys_close(&j.keys);
 	ctl_mtf_close(&j.mtf);
 	if (j.fd > STDIN_FILENO)
 		close(j.fd);

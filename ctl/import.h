@@ -6,6 +6,7 @@
 #define CTL_IMPORT_H
 
 #include "ctl/ctl.h"
+#include "ctl/import_keys.h"
 
 /* --- octets ------------------------------------------------------------------------------------------------------ */
 
@@ -31,6 +32,9 @@ enum import_got {
 	IMPORT_END,    /* there are no more */
 	IMPORT_BROKEN, /* what follows cannot be read: err */
 };
+
+/* For a reader that has its own buffers: up to n octets, as read(2); 0 at the end, -1 with errno. */
+ssize_t import_octets(struct import_input *in, void *p, size_t n);
 
 /* The next line, without its line feed; longer: or the row at hand made longer by the line after it. row: out, the row
  * so far, changeable, until the next call. IMPORT_END (with longer: IMPORT_BROKEN) | IMPORT_BROKEN: M2M_EINVAL over
@@ -80,13 +84,18 @@ enum m2m_rc import_row_add(struct import_row *row, enum import_field f, struct m
 
 /* --- readers ----------------------------------------------------------------------------------------------------- */
 
+struct import_with {
+	const struct ctl_values *ignore; /* names that are of no use */
+	const struct import_keys *keys;
+};
+
 struct import_reader;
 struct import_format {
 	const char *name;
 	const char *place;   /* what row->place counts */
 	const char *endings; /* of file names, each with a blank behind it */
-	/* ignore: borrowed. M2M_ENOMEM. */
-	enum m2m_rc (*open)(struct import_input *in, const struct ctl_args *args, struct import_reader **out,
+	/* in and what `with` points to: borrowed until close. M2M_ENOMEM. */
+	enum m2m_rc (*open)(struct import_input *in, const struct import_with *with, struct import_reader **out,
 			    struct m2m_err *err);
 	enum import_got (*next)(struct import_reader *r, struct import_row *row, struct m2m_err *err);
 	void (*close)(struct import_reader *r); /* NULL does nothing */
@@ -96,7 +105,11 @@ extern const struct import_format import_csv;
 /* A JSON object a line. */
 extern const struct import_format import_ndjson;
 
-/* Make jansson wipe what it frees; before its first use. */
-void import_json_wipes(void);
+/* PSKC (RFC 6030), plain or encrypted; a row is a KeyPackage. A document type is refused. Signatures are not looked at.
+ */
+extern const struct import_format import_pskc;
+
+/* Make jansson and libxml2 wipe what they free; before their first use. */
+void import_memory_wipes(void);
 
 #endif

@@ -11,12 +11,12 @@
 
 struct import_reader {
 	struct import_input *in;
-	const struct ctl_args *args;
+	const struct ctl_values *ignore;
 	enum import_field columns[COLUMNS_MAX];
 	size_t n; /* columns; 0: the header was not read yet */
 };
 
-static enum m2m_rc csv_open(struct import_input *in, const struct ctl_args *args, struct import_reader **out,
+static enum m2m_rc csv_open(struct import_input *in, const struct import_with *with, struct import_reader **out,
 			    struct m2m_err *err)
 {
 	struct import_reader *r = calloc(1, sizeof(*r));
@@ -24,7 +24,7 @@ static enum m2m_rc csv_open(struct import_input *in, const struct ctl_args *args
 	if (!r)
 		return m2m_fail(err, M2M_ENOMEM, "out of memory");
 	r->in = in;
-	r->args = args;
+	r->ignore = with->ignore;
 	*out = r;
 	return M2M_OK;
 }
@@ -103,7 +103,7 @@ static enum m2m_rc header(struct import_reader *r, struct cut *c, struct m2m_err
 			return m2m_fail(err, M2M_EINVAL, "more than %d columns", COLUMNS_MAX);
 		if (!field(c, &name))
 			return m2m_fail(err, M2M_EINVAL, "column %zu: a quote where none may be", r->n + 1);
-		r->columns[r->n] = import_field_find(name, &r->args->opt[CTL_IGNORE]);
+		r->columns[r->n] = import_field_find(name, r->ignore);
 		if (r->columns[r->n] == IMPORT_UNKNOWN)
 			return m2m_fail(err, M2M_EINVAL,
 					"column %zu: the first line has to name the columns, and this is no name that "

@@ -23,6 +23,14 @@ void import_input_close(struct import_input *in)
 	m2m_secret_wipe(&in->buf);
 }
 
+ssize_t import_octets(struct import_input *in, void *p, size_t n)
+{
+	ssize_t got = read(in->fd, p, n);
+
+	in->consumed += got > 0 ? (size_t)got : 0;
+	return got;
+}
+
 /* Move the row at hand to the front, and read more behind it. A signal whose handler does not restart calls ends it. */
 static enum m2m_rc fill(struct import_input *in, struct m2m_err *err)
 {
@@ -33,12 +41,11 @@ static enum m2m_rc fill(struct import_input *in, struct m2m_err *err)
 	in->end -= in->start;
 	in->start = 0;
 	in->buf.n = kept;
-	n = read(in->fd, in->buf.p + kept, BUFFER - kept);
+	n = import_octets(in, in->buf.p + kept, BUFFER - kept);
 	if (n < 0)
 		return m2m_fail_errno(err, "read");
 	in->eof = n == 0;
 	in->buf.n += (size_t)n;
-	in->consumed += (size_t)n;
 	return M2M_OK;
 }
 

@@ -10,45 +10,14 @@
 
 struct import_reader {
 	struct import_input *in;
-	const struct ctl_args *args;
+	const struct ctl_values *ignore;
 	json_t *object; /* that of the row at hand */
 	char life[24];	/* a number in it, as text */
 };
 
-/* --- jansson's memory, wiped ------------------------------------------------------------------------------------- */
-
-union head {
-	size_t n;
-	max_align_t align;
-};
-
-static void *json_get(size_t n)
-{
-	union head *h = n <= SIZE_MAX - sizeof(*h) ? malloc(sizeof(*h) + n) : NULL;
-
-	if (!h)
-		return NULL;
-	h->n = n;
-	return h + 1;
-}
-
-static void json_drop(void *p)
-{
-	union head *h = p ? (union head *)p - 1 : NULL;
-
-	if (h)
-		m2m_wipe(p, h->n);
-	free(h);
-}
-
-void import_json_wipes(void)
-{
-	json_set_alloc_funcs(json_get, json_drop);
-}
-
 /* --- rows -------------------------------------------------------------------------------------------------------- */
 
-static enum m2m_rc ndjson_open(struct import_input *in, const struct ctl_args *args, struct import_reader **out,
+static enum m2m_rc ndjson_open(struct import_input *in, const struct import_with *with, struct import_reader **out,
 			       struct m2m_err *err)
 {
 	struct import_reader *r = calloc(1, sizeof(*r));
@@ -56,7 +25,7 @@ static enum m2m_rc ndjson_open(struct import_input *in, const struct ctl_args *a
 	if (!r)
 		return m2m_fail(err, M2M_ENOMEM, "out of memory");
 	r->in = in;
-	r->args = args;
+	r->ignore = with->ignore;
 	*out = r;
 	return M2M_OK;
 }
@@ -109,7 +78,7 @@ static enum import_got members(struct import_reader *r, struct import_row *row, 
 	size_t at = 0;
 
 	json_object_foreach (r->object, name, v) {
-		enum import_field f = import_field_find(m2m_span_str(name), &r->args->opt[CTL_IGNORE]);
+		enum import_field f = import_field_find(m2m_span_str(name), r->ignore);
 
 		at++;
 		if (f == IMPORT_UNKNOWN) {

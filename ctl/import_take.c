@@ -69,12 +69,14 @@ static enum m2m_rc expiry_parse(struct m2m_span text, int64_t *out, struct m2m_e
 	return M2M_OK;
 }
 
-enum m2m_rc import_take_open(const struct ctl_args *args, struct import_take *t, struct m2m_err *err)
+enum m2m_rc import_take_open(const struct ctl_args *args, const struct import_keys *keys, struct import_take *t,
+			     struct m2m_err *err)
 {
 	const char *life = ctl_value(args, CTL_KEY_LIFE), *expires = ctl_value(args, CTL_EXPIRES);
 	enum m2m_rc rc = pattern_check(args, CTL_ENROLEE_PATTERN, err);
 
 	*t = (struct import_take){ .args = args,
+				   .keys = keys,
 				   .app_ids = list_of(args, CTL_APP_ID),
 				   .mas_ids = list_of(args, CTL_FOR_MAS),
 				   .targets = list_of(args, CTL_TARGET) };
@@ -133,19 +135,55 @@ static enum m2m_rc fill_in(const char *pattern, struct import_row *row, enum imp
 	return rc == M2M_OK ? rc : refuse(row, f, "longer than 255 octets", err);
 }
 
+static enum m2m_rc hex_take(struct import_row *row, enum import_field f, struct m2m_secret *out, struct m2m_err *err)
+{
+	struct m2m_span text = one(row, f);
+
+	m2m_secret_reset(out);
+	if (m2m_secret_add(out, NULL, text.n / 2) != M2M_OK)
+		return m2m_fail(err, M2M_ENOMEM, "out of memory");
+	if (!m2m_unhex(text, out->p, out->n))
+		return refuse(row, f, "is not an even number of hex digits", err);
+	return M2M_OK;
+}
+
+static enum m2m_rc unwrap_take(struct import_take *t, struct import_row *row, struct m2m_err *err)
+{
+	struct m2m_span name = one(row, IMPORT_TRANSPORT_KEY);
+	const struct m2m_secret *kek = import_keys_find(t->keys, name);
+	struct m2m_secret wrapped = { 0 };
+	enum m2m_rc rc;
+
+	if (one(row, IMPORT_KEY).p)
+		return refuse(row, IMPORT_WRAPPED, "stands beside a key", err);
+	if (!name.p)
+		return refuse(row, IMPORT_TRANSPORT_KEY, "missing", err);
+	if (!kek)
+		return refuse(row, IMPORT_TRANSPORT_KEY, "no --transport-key has this name", err);
+	rc = hex_take(row, IMPORT_WRAPPED, &wrapped, err);
+	m2m_secret_reset(&t->key);
+	row->field = import_fields[IMPORT_WRAPPED].name;
+	if (rc == M2M_OK)
+		rc = import_unwrap(kek, m2m_secret_span(&wrapped), &t->key, err);
+	m2m_secret_wipe(&wrapped);
+	return rc;
+}
+
 static enum m2m_rc key_take(struct import_take *t, struct import_row *row, struct mtf_import_row *out,
 			    struct m2m_err *err)
 {
-	struct m2m_span text = one(row, IMPORT_KEY);
+	enum m2m_rc rc = M2M_OK;
 
-	if (!text.p)
+	if (one(row, IMPORT_WRAPPED).p)
+		rc = unwrap_take(t, row, err);
+	else if (!one(row, IMPORT_KEY).p)
 		return M2M_OK;
-	m2m_secret_reset(&t->key);
-	if (m2m_secret_add(&t->key, row->raw_key ? text.p : NULL, row->raw_key ? text.n : text.n / 2) != M2M_OK)
-		return m2m_fail(err, M2M_ENOMEM, "out of memory");
-	if (!row->raw_key && !m2m_unhex(text, t->key.p, t->key.n))
-		return refuse(row, IMPORT_KEY, "is not an even number of hex digits", err);
-	out->key = m2m_secret_span(&t->key);
+	else if (!row->raw_key)
+		rc = hex_take(row, IMPORT_KEY, &t->key, err);
+	if (rc != M2M_OK)
+		return rc;
+	row->field = NULL;
+	out->key = row->raw_key ? one(row, IMPORT_KEY) : m2m_secret_span(&t->key);
 	return M2M_OK;
 }
 

@@ -9,13 +9,15 @@
 /* What the options say of every row, and what the row at hand is made of. */
 struct import_take {
 	const struct ctl_args *args;
+	const struct import_keys *keys;
 	struct m2m_list app_ids, mas_ids, targets;
 	int64_t key_life, expiry;
 	struct m2m_secret key;
 	struct m2m_id enrolee, credential;
 };
-/* Read the options. M2M_EINVAL: one of them is wrong. */
-enum m2m_rc import_take_open(const struct ctl_args *args, struct import_take *t, struct m2m_err *err);
+/* Read the options. args, keys: borrowed until close. M2M_EINVAL: one of them is wrong. */
+enum m2m_rc import_take_open(const struct ctl_args *args, const struct import_keys *keys, struct import_take *t,
+			     struct m2m_err *err);
 void import_take_close(struct import_take *t);
 
 /* out: borrowed from row and t until the next one; out->place is row's. skip: out, whether the row is nothing to

@@ -55,7 +55,7 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 			 "unspecified (without it; a MAS keeps it as policy), compromise, superseded, decommissioned, "
 			 "policy; or 1 to 5" },
 	[CTL_REVOKE] = { "--revoke", NULL, true, "revoke all that it was given first" },
-	[CTL_FORMAT] = { "--format", "FORMAT", false, "csv, ndjson (else by the file's name)" },
+	[CTL_FORMAT] = { "--format", "FORMAT", false, "csv, ndjson, pskc (else by the file's name)" },
 	[CTL_REPORT] = { "--report", "FILE", false,
 			 "write each refused row to this new file, one JSON object a line, not to standard error" },
 	[CTL_ALL_OR_NOTHING] = { "--all-or-nothing", NULL, true,
@@ -66,6 +66,11 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 	[CTL_CREDENTIAL_PATTERN] = { "--credential", "PATTERN", false,
 				     "likewise the credential (else psk:{key-id}, or psk:{serial})" },
 	[CTL_IGNORE] = { "--ignore", "NAME", true, "a column or member of the file that is of no use" },
+	[CTL_TRANSPORT_KEY] = { "--transport-key", "NAME=FILE", true,
+				"the AES key of that name, in hex in a file that only its owner may read: what keys "
+				"are wrapped or a container is encrypted under" },
+	[CTL_PASSWORD_FILE] = { "--password-file", "FILE", false,
+				"the password of a PSKC file, in a file that only its owner may read" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 	[CTL_WAIT] = { "--wait", "TIME", false,
 		       "first have the running server try at once whoever it waits for, and wait until nothing is due, "
@@ -166,7 +171,8 @@ const struct ctl_verb ctl_verbs[] = {
 	  MTF_OPTIONS | CTL_BIT(CTL_FORMAT) | CTL_BIT(CTL_FOR_MAS) | CTL_BIT(CTL_TARGET) | CTL_BIT(CTL_APP_ID) |
 		  CTL_BIT(CTL_KEY_LIFE) | CTL_BIT(CTL_EXPIRES) | CTL_BIT(CTL_ENROLEE_PATTERN) |
 		  CTL_BIT(CTL_CREDENTIAL_PATTERN) | CTL_BIT(CTL_STAKEHOLDER) | CTL_BIT(CTL_IGNORE) |
-		  CTL_BIT(CTL_DRY_RUN) | CTL_BIT(CTL_ALL_OR_NOTHING) | CTL_BIT(CTL_REPORT),
+		  CTL_BIT(CTL_DRY_RUN) | CTL_BIT(CTL_ALL_OR_NOTHING) | CTL_BIT(CTL_REPORT) |
+		  CTL_BIT(CTL_TRANSPORT_KEY) | CTL_BIT(CTL_PASSWORD_FILE),
 	  "store credentials and instructions from a file, beside the running server",
 	  "FILE is CSV whose first line names the columns, or a JSON object a line; - reads standard input. Columns "
 	  "and members:\n"

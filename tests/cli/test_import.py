@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """m2mctl import from outside: what an operator gives it, what it says, what is there afterwards, and that no key octet is printed."""
+import base64
 import json
 import os
 import pty
@@ -12,7 +13,7 @@ import sys
 import time
 import unittest
 
-from test_m2mctl import MAS_ID, M2MCTL, OK, REFUSED, SP, SYSTEM, TARGET, USAGE, Case, LastOfAll, new_key, outputs, run
+from test_m2mctl import MAS_ID, M2MCTL, OK, REFUSED, SP, SYSTEM, TARGET, TOP, USAGE, Case, LastOfAll, new_key, outputs, run
 
 INSTRUCT = ("--enrolee", f"//{SP}/{{serial}}", "--mas", MAS_ID, "--target", TARGET)
 
@@ -218,6 +219,119 @@ class Ndjson(ImportCase):
         self.assertEqual(self.names(), [])
 
 
+NS = 'xmlns="urn:ietf:params:xml:ns:keyprov:pskc"'
+
+
+class Pskc(ImportCase):
+    """pskctool, of others, reads what we read: its keys are already there when they come again as CSV."""
+
+    def containers(self, n):
+        packages = "".join(f"<KeyPackage><DeviceInfo><Manufacturer>M</Manufacturer><SerialNo>sn-{i}</SerialNo></DeviceInfo><Key Id=\"{i}\" Algorithm=\""
+                           f"urn:ietf:params:xml:ns:keyprov:pskc:hotp\"><Data><Secret><PlainValue>{base64.b64encode(new_key()).decode()}"
+                           "</PlainValue></Secret></Data></Key></KeyPackage>" for i in range(n))
+        return self.write("devices.pskc", f'<?xml version="1.0"?><KeyContainer Version="1.0" {NS}>{packages}</KeyContainer>')
+
+    def pskctool(self, *args):
+        return subprocess.run(["pskctool", *args], capture_output=True, text=True, check=True, timeout=60, cwd=self.dir).stdout
+
+    def as_csv(self, path):
+        rows, fields = [], {}
+        for name, value in re.findall(r"^\s*(SerialNo|Id|Key Secret \(base64\)): (\S+)$", self.pskctool("--info", path), re.M):
+            fields[name.split()[0]] = value
+            if name.startswith("Key Secret"):
+                rows.append(f"{fields['SerialNo']},{fields['Id']},{base64.b64decode(value).hex()}")
+        return self.write("same.csv", "serial,key-id,key\n" + "\n".join(rows) + "\n"), len(rows)
+
+    def test_what_pskctool_reads(self):
+        path = self.containers(50)
+        self.assertEqual(self.pskctool("--validate", path).strip(), "OK")
+        self.stored(50, 0, 0, path, *INSTRUCT)
+        csv, n = self.as_csv(path)
+        self.assertEqual(n, 50)
+        self.stored(0, 50, 0, csv, *INSTRUCT)
+
+    def test_what_pskctool_signs(self):
+        path = self.containers(3)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", "key.pem", "-out", "crt.pem"],
+                       cwd=self.dir, capture_output=True, check=True)
+        signed = self.write("signed.xml", self.pskctool("--sign", "--sign-key", "key.pem", "--sign-crt", "crt.pem", path))
+        self.stored(3, 0, 0, signed)
+        self.stored(0, 3, 0, path)
+
+    def test_the_rfcs_containers(self):
+        psk = self.write("psk", "12345678901234567890123456789012\n")  # RFC 6030, figures 6 and 7
+        password = self.write("password", "qwerty\n")
+        csv = self.write("same.csv", "serial,key-id,key\n" + "".join(
+            f"{s},{k},3132333435363738393031323334353637383930\n" for s, k in
+            (("987654321", "12345678"), ("987654321", "123456"), ("0755225266", "123"), ("654321", "1"), ("123456", "2"), ("9999999", "3"),
+             ("9999999", "4"))))
+        for figure, new, there, refused in ((3, 1, 0, 0), (6, 0, 1, 0), (7, 1, 0, 0), (9, 1, 0, 0), (10, 4, 0, 0), (2, 0, 0, 1), (4, 0, 0, 1),
+                                            (5, 0, 0, 2)):
+            path = self.write("figure.xml", self.text_of(os.path.join(TOP, f"tests/data/pskc/rfc6030-figure{figure}.xml")))
+            with self.subTest(figure=figure):
+                self.stored(new, there, refused, path, "--transport-key", f"Pre-shared-key={psk}", "--password-file", password)
+        self.stored(0, 7, 0, csv)
+
+    def test_without_their_keys(self):
+        key = self.key_file(n=16)
+        for figure, args, reason in ((6, (), "EncryptionKey: no --transport-key has its KeyName"),
+                                     (6, ("--transport-key", f"Pre-shared-key={key}"), "does not"),
+                                     (7, (), "say --password-file"),
+                                     (7, ("--password-file", self.write("password", "querty\n")), "does not")):
+            path = self.write("figure.xml", self.text_of(os.path.join(TOP, f"tests/data/pskc/rfc6030-figure{figure}.xml")))
+            p = self.imp(path, *args)
+            self.assertIn(p.returncode, (REFUSED, USAGE))
+            self.assertIn(reason, p.stderr)
+        self.bad(USAGE, "say NAME=FILE", "import", path, "--transport-key", key, env=self.env)
+        self.bad(USAGE, "given twice", "import", path, "--transport-key", f"a={key}", "--transport-key", f"a={key}", env=self.env)
+        os.chmod(key, 0o644)
+        self.bad(REFUSED, "lets others at a secret", "import", path, "--transport-key", f"a={key}", env=self.env)
+        self.assertEqual(self.names(), [])
+
+    def test_report(self):
+        path = self.write("d.xml", f'<KeyContainer Version="1.0" {NS}><KeyPackage/></KeyContainer>')
+        report = os.path.join(self.dir, "refused")
+        self.stored(0, 0, 1, path, "--report", report)
+        self.assertEqual(json.loads(self.text_of(report)), {"package": 1, "field": "key", "reason": "Key: there is no Secret in it"})
+
+
+class Wrapped(ImportCase):
+    # RFC 3394, 4.6, and RFC 5649, 6: published keys
+    KEK, KEK_PAD = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "5840df6e29b02af1ab493b705bf16ea1ae8338f4dcc176a8"
+    ROWS = (("a", "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21", "sim",
+             "00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f"),
+            ("b", "138bdeaa9b8fa7fc61f97742e72248ee5ae6ae5360d1ae6a5f54f373fa543b6a", "module", "c37b7e6492584340bed12207808941155068f738"))
+
+    def setUp(self):
+        super().setUp()
+        self.given = []
+        for name, kek in (("sim", self.KEK), ("module", self.KEK_PAD)):
+            self.given += ["--transport-key", f"{name}={self.write(name, kek)}"]
+
+    def test_csv_and_ndjson(self):
+        csv = self.write("d.csv", "serial,wrapped-key,transport-key\n" + "".join(f"{s},{w},{t}\n" for s, w, t, _ in self.ROWS))
+        ndjson = self.write("d.ndjson", "".join(json.dumps({"serial": s, "wrapped-key": w, "transport-key": t}) + "\n" for s, w, t, _ in self.ROWS))
+        plain = self.write("e.csv", "serial,key\n" + "".join(f"{s},{k}\n" for s, _, _, k in self.ROWS))
+        self.stored(2, 0, 0, csv, *self.given)
+        self.stored(0, 2, 0, ndjson, *self.given)
+        self.stored(0, 2, 0, plain)
+
+    def test_refused(self):
+        serial, wrapped, name, key = self.ROWS[0]
+        rows = ((f"{wrapped},{name},{key}", "wrapped-key: stands beside a key"), (f"{wrapped},,", "transport-key: missing"),
+                (f"{wrapped},other,", "transport-key: no --transport-key has this name"),
+                (f"{wrapped},module,", "wrapped-key: does not open: another key, or damaged"),
+                (f"{wrapped[:-2]},{name},", "wrapped-key: has a length that no wrapped key has"),
+                (f"{wrapped}0,{name},", "wrapped-key: is not an even number of hex digits"),
+                (f"0{wrapped[1:]},{name},", "wrapped-key: does not open"),
+                ("afbeb0f07dfbf5419200f2ccb50bb24f,module,", "key: not of 16 to 64 octets"))
+        p = self.stored(0, 0, len(rows), self.write("d.csv", "serial,wrapped-key,transport-key,key\n" + "".join(f"{serial},{r}\n" for r, _ in rows)),
+                        *self.given)
+        for i, (_, reason) in enumerate(rows):
+            self.assertIn(f"line {i + 2}: {reason}", p.stderr)
+        self.assertNotIn(wrapped[:32], p.stderr)
+
+
 class Work(ImportCase):
     def test_ten_thousand_in_bounded_memory(self):
         path = self.vendor(10000)
@@ -278,7 +392,7 @@ class Work(ImportCase):
 def load_tests(loader, tests, pattern):
     del tests, pattern
     suite = unittest.TestSuite()
-    for case in (Csv, Ndjson, Work, LastOfAll):
+    for case in (Csv, Ndjson, Pskc, Wrapped, Work, LastOfAll):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 

@@ -12,9 +12,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct ctl_args args;
-	char *text = import_text(&import_ndjson, &args, data, size),
-	     *again = import_text(&import_ndjson, &args, data, size);
+	static const struct ctl_values none;
+	static const struct import_with with = { &none, NULL };
+	char *text = import_text(&import_ndjson, &with, data, size),
+	     *again = import_text(&import_ndjson, &with, data, size);
 
 	assert(strcmp(text, again) == 0 && strchr(text, '\n') != NULL);
 	free(text);

@@ -6,16 +6,18 @@
 
 #include <stdlib.h>
 
-static const struct ctl_args no_args;
-static const struct ctl_args ignoring = { .opt = { [CTL_IGNORE] = { 2, { "imei", "5ec7e7" } } } };
+static const struct ctl_values none;
+static const struct import_with plain = { &none, NULL };
+static const struct ctl_values two = { 2, { "imei", "5ec7e7" } };
+static const struct import_with ignoring = { &two, NULL };
 
 struct read_row {
 	const char *file, *text;
 };
 
-static void same(const struct import_format *format, const struct ctl_args *args, const struct read_row *row)
+static void same(const struct import_format *format, const struct import_with *with, const struct read_row *row)
 {
-	char *text = import_text(format, args, row->file, strlen(row->file));
+	char *text = import_text(format, with, row->file, strlen(row->file));
 
 	ck_assert_str_eq(text, row->text);
 	free(text);
@@ -75,7 +77,7 @@ static const struct read_row csv_bad[] = {
 
 START_TEST(test_csv_bad)
 {
-	same(&import_csv, &no_args, &csv_bad[_i]);
+	same(&import_csv, &plain, &csv_bad[_i]);
 }
 END_TEST
 
@@ -88,7 +90,7 @@ START_TEST(test_csv_long)
 	for (int over = 0; over < 2; over++) {
 		int n = snprintf(file, sizeof(file), "serial\n%0*d\nb\n", IMPORT_ROW_MAX + over, 1);
 
-		text = import_text(&import_csv, &no_args, file, (size_t)n);
+		text = import_text(&import_csv, &plain, file, (size_t)n);
 		if (over == 0)
 			ck_assert_str_eq(text + IMPORT_ROW_MAX + strlen("2 serial="), "\n3 serial=b\nend\n");
 		else
@@ -99,7 +101,7 @@ START_TEST(test_csv_long)
 	memcpy(file, "serial\n\"", 8);
 	for (size_t i = 20; i < sizeof(file); i += 13)
 		file[i] = '\n';
-	text = import_text(&import_csv, &no_args, file, sizeof(file));
+	text = import_text(&import_csv, &plain, file, sizeof(file));
 	ck_assert_str_eq(text, "2 broken: " LONG "\n");
 	free(text);
 }
@@ -117,7 +119,7 @@ START_TEST(test_csv_many)
 	for (int i = 0; i < 60000; i++)
 		fprintf(f, "%d,\"%0*d\"\n", i, i % 17 + 1, 7);
 	fclose(f);
-	text = at = import_text(&import_csv, &no_args, file, n);
+	text = at = import_text(&import_csv, &plain, file, n);
 	for (int i = 0; i < 60000; i++) {
 		char line[80];
 		int len = snprintf(line, sizeof(line), "%d serial=%d key=%0*d\n", i + 2, i, i % 17 + 1, 7);
@@ -177,7 +179,7 @@ static const struct read_row ndjson_bad[] = {
 
 START_TEST(test_ndjson_bad)
 {
-	same(&import_ndjson, &no_args, &ndjson_bad[_i]);
+	same(&import_ndjson, &plain, &ndjson_bad[_i]);
 }
 END_TEST
 
@@ -185,12 +187,12 @@ START_TEST(test_ndjson_long)
 {
 	static char file[2 * IMPORT_ROW_MAX];
 	int n = snprintf(file, sizeof(file), "{\"serial\":\"%0*d\"}\n", IMPORT_ROW_MAX, 1);
-	char *text = import_text(&import_ndjson, &no_args, file, (size_t)n);
+	char *text = import_text(&import_ndjson, &plain, file, (size_t)n);
 
 	ck_assert_str_eq(text, "1 broken: " LONG "\n");
 	free(text);
 	memset(file, '[', IMPORT_ROW_MAX - 1); /* as deep as can be */
-	text = import_text(&import_ndjson, &no_args, file, IMPORT_ROW_MAX - 1);
+	text = import_text(&import_ndjson, &plain, file, IMPORT_ROW_MAX - 1);
 	ck_assert_str_eq(text, "1 bad -: " NO_OBJECT "\nend\n");
 	free(text);
 }
@@ -206,7 +208,7 @@ START_TEST(test_cannot_be_read)
 	struct import_row row;
 
 	ck_assert_int_eq(import_input_open(-1, &in, &err), M2M_OK);
-	ck_assert_int_eq(import_ndjson.open(&in, &no_args, &r, &err), M2M_OK);
+	ck_assert_int_eq(import_ndjson.open(&in, &plain, &r, &err), M2M_OK);
 	ck_assert_int_eq(import_ndjson.next(r, &row, &err), IMPORT_BROKEN);
 	ck_assert_int_eq(err.rc, M2M_EIO);
 	import_ndjson.close(r);
@@ -223,7 +225,7 @@ int main(void)
 	TCase *tc = tcase_create("readers");
 	Suite *s = suite_create("import: readers");
 
-	import_json_wipes();
+	import_memory_wipes();
 	suite_add_tcase(s, tc);
 	tcase_add_loop_test(tc, test_csv_good, 0, ROWS(csv_good));
 	tcase_add_loop_test(tc, test_csv_bad, 0, ROWS(csv_bad));

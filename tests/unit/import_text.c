@@ -57,7 +57,7 @@ static void all_rows(FILE *f, const struct import_format *format, struct import_
 	}
 }
 
-char *import_text(const struct import_format *format, const struct ctl_args *args, const void *file, size_t n)
+char *import_text(const struct import_format *format, const struct import_with *with, const void *file, size_t n)
 {
 	struct import_reader *r = NULL;
 	struct m2m_err err = { 0 };
@@ -69,7 +69,7 @@ char *import_text(const struct import_format *format, const struct ctl_args *arg
 
 	assert(f && fd >= 0 && write(fd, file, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0);
 	assert(import_input_open(fd, &in, &err) == M2M_OK);
-	if (format->open(&in, args, &r, &err) == M2M_OK)
+	if (format->open(&in, with, &r, &err) == M2M_OK)
 		all_rows(f, format, r);
 	else
 		fprintf(f, "not opened: %s\n", err.text);
