@@ -62,6 +62,7 @@ enum ctl_opt {
 	CTL_IGNORE,
 	CTL_TRANSPORT_KEY,
 	CTL_PASSWORD_FILE,
+	CTL_CSV,
 	CTL_OPTIONS
 };
 #define CTL_BIT(opt) (UINT64_C(1) << (opt))
@@ -257,6 +258,6 @@ ctl_run ctl_init, ctl_credential_add, ctl_credential_remove, ctl_credential_list
 	ctl_enrolee_list, ctl_enrolment_list, ctl_key_list, ctl_check_config, ctl_kek_list, ctl_kek_test, ctl_kek_add,
 	ctl_kek_remove, ctl_rotate, ctl_purge, ctl_backup, ctl_restore, ctl_check, ctl_upgrade, ctl_fetch,
 	ctl_audit_verify, ctl_audit_name, ctl_revoke, ctl_enrolee_remove, ctl_outbox_list, ctl_fuse_list, ctl_fuse_lift,
-	ctl_association_list, ctl_association_close, ctl_import;
+	ctl_association_list, ctl_association_close, ctl_import, ctl_export;
 
 #endif

@@ -71,6 +71,7 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 				"are wrapped or a container is encrypted under" },
 	[CTL_PASSWORD_FILE] = { "--password-file", "FILE", false,
 				"the password of a PSKC file, in a file that only its owner may read" },
+	[CTL_CSV] = { "--csv", NULL, true, "CSV, the first line names the columns" },
 	[CTL_FREEDIAMETER] = { "--freediameter", "FILE", false, "the host's own configuration" },
 	[CTL_WAIT] = { "--wait", "TIME", false,
 		       "first have the running server try at once whoever it waits for, and wait until nothing is due, "
@@ -82,6 +83,12 @@ const struct ctl_option ctl_options[CTL_OPTIONS] = {
 #define MTF_OPTIONS (CTL_BIT(CTL_HELP) | CTL_BIT(CTL_MTF) | CTL_BIT(CTL_IDENTITY) | CTL_BIT(CTL_PASSPHRASE))
 /* Of either server, opened. */
 #define OPEN_OPTIONS (RING_OPTIONS | CTL_BIT(CTL_IDENTITY))
+
+#define IMPORT_OPTIONS                                                                                            \
+	(MTF_OPTIONS | CTL_BIT(CTL_FORMAT) | CTL_BIT(CTL_FOR_MAS) | CTL_BIT(CTL_TARGET) | CTL_BIT(CTL_APP_ID) |   \
+	 CTL_BIT(CTL_STAKEHOLDER) | CTL_BIT(CTL_KEY_LIFE) | CTL_BIT(CTL_EXPIRES) | CTL_BIT(CTL_ENROLEE_PATTERN) | \
+	 CTL_BIT(CTL_CREDENTIAL_PATTERN) | CTL_BIT(CTL_IGNORE) | CTL_BIT(CTL_TRANSPORT_KEY) |                     \
+	 CTL_BIT(CTL_PASSWORD_FILE) | CTL_BIT(CTL_DRY_RUN) | CTL_BIT(CTL_ALL_OR_NOTHING) | CTL_BIT(CTL_REPORT))
 
 const struct ctl_verb ctl_verbs[] = {
 	{ "init", ctl_init, "", 0, 0,
@@ -167,21 +174,27 @@ const struct ctl_verb ctl_verbs[] = {
 	  "m2mctl enrolee remove //sp.example.com/node-7 --revoke --reason compromise --yes" },
 	{ "enrolment list", ctl_enrolment_list, "", 0, 0, MTF_OPTIONS | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_PROVIDER),
 	  "list the enrolments that the MTF has recorded", NULL, "m2mctl enrolment list --mtf /etc/m2m/mtf.conf" },
-	{ "import", ctl_import, "FILE", 1, 1,
-	  MTF_OPTIONS | CTL_BIT(CTL_FORMAT) | CTL_BIT(CTL_FOR_MAS) | CTL_BIT(CTL_TARGET) | CTL_BIT(CTL_APP_ID) |
-		  CTL_BIT(CTL_KEY_LIFE) | CTL_BIT(CTL_EXPIRES) | CTL_BIT(CTL_ENROLEE_PATTERN) |
-		  CTL_BIT(CTL_CREDENTIAL_PATTERN) | CTL_BIT(CTL_STAKEHOLDER) | CTL_BIT(CTL_IGNORE) |
-		  CTL_BIT(CTL_DRY_RUN) | CTL_BIT(CTL_ALL_OR_NOTHING) | CTL_BIT(CTL_REPORT) |
-		  CTL_BIT(CTL_TRANSPORT_KEY) | CTL_BIT(CTL_PASSWORD_FILE),
+	{ "import", ctl_import, "FILE", 1, 1, IMPORT_OPTIONS,
 	  "store credentials and instructions from a file, beside the running server",
-	  "FILE is CSV whose first line names the columns, or a JSON object a line; - reads standard input. Columns "
-	  "and members:\n"
-	  "  credential, key (hex), serial, key-id, enrolee, app-id, mas, target, stakeholder, key-life, expires\n"
-	  "Options say what a row does not. A row without enrolee is a credential only. Bad rows are told and left "
-	  "out (exit\n"
-	  "status 1), what is there already is left as it is: cut short, it is completed when it is run again.",
+	  "FILE is CSV whose first line names the columns, or a JSON object a line, or a PSKC container (RFC 6030); - "
+	  "reads\n"
+	  "standard input. Columns and members:\n"
+	  "  serial, key-id, credential, key (hex), or wrapped-key (hex) and transport-key (a name),\n"
+	  "  enrolee, app-id, mas, target, stakeholder, key-life, expires\n"
+	  "credential, app-id, mas and target may have several values: in CSV each in a column, or in a line of a "
+	  "quoted field.\n"
+	  "Options say what a row does not. A row without enrolee is a credential only. A row is stored whole or not "
+	  "at "
+	  "all:\n"
+	  "refused ones are told and left out (exit status 1). What is there already, the same, stays as it is: an "
+	  "import that\n"
+	  "was cut short is completed by running it again.",
 	  "m2mctl import devices.csv --enrolee '//sp.example.com/{serial}' --mas mas.example.com \\\n"
 	  "      --target //sp.example.com/in-cse" },
+	{ "export", ctl_export, "", 0, 0, MTF_OPTIONS | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_CSV),
+	  "write all credentials (never their keys), instructions and enrolments",
+	  "A JSON object a line, or CSV, as import reads it: of a psk: credential the key has to be there already.",
+	  "m2mctl export --csv >devices.csv" },
 	{ "key list", ctl_key_list, "", 0, 0, MAS_OPTIONS | CTL_BIT(CTL_JSON) | CTL_BIT(CTL_PROVIDER),
 	  "list the root keys of a MAS (never the keys themselves)", NULL,
 	  "m2mctl key list --json | jq -r 'select(.state == \"active\") | .kmId'" },

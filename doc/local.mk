@@ -1,3 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-EXTRA_DIST += doc/examples/m2m-alerts.yml doc/examples/m2m-dashboard.json
-EXTRA_DIST += SECURITY.md doc/bench.md doc/dictionary.md doc/formats.md doc/hostile.md doc/operating.md doc/protocol.md
+EXTRA_DIST += SECURITY.md doc/bench.md doc/dictionary.md doc/formats.md doc/hostile.md doc/operating.md doc/protocol.md doc/examples

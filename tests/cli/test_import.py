@@ -7,13 +7,16 @@ import os
 import pty
 import re
 import resource
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
-from test_m2mctl import MAS_ID, M2MCTL, OK, REFUSED, SP, SYSTEM, TARGET, TOP, USAGE, Case, LastOfAll, new_key, outputs, run
+from test_m2mctl import MAS_ID, M2MCTL, OK, REFUSED, SEED_MTF, SP, SYSTEM, TARGET, TOP, USAGE, Case, LastOfAll, keys, new_key, outputs, run
 
 INSTRUCT = ("--enrolee", f"//{SP}/{{serial}}", "--mas", MAS_ID, "--target", TARGET)
 
@@ -332,6 +335,106 @@ class Wrapped(ImportCase):
         self.assertNotIn(wrapped[:32], p.stderr)
 
 
+class Export(ImportCase):
+    def fill(self):
+        self.key_csv = self.vendor(2)
+        self.stored(2, 0, 0, self.key_csv, *INSTRUCT, "--key-life", "1d")
+        rows = [{"credential": ["uri:urn:b,\"c\"", "dns:b.example.com"], "enrolee": f"//{SP}/b", "mas": [MAS_ID, "mas2.example.com"], "target": TARGET,
+                 "app-id": ["N1 ", "N,2"], "expires": "20991231T000000", "stakeholder": "o.example.com"}, {"credential": "dns:free.example.com"}]
+        self.stored(2, 0, 0, self.write("d.ndjson", "".join(json.dumps(r) + "\n" for r in rows)))
+
+    def export(self, *args):
+        return self.good("export", *args, env=self.env)
+
+    def timeless(self, text):
+        return [{k: v for k, v in json.loads(line).items() if k != "created"} for line in text.splitlines()]
+
+    def test_json(self):
+        self.fill()
+        text = self.export()
+        self.assertEqual(text, self.export("--json"))
+        rows = self.timeless(text)
+        self.assertEqual([(r["record"], r.get("enrolee"), r["credential"]) for r in rows],
+                         [("credential", None, c) for c in ("dns:b.example.com", "dns:free.example.com", "psk:sn-0", "psk:sn-1", "uri:urn:b,\"c\"")] +
+                         [("enrolee", f"//{SP}/b", ["uri:urn:b,\"c\"", "dns:b.example.com"])] +
+                         [("enrolee", f"//{SP}/sn-{i}", [f"psk:sn-{i}"]) for i in range(2)])
+        self.assertEqual(rows[5], {"record": "enrolee", "credential": ["uri:urn:b,\"c\"", "dns:b.example.com"], "enrolee": f"//{SP}/b",
+                                   "app-id": ["N1 ", "N,2"], "mas": [MAS_ID, "mas2.example.com"], "target": [TARGET], "stakeholder": "o.example.com",
+                                   "key-life": None, "expires": "20991231T000000", "enrolled": None, "ke-id": None})
+
+    def test_comes_back(self):
+        self.fill()
+        before = self.export()
+        for name, args in (("e.ndjson", ()), ("e.csv", ("--csv",))):
+            with self.subTest(name):
+                path = self.write(name, self.export(*args))
+                self.stored(0, 8, 0, path)
+                with tempfile.TemporaryDirectory(dir=self.dir) as folder:
+                    conf = self.write("other.conf", self.text_of(self.mtf).replace(f"{self.dir}/mtf", f"{folder}/mtf"))
+                    self.env = {"M2M_MTF_CONF": conf}
+                    self.good("init", "--no-recovery", env=self.env)
+                    p = self.stored(4, 0, 4, path)  # all but the two with keys, and their instructions
+                    self.assertEqual(p.stderr.count("key: missing, and the credential is not there yet"), 4)
+                    self.stored(2, 0, 0, self.key_csv)
+                    self.stored(2, 6, 0, path)
+                    self.assertEqual(self.timeless(self.export()), self.timeless(before))
+                    self.env = {"M2M_MTF_CONF": self.mtf}
+
+    def test_enrolments(self):
+        made = subprocess.run([SEED_MTF], capture_output=True, text=True, check=True).stdout.split()
+        self.addCleanup(shutil.rmtree, made[0])
+        keys.extend(bytes.fromhex(k) for k in made[3:5])
+        conf = self.write("seed.conf", self.text_of(self.mtf).replace(f"{self.dir}/mtf.kek", made[0] + "/kek").replace(f"{self.dir}/mtf", made[0] + "/store")
+                          .replace("mas2.example.com", "mas-2.example.net"))
+        self.env = {"M2M_MTF_CONF": conf}
+        rows = [json.loads(line) for line in self.export().splitlines()]
+        self.assertEqual([r["record"] for r in rows], ["credential", "enrolee", "enrolment"])
+        self.assertEqual((rows[1]["ke-id"], rows[2]["state"], rows[2]["credential"]), (made[2], "active", made[1]))
+        p = self.stored(0, 2, 0, self.write("e.csv", self.export("--csv")))
+        self.assertIn("1 of enrolments left out", p.stdout)
+
+    def test_empty_and_refused(self):
+        self.assertEqual(self.export(), "")
+        self.assertEqual(self.export("--csv"), "record,credential,enrolee,app-id,mas,target,stakeholder,key-life,expires,created,enrolled,ke-id,"
+                         "state,ended,reason\n")
+        self.bad(USAGE, "either --csv or --json", "export", "--csv", "--json", env=self.env)
+        self.fill()
+        with open("/dev/full", "w") as full:
+            p = run("export", env=self.env, stdout=full)
+        self.assertEqual(p.returncode, SYSTEM)
+        self.assertIn("standard output", p.stderr)
+
+
+class Documented(ImportCase):
+    def test_the_guides_examples(self):
+        """Each command of the guide, with the files it names."""
+        text = self.text_of(os.path.join(TOP, "doc/operating.md"))
+        block = re.search(r"^```import\n(.*?)^```", text, re.M | re.S)[1].replace("\\\n", "")
+        for name in os.listdir(os.path.join(TOP, "doc/examples")):
+            self.write(name, self.text_of(os.path.join(TOP, "doc/examples", name)))
+        commands = [shlex.split(line) for line in block.splitlines()]
+        self.assertGreater(len(commands), 5)
+        stored = 0
+        for command in commands:
+            with self.subTest(command=command):
+                self.assertEqual(command[:2], ["m2mctl", "import"])
+                p = run(*command[1:], env=self.env, cwd=self.dir)
+                self.assertEqual((p.returncode, p.stderr), (OK, ""))
+                stored += int(re.match(r"stored (\d+) rows?, 0 were there already, 0 refused", p.stdout)[1])
+        self.assertEqual(stored, 11)
+        self.assertEqual(len(self.enrolees()), 8)
+
+    def test_the_guide_has_each_column(self):
+        text = self.text_of(os.path.join(TOP, "doc/operating.md"))
+        with open(os.path.join(TOP, "ctl/import_row.c")) as f:
+            names = re.findall(r'^\t\[IMPORT_\w+\] = \{ "([a-z-]+)"', f.read(), re.M)
+        self.assertEqual(len(names), 14)
+        for name in names:
+            if name != "record":  # an export's
+                self.assertIn(f"`{name}`", text)
+                self.assertIn(name, self.good("import", "--help"))
+
+
 class Work(ImportCase):
     def test_ten_thousand_in_bounded_memory(self):
         path = self.vendor(10000)
@@ -392,7 +495,7 @@ class Work(ImportCase):
 def load_tests(loader, tests, pattern):
     del tests, pattern
     suite = unittest.TestSuite()
-    for case in (Csv, Ndjson, Pskc, Wrapped, Work, LastOfAll):
+    for case in (Csv, Ndjson, Pskc, Wrapped, Export, Documented, Work, LastOfAll):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
 

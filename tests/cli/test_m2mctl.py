@@ -27,10 +27,10 @@ outputs = []  # everything that any command of this run has printed
 keys = []     # every key that was handed to it
 
 
-def run(*args, env=None, data=None, stdout=subprocess.PIPE):
+def run(*args, env=None, data=None, stdout=subprocess.PIPE, cwd=None):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("M2M_")}
     p = subprocess.run([M2MCTL, *args], input=data, stdout=stdout, stderr=subprocess.PIPE, env={**clean, **(env or {})},
-                       stdin=None if data is not None else subprocess.DEVNULL, timeout=60, text=True, errors="replace")
+                       stdin=None if data is not None else subprocess.DEVNULL, timeout=60, text=True, errors="replace", cwd=cwd)
     outputs.append((p.stdout or "") + p.stderr)
     return p
 

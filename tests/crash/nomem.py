@@ -15,7 +15,7 @@ import sys
 import works
 
 LOOKS = {"mas": (["check"], ["key", "list", "--json"], ["kek", "list"], ["kek", "test"]),
-         "mtf": (["check"], ["credential", "list"], ["enrolee", "list", "--json"], ["enrolment", "list"], ["kek", "list"])}
+         "mtf": (["check"], ["credential", "list"], ["enrolee", "list", "--json"], ["enrolment", "list"], ["export"], ["kek", "list"])}
 
 
 class Look:

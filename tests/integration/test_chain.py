@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The whole chain: nodes enrol by pre-provisioned key and by certificate, associate, and get octets through the front."""
+import contextlib
 import http.server
 import json
 import os
@@ -96,6 +97,20 @@ class Chain(LabCase):
             named = {re.sub(r"_(bucket|sum|count)$", "", m) for m in re.findall(r"\bm2m_\w+", text)}
             self.assertGreater(len(named), 5)
             self.assertLessEqual(named, there, name)
+
+    def test_imported_nodes_enrol(self):
+        """A vendor's file of serial numbers and keys, beside the running server."""
+        for n in range(3):
+            self.new_psk(f"imported-{n}", store=False)
+        with contextlib.ExitStack() as files:
+            keys = [files.enter_context(open(self.path(f"imported-{n}.psk"))).read().strip() for n in range(3)]
+        path = self.write("vendor.csv", "serial,key\n" + "".join(f"imported-{n},{k}\n" for n, k in enumerate(keys)))
+        args = ("import", path, "--enrolee", f"//{lablib.SP}/{{serial}}", "--mas", lablib.MAS, "--target", lablib.CSE_ID)
+        for new, there in ((3, 0), (0, 3)):
+            out = self.lab.ctl(*args, "--mtf", self.lab.mtf.conf).stdout
+            self.assertIn(f"stored {new} rows, {there} were there already, 0 refused", out)
+        self.enrol("imported-1")
+        self.assertIn("the page of the IN-CSE", self.fetch("imported-1"))
 
     def test_psk_node_enrols_over_tls12(self):
         self.new_node("chain-12")

@@ -24,7 +24,7 @@ static void value(FILE *f, const struct import_row *row, unsigned field, struct 
 		return;
 	}
 	for (size_t i = 0; i < v.n; i++)
-		fputc(v.p[i] == '\n' ? '|' : v.p[i], f);
+		fputc(v.p[i] == '\n' ? '|' : v.p[i] == '\0' ? '~' : v.p[i], f);
 }
 
 static void row_text(FILE *f, const struct import_row *row)
