@@ -16,7 +16,8 @@ import tempfile
 import time
 import unittest
 
-from test_m2mctl import MAS_ID, M2MCTL, OK, REFUSED, SEED_MTF, SP, SYSTEM, TARGET, TOP, USAGE, Case, LastOfAll, keys, new_key, outputs, run
+sys.dont_write_bytecode = True  # make check leaves nothing in the source tree
+from test_m2mctl import MAS_ID, M2MCTL, OK, REFUSED, SEED_MTF, SP, SYSTEM, TARGET, TOP, USAGE, Case, LastOfAll, keys, new_key, outputs, run  # noqa: E402
 
 INSTRUCT = ("--enrolee", f"//{SP}/{{serial}}", "--mas", MAS_ID, "--target", TARGET)
 
