@@ -17,6 +17,26 @@ SECRETS = {}  # octets: what they are
 NEVER = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY")
 
 
+class Needles:
+    """Keys in every spelling, by what they are looked for in and by length: {length: {spelling: what}}. Half of a key is too much of it. Halves
+    that are text are somebody's name too: then it is the whole."""
+
+    def __init__(self, secrets):
+        self.names, self.raw, self.hex, self.base64 = {}, {}, {}, {}
+        for key, what in secrets.items():
+            readable = not re.search(rb"[^ -~]", key)
+            for part in {key} if readable else {key[:16], key[-16:]}:
+                self._add(self.names if readable else self.raw, part, what)
+                self._add(self.hex, part.hex().encode(), what)
+                for shift in range(3):
+                    inner = part[shift:]
+                    self._add(self.base64, base64.b64encode(inner[:len(inner) // 3 * 3]), what)
+
+    @staticmethod
+    def _add(by_length, spelling, what):
+        by_length.setdefault(len(spelling), {})[spelling] = what
+
+
 class Hay:
     """One log, sorted by what a key could be spelled in."""
 
@@ -25,21 +45,25 @@ class Hay:
         self.text = octets.isascii() and not re.search(rb"[^\t\n\r\x1b -~]", octets)
         flat = re.sub(rb"[\s:;,.<>|-]|0x|\\x", b"", octets.lower())
         self.hex = b"\n".join(re.findall(rb"[0-9a-f]{32,}", flat))
-        self.base64 = b"\n".join(re.findall(rb"[A-Za-z0-9+/]{18,}", octets.translate(bytes.maketrans(b"-_", b"+/"))))
+        self.base64 = b"\n".join(re.findall(rb"[A-Za-z0-9+/]{16,}", octets.translate(bytes.maketrans(b"-_", b"+/"))))
+
+    def which(self, needles):
+        """What of them is here."""
+        return {*_hits(self.octets, needles.names), *(() if self.text else _hits(self.octets, needles.raw)), *_hits(self.hex, needles.hex),
+                *_hits(self.base64, needles.base64)}
 
     def has(self, key):
-        """Half of a key is too much of it. Halves that are text are somebody's name too: then it is the whole."""
-        readable = not re.search(rb"[^ -~]", key)
-        for part in {key} if readable else {key[:16], key[-16:]}:
-            if (readable or not self.text) and part in self.octets:
-                return True
-            if part.hex().encode() in self.hex:
-                return True
-            for shift in range(3):
-                inner = part[shift:]
-                if base64.b64encode(inner[:len(inner) // 3 * 3]) in self.base64:
-                    return True
-        return False
+        return bool(self.which(Needles({key: "key"})))
+
+
+def _hits(octets, by_length):
+    """Of a long run's many spellings each place is looked up; a few are searched for, one by one."""
+    for n, spellings in by_length.items():
+        if len(spellings) < 200:
+            yield from (what for spelling, what in spellings.items() if spelling in octets)
+        else:
+            places = (octets[i:i + n] for i in range(len(octets) - n + 1))
+            yield from (spellings[place] for place in places if place in spellings)
 
 
 def _hex_in(value):
@@ -93,11 +117,10 @@ def of_folder(folder):
 
 def search(paths, secrets):
     """What was found: (path, what)."""
-    found = []
+    found, needles = [], Needles({key: what for key, what in secrets.items() if len(key) >= 16})
     for path in paths:
         octets = _read(path)
-        hay = Hay(octets)
-        found += [(path, what) for key, what in secrets.items() if len(key) >= 16 and hay.has(key)]
+        found += [(path, what) for what in Hay(octets).which(needles)]
         if NEVER.search(octets):
             found.append((path, "private key, as PEM"))
     return found
