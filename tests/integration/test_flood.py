@@ -219,7 +219,7 @@ class DeafMas(LabCase):
 
     def test_pushes_that_nobody_reads(self):
         names = [f"deaf-{i}" for i in range(8)]
-        for name in names:
+        for name in [*names, "deaf-wrong"]:
             self.new_node(name)
         self.enrol(names[0])
         stored, port, mark = len(self.listing("enrolment", "mtf")), self.lab.mas.port, self.lab.mtf.mark()
@@ -243,7 +243,7 @@ class DeafMas(LabCase):
             for t in threads:
                 t.start()
             began = time.monotonic()
-            wrong = self.enrol(names[0], psk=self.new_psk("deaf-wrong", store=False), check=False)
+            wrong = self.enrol("deaf-wrong", psk=self.new_psk("deaf-other", store=False), check=False)
             self.assertNotIn("try-later", wrong.stdout + wrong.stderr)
             self.assertLess(time.monotonic() - began, 4, "a node that needs no MAS waits for none: a push is given up after 5 s")
             for t in threads:
