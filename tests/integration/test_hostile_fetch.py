@@ -38,6 +38,7 @@ class Fetches(HostileCase):
                  ("no name", self.names("*"), 5004), ("33", self.names(*[own] * 33), 5009),
                  ("names and a cursor", [*self.names(own), dia.avp(CURSOR, b"x")], 5007)]
         cases += [(f"a cursor of {len(c)}", [dia.avp(CURSOR, c)], 5004) for c in (b"\0", b"\1" * 16, os.urandom(113), b"\xff" * 255)]
+        m.settle(lambda: self.kfr(m, *self.names(own)))
         for what, avps, result in cases:
             with self.subTest(what):
                 a = m.ask(self.kfr(m, *avps))
